@@ -1,0 +1,382 @@
+"""The queue of the stand-in GAZE server: jobs, and the one worker that makes their images."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+import random
+import re
+import time
+from typing import Any
+import uuid
+
+from .drawing import MAX_SIDE, Picture, draw
+from .faults import Fault, Faults
+
+DEFAULT_CHECKPOINT = "Illustrious/gaze.safetensors"
+SEED_LIMIT = 2**64  # random seeds lie below
+UPLOADS = "/static/uploads/"
+
+
+class JobStatus(StrEnum):
+    """What GAZE says of a job."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPreset:
+    """A preset as GAZE lists it."""
+
+    preset_id: str
+    name: str
+    has_cover: bool = True
+
+    @property
+    def slug(self) -> str:
+        """The id without what GAZE does not want in an address."""
+        return re.sub(r"[^A-Za-z0-9_]", "", self.preset_id)
+
+
+@dataclass(kw_only=True, slots=True)
+class JobRecord:
+    """A job and all that became of it. Times are seconds since 1970."""
+
+    job_id: str
+    preset: DemoPreset
+    picture: Picture
+    body: dict[str, Any]  # as it was sent; empty for a job of the web UI
+    foreign: bool
+    seconds: float | None  # how long it takes; None: until it is finished by hand
+    queued_at: float
+    status: JobStatus = JobStatus.PENDING
+    error: str | None = None
+    image_url: str | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    known: bool = True  # False: GAZE has forgotten it and answers 404
+    settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    @property
+    def seed(self) -> int:
+        """The seed that its image has or will have."""
+        return self.picture.seed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its image is still to be made."""
+        return self.known and self.status in {JobStatus.PENDING, JobStatus.PROCESSING}
+
+
+class ImageFiles:
+    """The finished images by their path below `UPLOADS`, in memory or in a directory."""
+
+    def __init__(self, directory: Path | None) -> None:
+        """Keep files in a directory if there is one."""
+        self._directory = directory
+        self._memory: dict[str, bytes] = {}
+
+    def __contains__(self, path: str) -> bool:
+        """Return whether there is such a file."""
+        if self._directory is None:
+            return path in self._memory
+        return (self._directory / path).is_file()
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file, over an older one of that path."""
+        if self._directory is None:
+            self._memory[path] = data
+            return
+        file = self._directory / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file, None if there is none."""
+        if path not in self:
+            return None
+        if self._directory is None:
+            return self._memory[path]
+        return (self._directory / path).read_bytes()
+
+    def delete(self, path: str) -> None:
+        """Delete a file if it is there."""
+        if self._directory is None:
+            self._memory.pop(path, None)
+            return
+        (self._directory / path).unlink(missing_ok=True)
+
+
+class JobQueue:
+    """First in, first out, one image at a time, in memory: as GAZE works.
+
+    `duration` is what an image takes, in seconds, give or take the share `jitter`. With 0 a
+    job is done before anybody can ask for it; with None jobs move only by `begin`, `finish`
+    and `fail`, and nothing here uses a timer.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is an option of the command line
+        self,
+        *,
+        duration: float | None = 8.0,
+        jitter: float = 0.1,
+        checkpoint_load: float = 0.0,
+        size: tuple[int, int] = (768, 1152),
+        seed: int | None = None,
+        faults: Faults | None = None,
+        images: Path | None = None,
+    ) -> None:
+        """Set up an empty queue; `size` is what presets draw when nothing is asked for."""
+        self.faults = Faults() if faults is None else faults
+        self.files = ImageFiles(images)
+        self.size = size
+        self._duration = duration
+        self._jitter = jitter
+        self._checkpoint_load = checkpoint_load
+        self.random = random.Random(seed)  # noqa: S311 - nothing here is a secret
+        self._records: dict[str, JobRecord] = {}
+        self._loaded_checkpoint = DEFAULT_CHECKPOINT
+        self._worked = 0
+        self._created_at = int(time.time())
+        self._arrival = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._dismissed: set[asyncio.Task[None]] = set()
+
+    @property
+    def jobs(self) -> list[JobRecord]:
+        """All jobs there ever were, in order of arrival, forgotten ones too."""
+        return list(self._records.values())
+
+    def job(self, job_id: str) -> JobRecord:
+        """Return a job, forgotten or not. Raises KeyError for one that never was."""
+        return self._records[job_id]
+
+    def picture(self, job_id: str) -> bytes:
+        """Return the PNG file made for a job, whatever became of it on the server.
+
+        Raises LookupError for a job that has no image.
+        """
+        job = self.job(job_id)
+        if job.status is not JobStatus.DONE:
+            raise LookupError(f"Job {job_id} is {job.status}")
+        return draw(job.picture)
+
+    def add(
+        self,
+        preset: DemoPreset,
+        body: dict[str, Any],
+        *,
+        duration: float | None = None,
+        foreign: bool = False,
+    ) -> JobRecord:
+        """Queue one image of a preset; the body is a request's and has been checked.
+
+        A fixed seed is the seed of every image of a request: the guide does not say.
+        """
+        seed = body.get("seed")
+        width, height = body.get("width"), body.get("height")
+        if width is None or height is None:
+            width, height = self.size
+        seconds = self._duration if duration is None or self._duration is None else duration
+        if seconds is not None:
+            seconds *= 1 + self.random.uniform(-self._jitter, self._jitter)
+        job = JobRecord(
+            job_id=str(uuid.uuid4()),
+            preset=preset,
+            picture=Picture(
+                slug=preset.slug,
+                name=preset.name,
+                prompt=str(body.get("extra_positive") or ""),
+                negative=str(body.get("extra_negative") or ""),
+                checkpoint=str(body.get("checkpoint") or DEFAULT_CHECKPOINT),
+                seed=self._random_seed() if seed is None else int(seed),
+                width=width,
+                height=height,
+            ),
+            body=body,
+            foreign=foreign,
+            seconds=seconds,
+            queued_at=time.time(),
+        )
+        self._records[job.job_id] = job
+        self._arrival.set()
+        return job
+
+    def _random_seed(self) -> int:
+        if self.faults.at(Fault.SEED_BEYOND):
+            return SEED_LIMIT - 1 - self.random.randrange(1000)
+        return self.random.randrange(SEED_LIMIT)
+
+    def begin(self, job_id: str | None = None) -> str:
+        """Start the job at the head of the queue, or the one named; return its id.
+
+        Raises LookupError when there is none that waits.
+        """
+        job = self._next(job_id, [JobStatus.PENDING])
+        if (age := self.faults.at(Fault.PRUNE_AT_ONCE)) is not None:
+            self._forget(
+                old
+                for old in self.jobs
+                if old.finished_at is not None and old.finished_at <= time.time() - age
+            )
+        job.status = JobStatus.PROCESSING
+        job.started_at = time.time()
+        return job.job_id
+
+    async def finish(self, job_id: str | None = None) -> str:
+        """Make the image of the job in hand, of the next, or of the one named; return its id.
+
+        The job fails if GAZE could not make this image. Raises LookupError when there is no
+        such open job.
+        """
+        job = self._next(job_id, [JobStatus.PROCESSING, JobStatus.PENDING])
+        in_hand = job.status is JobStatus.PROCESSING
+        if not in_hand:
+            self.begin(job.job_id)
+        await self._make(job, 0)
+        if in_hand:
+            self._replace_worker()
+        return job.job_id
+
+    def fail(self, job_id: str | None = None, error: str = "ComfyUI: out of memory") -> str:
+        """Let the job in hand, the next, or the one named fail; return its id.
+
+        Raises LookupError when there is no such open job.
+        """
+        job = self._next(job_id, [JobStatus.PROCESSING, JobStatus.PENDING])
+        in_hand = job.status is JobStatus.PROCESSING
+        self._end(job, error)
+        if in_hand:
+            self._replace_worker()
+        return job.job_id
+
+    def clear_queue(self) -> None:
+        """Forget the jobs that wait; the one in hand goes on."""
+        self._forget(job for job in self.jobs if job.status is JobStatus.PENDING)
+
+    def prune(self, job_id: str | None = None) -> None:
+        """Forget the finished jobs, or the finished one named."""
+        self._forget(
+            job for job in self.jobs if job.finished_at is not None and job_id in {None, job.job_id}
+        )
+
+    def restart(self) -> None:
+        """Forget all jobs, as a restarted GAZE has; images stay."""
+        self._forget(self.jobs)
+        self._replace_worker()
+
+    def _next(self, job_id: str | None, statuses: Sequence[JobStatus]) -> JobRecord:
+        """Return an open job: the one named, or the first of the first status there is."""
+        candidates = [
+            job
+            for status in statuses
+            for job in self._records.values()
+            if job.known and job.status is status and job_id in {None, job.job_id}
+        ]
+        if not candidates:
+            raise LookupError(f"No open job {job_id or ''}".rstrip())
+        return candidates[0]
+
+    def _forget(self, jobs: Iterable[JobRecord]) -> None:
+        for job in jobs:
+            job.known = False
+            job.settled.set()
+
+    async def _make(self, job: JobRecord, seconds: float) -> None:
+        """Let a job take its time, then end it with an image or the error it runs into."""
+        self._worked += 1
+        if (error := self._obstacle(job)) is not None:
+            await asyncio.sleep(seconds)
+            self._end(job, error)
+            return
+        data, _ = await asyncio.gather(asyncio.to_thread(draw, job.picture), asyncio.sleep(seconds))
+        if job.is_open:  # nobody has ended it or restarted the server meanwhile
+            path = self._file_path(job)
+            self.files.write(path, data)
+            job.image_url = f"{UPLOADS}{path}"
+        self._end(job)
+
+    def _obstacle(self, job: JobRecord) -> str | None:
+        """Return why ComfyUI cannot make this image, None if it can."""
+        sides = (job.picture.width, job.picture.height)
+        if any(side % 8 or not 16 <= side <= 16384 for side in sides):  # noqa: PLR2004 - ComfyUI's
+            return "ComfyUI: Prompt outputs failed validation: EmptyLatentImage"
+        if max(sides) > MAX_SIDE:
+            return "ComfyUI: torch.OutOfMemoryError: CUDA out of memory"
+        every = self.faults.at(Fault.FAIL_EVERY)
+        if every and self._worked % every == 0:
+            return "ComfyUI: Connection refused"
+        return None
+
+    def _end(self, job: JobRecord, error: str | None = None) -> None:
+        if not job.is_open:
+            return
+        if job.started_at is None:
+            job.started_at = time.time()
+        job.status = JobStatus.DONE if error is None else JobStatus.FAILED
+        job.error = error
+        job.finished_at = time.time()
+        job.settled.set()
+
+    def _file_path(self, job: JobRecord) -> str:
+        """Return where a new image goes: named after the second, as GAZE does.
+
+        Two images of one second would share a file; that is left to the switch for it.
+        """
+        folder = f"presets/{job.preset.slug}"
+        if self.faults.at(Fault.SAME_FILE_NAME):
+            return f"{folder}/gen_{self._created_at}.png"
+        second = int(time.time())
+        while (path := f"{folder}/gen_{second}.png") in self.files:
+            second += 1
+        return path
+
+    async def settle(self, job: JobRecord) -> None:
+        """Wait for a job that takes no time, so that nobody ever sees it unfinished."""
+        if self._duration != 0 or self._checkpoint_load or not job.is_open:
+            return
+        if not any(other.seconds for other in self._records.values() if other.is_open):
+            await job.settled.wait()
+
+    def start_worker(self) -> None:
+        """Start the worker, unless jobs are moved by hand."""
+        if self._duration is not None:
+            self._worker = asyncio.create_task(self._work(), name="GAZE worker")
+
+    async def stop_worker(self) -> None:
+        """Stop the worker; open jobs stay as they are."""
+        self._dismiss_worker()
+        await asyncio.gather(*self._dismissed, return_exceptions=True)
+
+    def _replace_worker(self) -> None:
+        """Take the worker away from the job in hand."""
+        if self._dismiss_worker():
+            self.start_worker()
+
+    def _dismiss_worker(self) -> bool:
+        """Let the worker drop what it does; return whether there was one."""
+        if self._worker is None:
+            return False
+        self._dismissed.add(self._worker)
+        self._worker.add_done_callback(self._dismissed.discard)
+        self._worker.cancel()
+        self._worker = None
+        return True
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                job = self._records[self.begin()]
+            except LookupError:
+                self._arrival.clear()
+                await self._arrival.wait()
+                continue
+            seconds = job.seconds or 0
+            if job.picture.checkpoint != self._loaded_checkpoint:
+                self._loaded_checkpoint = job.picture.checkpoint
+                seconds += self._checkpoint_load
+            await self._make(job, seconds)

@@ -1,0 +1,1321 @@
+"""The stand-in GAZE server behaves as the guide says, and misbehaves as its switches say."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+import dataclasses
+from http import HTTPStatus
+import io
+import json
+from pathlib import Path
+import signal
+import sys
+import time
+from typing import Any
+
+from aiohttp import (
+    ClientConnectionError,
+    ClientConnectorError,
+    ClientPayloadError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+)
+from freezegun.api import FrozenDateTimeFactory
+from PIL import Image
+import pytest
+
+from demo.faults import MEBIBYTE, SWITCHES, Endpoint, Fault, Faults, Stage
+from demo.gaze_server import DemoPreset, GazeServer, JobStatus, main
+
+KEY = {"X-API-Key": "demo-key"}
+PRESETS = "/api/v1/presets"
+GENERATE = "/api/v1/generate/oilpainting"
+SMALL: dict[str, Any] = {"width": 64, "height": 96}
+
+pytestmark = pytest.mark.usefixtures("socket_enabled")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[GazeServer]:
+    """Return a server whose jobs move by hand."""
+    async with GazeServer(duration=None, seed=1, size=(64, 96)) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(server: GazeServer) -> AsyncIterator[ClientSession]:
+    """Return a client of that server that has the key."""
+    async with ClientSession(server.url, headers=KEY) as session:
+        yield session
+
+
+async def ask(client: ClientSession, path: str) -> tuple[int, Any]:
+    """Return status and JSON of an answer."""
+    async with client.get(path) as response:
+        return response.status, await response.json()
+
+
+async def queue(client: ClientSession, path: str = GENERATE, **body: Any) -> list[str]:
+    """Queue images; return the ids of their jobs."""
+    async with client.post(path, json=body) as response:
+        assert response.status == HTTPStatus.ACCEPTED
+        answer = await response.json()
+    return [job["job_id"] for job in answer["jobs"]]
+
+
+async def status_of(client: ClientSession, job_id: str) -> str:
+    """Return what a job says of itself, or the status of the answer where that is no 200."""
+    status, job = await ask(client, f"/api/v1/job/{job_id}")
+    return str(job["status"] if status == HTTPStatus.OK else status)
+
+
+async def finished_image(server: GazeServer, client: ClientSession) -> str:
+    """Make an image; return its address."""
+    await queue(client)
+    job_id = await server.finish()
+    address = server.job(job_id).image_url
+    assert address is not None
+    return address
+
+
+async def test_presets_are_listed_with_their_slugs(
+    server: GazeServer, client: ClientSession
+) -> None:
+    server.presets = {
+        preset.slug: preset
+        for preset in (DemoPreset("oil-painting.v2", "Öl & Leinwand", has_cover=False),)
+    }
+
+    status, answer = await ask(client, PRESETS)
+
+    assert status == HTTPStatus.OK
+    assert answer == {
+        "presets": [
+            {
+                "preset_id": "oil-painting.v2",
+                "slug": "oilpaintingv2",
+                "name": "Öl & Leinwand",
+                "has_cover": False,
+            }
+        ]
+    }
+
+
+async def test_the_default_presets_hold_what_clients_stumble_over(server: GazeServer) -> None:
+    presets = list(server.presets.values())
+
+    assert len(presets) == 5
+    assert any(preset.preset_id != preset.slug for preset in presets)
+    assert any(not preset.name.isascii() for preset in presets)
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "status"),
+    [
+        ({}, "", 401),
+        ({"X-API-Key": ""}, "", 401),
+        ({"X-API-Key": "wrong"}, "", 403),
+        ({}, "?api_key=wrong", 403),
+        ({"X-API-Key": "demo-key"}, "", 200),
+        ({}, "?api_key=demo-key", 200),
+    ],
+)
+@pytest.mark.parametrize("path", [PRESETS, "/api/v1/job/1", GENERATE])
+async def test_the_api_wants_the_key(
+    server: GazeServer, headers: dict[str, str], query: str, status: int, path: str
+) -> None:
+    method = "POST" if path == GENERATE else "GET"
+
+    async with (
+        ClientSession(server.url, headers=headers) as stranger,
+        stranger.request(method, path + query) as response,
+    ):
+        answer = await response.json()
+
+    if status == HTTPStatus.OK:
+        expected = {PRESETS: HTTPStatus.OK, GENERATE: HTTPStatus.ACCEPTED}
+        assert response.status == expected.get(path, HTTPStatus.NOT_FOUND)
+    else:
+        assert response.status == status
+        assert list(answer) == ["error"]
+
+
+async def test_a_regenerated_key_replaces_the_old_one(
+    server: GazeServer, client: ClientSession
+) -> None:
+    key = server.regenerate_key()
+
+    refused, _ = await ask(client, PRESETS)
+    async with client.get(PRESETS, headers={"X-API-Key": key}) as response:
+        accepted = response.status
+
+    assert (refused, accepted) == (HTTPStatus.FORBIDDEN, HTTPStatus.OK)
+    assert server.api_key == key != "demo-key"
+
+
+async def test_a_job_passes_through_the_states_of_the_guide(
+    server: GazeServer, client: ClientSession
+) -> None:
+    async with client.post(GENERATE, json={}) as response:
+        accepted = await response.json()
+    job_id = accepted["jobs"][0]["job_id"]
+    pending = await ask(client, f"/api/v1/job/{job_id}")
+    server.begin()
+    processing = await status_of(client, job_id)
+    await server.finish()
+    _, done = await ask(client, f"/api/v1/job/{job_id}")
+
+    assert response.status == HTTPStatus.ACCEPTED
+    assert accepted == {"jobs": [{"job_id": job_id, "status": "queued"}]}
+    assert pending == (
+        HTTPStatus.OK,
+        {
+            "id": job_id,
+            "label": "Preset: Oil painting \N{EN DASH} preview",
+            "status": "pending",
+            "error": None,
+        },
+    )
+    assert processing == "processing"
+    job = server.job(job_id)
+    assert job.started_at is not None
+    second = done["result"]["image_url"].removeprefix("/static/uploads/presets/oilpainting/gen_")
+    assert done == {
+        "id": job_id,
+        "label": "Preset: Oil painting \N{EN DASH} preview",
+        "status": "done",
+        "error": None,
+        "result": {
+            "image_url": f"/static/uploads/presets/oilpainting/gen_{second}",
+            "relative_path": f"presets/oilpainting/gen_{second}",
+            "seed": job.seed,
+        },
+    }
+    assert second.removesuffix(".png").isdigit()
+
+
+async def test_a_failed_job_says_why(server: GazeServer, client: ClientSession) -> None:
+    (job_id,) = await queue(client)
+
+    server.fail(error="ComfyUI: no such checkpoint")
+
+    _, job = await ask(client, f"/api/v1/job/{job_id}")
+    assert (job["status"], job["error"]) == ("failed", "ComfyUI: no such checkpoint")
+    assert "result" not in job
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"count": 0},
+        {"count": 21},
+        {"count": "3"},
+        {"count": 1.5},
+        {"seed": -1},
+        {"seed": 2**64},
+        {"seed": "7"},
+        {"width": 64},
+        {"height": 64},
+        {"width": "64", "height": 64},
+        [],
+        "text",
+    ],
+)
+async def test_bad_parameters_are_refused(
+    server: GazeServer, client: ClientSession, body: Any
+) -> None:
+    async with client.post(GENERATE, json=body) as response:
+        answer = await response.json()
+
+    assert response.status == HTTPStatus.BAD_REQUEST
+    assert list(answer) == ["error"]
+    assert server.jobs == []
+
+
+async def test_a_body_that_is_no_json_is_refused(server: GazeServer, client: ClientSession) -> None:
+    async with client.post(GENERATE, data=b"{count: 1}") as response:
+        assert response.status == HTTPStatus.BAD_REQUEST
+
+    assert server.jobs == []
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        ({}, 1),
+        ({"count": 20}, 20),
+        ({"count": True}, 1),
+        ({"count": None, "seed": None, "width": None, "height": None}, 1),
+        ({"seed": 2**64 - 1}, 1),
+        ({"width": 1001, "height": 7}, 1),
+        ({"checkpoint": "a/b.safetensors", "something": "else"}, 1),
+    ],
+)
+async def test_what_a_python_program_lets_pass_is_accepted(
+    server: GazeServer, client: ClientSession, body: dict[str, Any], count: int
+) -> None:
+    job_ids = await queue(client, **body)
+
+    assert len(job_ids) == count
+    assert [job.job_id for job in server.jobs] == job_ids
+    assert server.jobs[0].body == body
+
+
+async def test_a_request_without_a_body_makes_one_image(
+    server: GazeServer, client: ClientSession
+) -> None:
+    async with client.post(GENERATE) as response:
+        assert response.status == HTTPStatus.ACCEPTED
+
+    assert len(server.jobs) == 1
+
+
+@pytest.mark.parametrize("path", ["/api/v1/job/nobody", "/api/v1/generate/nobody"])
+async def test_what_is_unknown_is_not_found(client: ClientSession, path: str) -> None:
+    method = "GET" if "job" in path else "POST"
+
+    async with client.request(method, path) as response:
+        answer = await response.json()
+
+    assert response.status == HTTPStatus.NOT_FOUND
+    assert list(answer) == ["error"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/static/uploads/presets/oilpainting/gen_1.png", "/api/v2/presets"]
+)
+async def test_other_addresses_get_an_html_page(
+    server: GazeServer, client: ClientSession, path: str
+) -> None:
+    async with client.get(path) as response:
+        page = await response.text()
+
+    assert response.status == HTTPStatus.NOT_FOUND
+    assert response.content_type == "text/html"
+    assert "<h1>Not Found</h1>" in page
+    assert server.requests["image" if "static" in path else "other"] == 1
+
+
+async def test_no_path_leads_out_of_the_images(client: ClientSession) -> None:
+    async with client.get("/static/uploads/presets/..%2F..%2Fgen_1.png") as response:
+        assert response.status == HTTPStatus.NOT_FOUND
+
+
+async def test_random_seeds_differ_and_a_fixed_one_is_that_of_every_image(
+    server: GazeServer, client: ClientSession
+) -> None:
+    await queue(client, count=3)
+    await queue(client, count=3, seed=2**64 - 1)
+
+    seeds = [job.seed for job in server.jobs]
+    assert len(set(seeds[:3])) == 3
+    assert seeds[3:] == [2**64 - 1] * 3
+
+
+async def test_a_seed_reaches_the_client_exactly(server: GazeServer, client: ClientSession) -> None:
+    (job_id,) = await queue(client, seed=2**64 - 1)
+
+    await server.finish()
+
+    _, job = await ask(client, f"/api/v1/job/{job_id}")
+    assert job["result"]["seed"] == 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(1001, 1000), (8, 64), (64, 0), (16392, 64), (-64, 64), (True, 64)]
+)
+async def test_a_size_that_comfyui_cannot_do_fails_late(
+    server: GazeServer, client: ClientSession, width: int, height: int
+) -> None:
+    (job_id,) = await queue(client, width=width, height=height)
+
+    await server.finish()
+
+    _, job = await ask(client, f"/api/v1/job/{job_id}")
+    assert job["status"] == "failed"
+    assert "EmptyLatentImage" in job["error"]
+
+
+async def test_a_huge_size_runs_out_of_memory_without_drawing(
+    server: GazeServer, client: ClientSession
+) -> None:
+    (job_id,) = await queue(client, width=16384, height=16384)
+
+    await server.finish()
+
+    _, job = await ask(client, f"/api/v1/job/{job_id}")
+    assert job["status"] == "failed"
+    assert "out of memory" in job["error"]
+
+
+async def test_an_image_needs_no_key_and_is_what_was_asked_for(
+    server: GazeServer, client: ClientSession
+) -> None:
+    (job_id,) = await queue(client, **SMALL, seed=7, extra_positive="smiling fox")
+    await server.finish()
+    address = server.job(job_id).image_url
+
+    async with ClientSession(server.url) as stranger, stranger.get(str(address)) as response:
+        data = await response.read()
+
+    assert response.status == HTTPStatus.OK
+    assert response.content_type == "image/png"
+    assert "ETag" in response.headers
+    assert "Last-Modified" in response.headers
+    assert data == server.picture(job_id)
+    image = Image.open(io.BytesIO(data))
+    assert image.size == (64, 96)
+    assert "smiling fox" in image.info["prompt"]
+    assert json.loads(image.info["prompt"])["3"]["inputs"]["seed"] == 7
+    assert json.loads(image.info["workflow"])["nodes"]
+
+
+async def test_an_image_that_did_not_change_is_not_sent_again(
+    server: GazeServer, client: ClientSession
+) -> None:
+    address = await finished_image(server, client)
+    async with client.get(address) as first:
+        etag = first.headers["ETag"]
+
+    async with client.get(address, headers={"If-None-Match": etag}) as second:
+        assert second.status == HTTPStatus.NOT_MODIFIED
+
+
+async def test_equal_requests_make_equal_pictures(
+    server: GazeServer, client: ClientSession
+) -> None:
+    wish: dict[str, Any] = {**SMALL, "seed": 7, "extra_positive": "a", "extra_negative": "b"}
+    changes: tuple[dict[str, Any], ...] = (
+        {},
+        {},
+        {"seed": 8},
+        {"extra_positive": "c"},
+        {"extra_negative": "d"},
+        {"checkpoint": "e"},
+        {"width": 72},
+    )
+
+    for change in changes:
+        await queue(client, **wish | change)
+        await server.finish()
+
+    first, same, *others = [server.picture(job.job_id) for job in server.jobs]
+    assert first == same
+    pixels = {Image.open(io.BytesIO(data)).tobytes() for data in (first, *others)}
+    assert len(pixels) == 1 + len(others)
+
+
+async def test_a_picture_of_the_usual_size_has_the_size_of_a_real_file() -> None:
+    async with GazeServer(duration=None) as server:
+        server.add_foreign_jobs(1)
+        job_id = await server.finish()
+
+    data = server.picture(job_id)
+
+    assert Image.open(io.BytesIO(data)).size == (768, 1152)
+    assert 300_000 < len(data) < 1_500_000
+
+
+async def test_jobs_of_the_web_ui_stand_ahead_of_what_comes_next(
+    server: GazeServer, client: ClientSession
+) -> None:
+    foreign = server.add_foreign_jobs(2)
+    (own,) = await queue(client)
+
+    order = [await server.finish() for _ in range(3)]
+
+    assert order == [*foreign, own]
+    assert [job.foreign for job in server.jobs] == [True, True, False]
+    assert await status_of(client, foreign[0]) == "done"
+
+
+async def test_a_named_job_may_overtake(server: GazeServer, client: ClientSession) -> None:
+    first, second = await queue(client, count=2)
+
+    await server.finish(second)
+
+    assert await status_of(client, first) == "pending"
+    assert await status_of(client, second) == "done"
+
+
+async def test_nothing_can_be_finished_when_nothing_is_open(server: GazeServer) -> None:
+    with pytest.raises(LookupError, match="No open job"):
+        await server.finish()
+    with pytest.raises(LookupError, match="No open job"):
+        server.begin()
+    with pytest.raises(LookupError, match="No open job"):
+        server.fail()
+
+
+async def test_a_restart_loses_every_job_and_keeps_the_images(
+    server: GazeServer, client: ClientSession
+) -> None:
+    done, processing, pending = await queue(client, count=3)
+    await server.finish()
+    server.begin()
+
+    server.restart()
+
+    assert [await status_of(client, job_id) for job_id in (done, processing, pending)] == [
+        "404",
+        "404",
+        "404",
+    ]
+    async with client.get(str(server.job(done).image_url)) as response:
+        assert response.status == HTTPStatus.OK
+    with pytest.raises(LookupError):
+        await server.finish()
+
+
+async def test_clearing_the_queue_spares_the_job_in_hand(
+    server: GazeServer, client: ClientSession
+) -> None:
+    done, processing, pending = await queue(client, count=3)
+    await server.finish()
+    server.begin()
+
+    server.clear_queue()
+
+    statuses = [await status_of(client, job_id) for job_id in (done, processing, pending)]
+    assert statuses == ["done", "processing", "404"]
+
+
+async def test_pruning_forgets_finished_jobs(server: GazeServer, client: ClientSession) -> None:
+    first, second, failed, pending = await queue(client, count=4)
+    await server.finish()
+    await server.finish()
+    server.fail()
+
+    server.prune(second)
+    after_one = [await status_of(client, job) for job in (first, second, failed, pending)]
+    server.prune()
+    after_all = [await status_of(client, job) for job in (first, second, failed, pending)]
+
+    assert after_one == ["done", "404", "failed", "pending"]
+    assert after_all == ["404", "404", "404", "pending"]
+
+
+async def test_a_deleted_image_is_gone_while_its_job_stays_done(
+    server: GazeServer, client: ClientSession
+) -> None:
+    address = await finished_image(server, client)
+    job_id = server.jobs[0].job_id
+
+    server.delete_image(job_id)
+
+    async with client.get(address) as response:
+        assert response.status == HTTPStatus.NOT_FOUND
+    assert await status_of(client, job_id) == "done"
+
+
+async def test_images_of_one_second_have_files_of_their_own(
+    server: GazeServer, client: ClientSession, freezer: FrozenDateTimeFactory
+) -> None:
+    freezer.move_to("2026-11-22 12:00:00+00:00")
+
+    await queue(client, count=3)
+    job_ids = [await server.finish() for _ in range(3)]
+
+    assert len({server.job(job_id).image_url for job_id in job_ids}) == 3
+    assert server.job(job_ids[0]).image_url == (
+        "/static/uploads/presets/oilpainting/gen_1795348800.png"
+    )
+    assert server.job(job_ids[0]).finished_at == 1795348800
+
+
+def files_below(directory: Path) -> list[Path]:
+    """Return the files of a directory and those below it."""
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+async def test_images_may_be_kept_in_a_directory(tmp_path: Path) -> None:
+    async with (
+        GazeServer(duration=None, images=tmp_path, size=(64, 96)) as server,
+        ClientSession(server.url, headers=KEY) as client,
+    ):
+        address = await finished_image(server, client)
+        job_id = server.jobs[0].job_id
+        async with client.get(address) as response:
+            data = await response.read()
+        files = files_below(tmp_path)
+        server.delete_image(job_id)
+        server.delete_image(job_id)
+
+    assert data == server.picture(job_id)
+    assert [file.suffix for file in files] == [".png"]
+    assert files_below(tmp_path) == []
+
+
+async def test_without_a_duration_jobs_are_done_when_first_asked_for() -> None:
+    async with (
+        GazeServer(duration=0, size=(64, 96)) as server,
+        ClientSession(server.url, headers=KEY) as client,
+    ):
+        job_ids = await queue(client, count=5)
+
+        assert [await status_of(client, job_id) for job_id in reversed(job_ids)] == ["done"] * 5
+
+
+async def test_the_worker_makes_one_image_after_the_other() -> None:
+    async with (
+        GazeServer(duration=0.05, jitter=0.2, seed=3, size=(64, 96)) as server,
+        ClientSession(server.url, headers=KEY) as client,
+    ):
+        await queue(client, count=2)
+        first, second = server.jobs
+        await second.settled.wait()
+
+    assert first.finished_at is not None
+    assert first.started_at is not None
+    assert second.started_at is not None
+    assert first.seconds is not None
+    assert 0.04 <= first.seconds <= 0.06
+    assert first.seconds != second.seconds
+    assert first.finished_at - first.started_at == pytest.approx(first.seconds, abs=0.03)
+    assert second.started_at >= first.finished_at
+
+
+async def test_foreign_jobs_take_the_time_given_to_them() -> None:
+    async with GazeServer(duration=30, jitter=0) as server:
+        (job_id,) = server.add_foreign_jobs(1, duration=0.01)
+
+        await server.job(job_id).settled.wait()
+
+    assert server.job(job_id).status is JobStatus.DONE
+
+
+async def test_another_checkpoint_takes_longer_once() -> None:
+    async with (
+        GazeServer(duration=0.001, jitter=0, checkpoint_load=0.2, size=(64, 96)) as server,
+        ClientSession(server.url, headers=KEY) as client,
+    ):
+        await queue(client)
+        await queue(client, count=2, checkpoint="other.safetensors")
+        await server.jobs[-1].settled.wait()
+
+    times = [(job.started_at or 0, job.finished_at or 0) for job in server.jobs]
+    assert [finished - started > 0.19 for started, finished in times] == [False, True, False]
+
+
+async def test_the_job_in_hand_may_be_finished_before_its_time() -> None:
+    async with GazeServer(duration=30, jitter=0, size=(64, 96)) as server:
+        early, late = server.add_foreign_jobs(2)
+        await asyncio.sleep(0)
+        assert server.job(early).status is JobStatus.PROCESSING
+
+        await server.finish()
+        await asyncio.sleep(0)
+
+    assert server.job(early).status is JobStatus.DONE
+    assert server.job(late).status is JobStatus.PROCESSING
+
+
+@pytest.mark.parametrize("drop", [GazeServer.restart, GazeServer.fail])
+async def test_the_worker_turns_to_the_next_job_when_the_one_in_hand_is_dropped(
+    drop: Callable[[GazeServer], object],
+) -> None:
+    async with GazeServer(duration=30, jitter=0) as server:
+        (first,) = server.add_foreign_jobs(1, duration=0.01)
+        (dropped,) = server.add_foreign_jobs(1)
+        await server.job(first).settled.wait()
+        assert server.job(dropped).status is JobStatus.PROCESSING
+
+        drop(server)
+        (job_id,) = server.add_foreign_jobs(1, duration=0.01)
+        await server.job(job_id).settled.wait()
+
+    assert server.job(dropped).status is not JobStatus.DONE
+    assert server.job(job_id).status is JobStatus.DONE
+
+
+async def test_a_server_that_is_offline_comes_back_on_its_port_with_its_queue(
+    server: GazeServer, client: ClientSession
+) -> None:
+    (job_id,) = await queue(client)
+    address = server.url
+
+    server.set_online(False)
+    with pytest.raises(ClientConnectionError):
+        await ask(client, PRESETS)
+    server.set_online(True)
+
+    assert server.url == address
+    assert await status_of(client, job_id) == "pending"
+
+
+async def test_going_offline_breaks_off_open_requests(
+    server: GazeServer, client: ClientSession
+) -> None:
+    server.faults.hang = {"presets"}
+    asked = asyncio.create_task(ask(client, PRESETS))
+    await ask(client, "/api/v1/job/nobody")
+    assert server.requests["presets"] == 1
+
+    server.set_online(False)
+
+    with pytest.raises(ClientConnectionError):
+        await asked
+
+
+async def test_online_and_offline_may_change_at_once(
+    server: GazeServer, client: ClientSession
+) -> None:
+    for online in (False, True, False, True, True, False):
+        server.set_online(online)
+    await asyncio.sleep(0)
+    with pytest.raises(ClientConnectorError):
+        await ask(client, PRESETS)
+
+    server.set_online(True)
+
+    assert (await ask(client, PRESETS))[0] == HTTPStatus.OK
+
+
+async def test_stopping_leaves_no_task_behind_even_in_the_middle_of_everything() -> None:
+    before = asyncio.all_tasks()
+    server = GazeServer(duration=30)
+    await server.start()
+    server.add_foreign_jobs(1)
+    server.faults.hang = {"presets"}
+    async with ClientSession(server.url, headers=KEY) as client:
+        asked = asyncio.create_task(ask(client, PRESETS))
+        await ask(client, "/api/v1/job/nobody")
+        assert server.requests["presets"] == 1
+
+        await server.stop()
+        with pytest.raises(ClientConnectionError):
+            await asked
+
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_stopped_server_starts_again_where_it_was() -> None:
+    server = GazeServer(duration=None)
+    await server.start()
+    port = server.port
+    await server.stop()
+
+    await server.start(port=port)
+    async with ClientSession(server.url, headers=KEY) as client:
+        status, _ = await ask(client, PRESETS)
+    await server.stop()
+    await server.stop()
+
+    assert status == HTTPStatus.OK
+    assert server.port == port
+
+
+async def test_requests_are_counted_and_logged(server: GazeServer, client: ClientSession) -> None:
+    address = await finished_image(server, client)
+    await ask(client, f"{PRESETS}?limit=3")
+    await ask(client, "/api/v1/job/nobody")
+    async with client.get(address, headers={"X-API-Key": "x"}), client.get("/"):
+        pass
+
+    assert server.requests == {"presets": 1, "generate": 1, "job": 1, "image": 1, "other": 1}
+    assert [(entry.method, entry.path) for entry in server.log] == [
+        ("POST", GENERATE),
+        ("GET", f"{PRESETS}?limit=3"),
+        ("GET", "/api/v1/job/nobody"),
+        ("GET", address),
+        ("GET", "/"),
+    ]
+    assert [entry.headers["X-API-Key"] for entry in server.log][2:4] == ["demo-key", "x"]
+    times = [entry.time for entry in server.log]
+    assert times == sorted(times)
+    assert times[-1] <= time.monotonic()
+
+
+async def test_counts_begin_again_and_the_log_stays(
+    server: GazeServer, client: ClientSession
+) -> None:
+    await ask(client, PRESETS)
+
+    server.reset_counts()
+
+    assert not server.requests
+    assert len(server.log) == 1
+
+
+def test_every_switch_has_a_field_a_row_and_something_to_do() -> None:
+    fields = [field.name for field in dataclasses.fields(Faults) if field.init]
+
+    assert fields == list(Fault)
+    assert set(SWITCHES) == set(Fault)
+    for switch in SWITCHES.values():
+        acts = switch.act is not None or switch.send is not None
+        assert acts == (switch.stage is not Stage.NONE) == bool(switch.where)
+        assert switch.summary
+
+
+@pytest.mark.parametrize(
+    ("setting", "on_job", "on_presets"),
+    [
+        (False, None, None),
+        (None, None, None),
+        (True, 503, 503),
+        (429, 429, 429),
+        ({"job"}, 503, None),
+        (frozenset({"presets"}), None, 503),
+        ({"job": 429}, 429, None),
+        ({"job": True, "presets": 500}, 503, 500),
+        (set(), None, None),
+    ],
+)
+def test_a_switch_can_be_set_in_several_ways(
+    setting: Any, on_job: int | None, on_presets: int | None
+) -> None:
+    faults = Faults(busy=setting)
+
+    assert faults.at(Fault.BUSY, Endpoint.JOB) == on_job
+    assert faults.at(Fault.BUSY, Endpoint.PRESETS) == on_presets
+
+
+def test_a_switch_concerns_by_itself_what_it_makes_sense_for() -> None:
+    faults = Faults(garbage_json=True)
+
+    concerned = [endpoint for endpoint in Endpoint if faults.at(Fault.GARBAGE_JSON, endpoint)]
+
+    assert concerned == [Endpoint.PRESETS, Endpoint.GENERATE, Endpoint.JOB]
+
+
+def test_what_is_misspelt_is_refused() -> None:
+    faults = Faults()
+
+    with pytest.raises(ValueError, match="no endpoint jobs"):
+        faults.garbage_json = {"jobs"}
+    with pytest.raises(ValueError, match="takes no endpoints"):
+        setattr(faults, "fail_every", {"job"})  # noqa: B010 - what the type checker refuses
+    with pytest.raises(ValueError, match="no switch garbage"):
+        faults.set_from_text("garbage")
+    with pytest.raises(ValueError, match="mixes"):
+        faults.set_from_text("busy=job,429")
+    with pytest.raises(ValueError, match="not counted"):
+        faults.on(Fault.FAIL_EVERY, times=2)
+    with pytest.raises(AttributeError):
+        setattr(faults, "garbage", True)  # noqa: B010 - what the type checker refuses
+
+
+@pytest.mark.parametrize(
+    ("text", "setting"),
+    [
+        ("busy", True),
+        ("busy=429", 429),
+        ("busy=job,presets", {"job": True, "presets": True}),
+        ("busy=job:429,generate", {"job": 429, "generate": True}),
+        ("busy=off", False),
+        ("latency=0.5", 0.5),
+        ("unknown_status=paused", "paused"),
+        ("redirect=http://127.0.0.1:1/", "http://127.0.0.1:1/"),
+    ],
+)
+def test_the_command_line_sets_switches(text: str, setting: Any) -> None:
+    faults = Faults()
+
+    faults.set_from_text(text)
+
+    assert getattr(faults, text.partition("=")[0]) == setting
+
+
+async def test_a_switch_goes_off_after_its_times(server: GazeServer, client: ClientSession) -> None:
+    server.faults.on(Fault.SERVER_ERROR, "presets", times=2)
+
+    statuses = [(await ask(client, path))[0] for path in (PRESETS, "/api/v1/job/x", *[PRESETS] * 2)]
+
+    assert statuses == [500, 404, 500, 200]
+
+
+async def test_one_switch_refuses_a_request_and_the_other_waits_its_turn(
+    server: GazeServer, client: ClientSession
+) -> None:
+    server.faults.on(Fault.SERVER_ERROR, "presets", times=1)
+    server.faults.on(Fault.BUSY, "presets", times=1)
+
+    statuses = [(await ask(client, PRESETS))[0] for _ in range(3)]
+
+    assert statuses == [503, 500, 200]
+
+
+async def test_a_switch_goes_off_at_the_end_of_its_block(
+    server: GazeServer, client: ClientSession
+) -> None:
+    with server.faults.on(Fault.BUSY, "presets", value=429):
+        inside, _ = await ask(client, PRESETS)
+    outside, _ = await ask(client, PRESETS)
+
+    assert (inside, outside) == (429, 200)
+
+
+async def test_switches_that_act_together_all_act(
+    server: GazeServer, client: ClientSession
+) -> None:
+    server.faults.server_error = True
+    server.faults.html_errors = True
+
+    async with client.get(PRESETS) as response:
+        page = await response.text()
+
+    assert response.status == HTTPStatus.INTERNAL_SERVER_ERROR
+    assert response.content_type == "text/html"
+    assert "<h1>Internal Server Error</h1>" in page
+
+
+async def test_all_switches_can_be_turned_off(server: GazeServer, client: ClientSession) -> None:
+    for fault in Fault:
+        server.faults.on(fault)
+
+    server.faults.clear()
+
+    assert server.faults == Faults()
+    assert (await ask(client, PRESETS))[0] == HTTPStatus.OK
+
+
+async def test_errors_may_say_nothing(server: GazeServer, client: ClientSession) -> None:
+    server.faults.no_reason = True
+
+    assert await ask(client, "/api/v1/job/nobody") == (HTTPStatus.NOT_FOUND, {})
+
+
+async def test_the_key_may_be_refused_everywhere_but_for_images(
+    server: GazeServer, client: ClientSession
+) -> None:
+    address = await finished_image(server, client)
+    server.faults.key_regenerated = True
+
+    async with client.get(address) as response:
+        assert response.status == HTTPStatus.OK
+    assert (await ask(client, PRESETS))[0] == HTTPStatus.FORBIDDEN
+
+
+@pytest.mark.parametrize(("setting", "other_status"), [(True, 404), ("oilpainting", 202)])
+async def test_a_preset_may_vanish_between_listing_and_generating(
+    server: GazeServer, client: ClientSession, setting: bool | str, other_status: int
+) -> None:
+    server.faults.preset_vanishes = setting
+
+    _, listed = await ask(client, PRESETS)
+    async with client.post(GENERATE) as named, client.post("/api/v1/generate/neon_city") as other:
+        pass
+
+    assert "oilpainting" in [preset["slug"] for preset in listed["presets"]]
+    assert (named.status, other.status) == (HTTPStatus.NOT_FOUND, other_status)
+
+
+async def test_a_busy_server_does_not_queue_and_says_when_to_come_again(
+    server: GazeServer, client: ClientSession
+) -> None:
+    server.faults.busy = {"generate": 429}
+    server.faults.retry_after = 30
+
+    async with client.post(GENERATE) as response:
+        pass
+
+    assert response.status == HTTPStatus.TOO_MANY_REQUESTS
+    assert response.headers["Retry-After"] == "30"
+    assert server.jobs == []
+
+
+async def test_a_redirect_names_another_place(server: GazeServer, client: ClientSession) -> None:
+    server.faults.redirect = "http://127.0.0.1:1/elsewhere"
+
+    async with client.get(PRESETS, allow_redirects=False) as response:
+        assert response.status == HTTPStatus.FOUND
+        assert response.headers["Location"] == "http://127.0.0.1:1/elsewhere"
+
+
+@pytest.mark.parametrize("name", ["jobs_404", "image_deleted"])
+async def test_jobs_and_images_may_be_unknown(
+    server: GazeServer, client: ClientSession, name: str
+) -> None:
+    address = await finished_image(server, client)
+    path = address if name == "image_deleted" else f"/api/v1/job/{server.jobs[0].job_id}"
+
+    with server.faults.on(name):
+        async with client.get(path) as hidden:
+            pass
+    async with client.get(path) as shown:
+        pass
+
+    assert (hidden.status, shown.status) == (HTTPStatus.NOT_FOUND, HTTPStatus.OK)
+
+
+async def test_only_open_jobs_report_an_unknown_status(
+    server: GazeServer, client: ClientSession
+) -> None:
+    (job_id,) = await queue(client)
+    server.faults.unknown_status = "paused"
+
+    pending = await status_of(client, job_id)
+    await server.finish()
+
+    assert pending == "paused"
+    assert await status_of(client, job_id) == "done"
+
+
+@pytest.mark.parametrize(
+    ("faults", "result"),
+    [
+        (Faults(no_image=True), None),
+        (Faults(no_image="image_url"), {"relative_path", "seed"}),
+        (Faults(no_seed=True), {"relative_path", "image_url"}),
+        (Faults(missing_fields="relative_path"), {"image_url", "seed"}),
+    ],
+)
+async def test_a_done_job_may_lack_what_matters(
+    server: GazeServer, client: ClientSession, faults: Faults, result: set[str] | None
+) -> None:
+    await finished_image(server, client)
+    server.faults = faults
+
+    _, job = await ask(client, f"/api/v1/job/{server.jobs[0].job_id}")
+
+    assert job["status"] == "done"
+    assert (set(job["result"]) if "result" in job else None) == result
+
+
+async def test_an_image_may_be_said_to_lie_elsewhere(
+    server: GazeServer, client: ClientSession
+) -> None:
+    address = await finished_image(server, client)
+    server.faults.other_origin = "http://127.0.0.1:1"
+
+    _, job = await ask(client, f"/api/v1/job/{server.jobs[0].job_id}")
+
+    assert job["result"]["image_url"] == f"http://127.0.0.1:1{address}"
+
+
+async def test_json_may_hold_more_than_the_guide_knows(
+    server: GazeServer, client: ClientSession
+) -> None:
+    _, plain = await ask(client, PRESETS)
+    server.faults.extra_fields = True
+
+    _, extended = await ask(client, PRESETS)
+
+    assert set(plain) < set(extended)
+    assert set(plain["presets"][0]) < set(extended["presets"][0])
+
+
+async def test_json_may_lack_fields(server: GazeServer, client: ClientSession) -> None:
+    server.faults.missing_fields = True
+
+    _, presets = await ask(client, PRESETS)
+    async with client.post(GENERATE) as response:
+        accepted = await response.json()
+    _, job = await ask(client, f"/api/v1/job/{server.jobs[0].job_id}")
+
+    assert set(presets["presets"][0]) == {"preset_id", "name", "has_cover"}
+    assert accepted == {"jobs": [{}]}
+    assert set(job) == {"id", "label", "error"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("list", [{"presets": [{"preset_id": "a", "slug": "a", "name": "A", "has_cover": True}]}]),
+        (
+            "inside",
+            {"presets": [[{"preset_id": "a", "slug": "a", "name": "A", "has_cover": True}]]},
+        ),
+        ("numbers", {"presets": [{"preset_id": 7, "slug": 7, "name": 7, "has_cover": True}]}),
+        (
+            "null",
+            {"presets": [{"preset_id": None, "slug": None, "name": None, "has_cover": True}]},
+        ),
+    ],
+)
+async def test_json_may_be_of_other_types(
+    server: GazeServer, client: ClientSession, kind: str, answer: Any
+) -> None:
+    server.presets = {"a": DemoPreset("a", "A")}
+    server.faults.wrong_types = kind
+
+    assert await ask(client, PRESETS) == (HTTPStatus.OK, answer)
+
+
+async def test_json_may_be_huge(server: GazeServer, client: ClientSession) -> None:
+    server.faults.huge_json = {"presets": 2}
+
+    async with client.get(PRESETS) as response:
+        body = await response.read()
+
+    assert len(body) > 2 * MEBIBYTE
+    assert len(json.loads(body)["presets"]) == 5
+
+
+async def test_json_may_be_garbage(server: GazeServer, client: ClientSession) -> None:
+    server.faults.garbage_json = {"presets"}
+
+    async with client.get(PRESETS) as response:
+        assert response.status == HTTPStatus.OK
+        with pytest.raises(UnicodeDecodeError):
+            await response.json()
+
+
+async def test_an_answer_may_break_off(server: GazeServer, client: ClientSession) -> None:
+    server.faults.truncated = {"presets"}
+
+    async with client.get(PRESETS) as response:
+        with pytest.raises(ClientPayloadError):
+            await response.read()
+
+
+async def test_an_answer_may_never_come_though_the_job_is_queued(
+    server: GazeServer, client: ClientSession
+) -> None:
+    server.faults.hang = {"generate"}
+
+    with pytest.raises(TimeoutError):
+        await client.post(GENERATE, timeout=ClientTimeout(total=0.1))
+
+    assert len(server.jobs) == 1
+
+
+async def test_an_answer_may_come_late(server: GazeServer, client: ClientSession) -> None:
+    server.faults.latency = {"presets": 0.1}
+    started = asyncio.get_running_loop().time()
+
+    await ask(client, PRESETS)
+
+    assert asyncio.get_running_loop().time() - started >= 0.1
+
+
+async def fetch(client: ClientSession, address: str) -> tuple[ClientResponse, bytes]:
+    """Return an answer and its body."""
+    async with client.get(address) as response:
+        return response, await response.read()
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "text/html"])
+async def test_an_image_may_be_called_something_else(
+    server: GazeServer, client: ClientSession, content_type: str
+) -> None:
+    address = await finished_image(server, client)
+    server.faults.lying_type = content_type
+
+    response, data = await fetch(client, address)
+
+    assert response.content_type == content_type
+    assert data == server.picture(server.jobs[0].job_id)
+
+
+async def test_something_else_may_be_called_an_image(
+    server: GazeServer, client: ClientSession
+) -> None:
+    address = await finished_image(server, client)
+
+    with server.faults.on(Fault.NOT_AN_IMAGE):
+        page_type, page = await fetch(client, address)
+    with server.faults.on(Fault.EMPTY_IMAGE):
+        empty_type, empty = await fetch(client, address)
+
+    assert page_type.content_type == empty_type.content_type == "image/png"
+    assert page.startswith(b"<!doctype html>")
+    assert empty == b""
+
+
+async def test_a_tiny_image_may_declare_a_huge_size(
+    server: GazeServer, client: ClientSession
+) -> None:
+    address = await finished_image(server, client)
+    server.faults.bomb_image = True
+
+    _, data = await fetch(client, address)
+
+    assert len(data) < 200
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("path", [None, PRESETS])
+async def test_a_small_answer_may_unpack_to_a_large_one(
+    server: GazeServer, client: ClientSession, path: str | None
+) -> None:
+    path = path or await finished_image(server, client)
+    plain_type, plain = await fetch(client, path)
+    server.faults.zip_bomb = {"image": 3, "presets": 3}
+
+    response, data = await fetch(client, path)
+
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert int(response.headers["Content-Length"]) < len(plain) + 100_000
+    assert response.content_type == plain_type.content_type
+    assert data.startswith(plain)
+    assert len(data) == len(plain) + 3 * MEBIBYTE
+
+
+async def test_an_image_may_not_end(server: GazeServer, client: ClientSession) -> None:
+    address = await finished_image(server, client)
+    server.faults.oversized_image = True
+
+    response, data = await fetch(client, address)
+
+    assert response.content_length is None
+    assert data.startswith(server.picture(server.jobs[0].job_id))
+    assert len(data) > 64 * MEBIBYTE
+
+
+async def test_a_client_may_leave_an_endless_image(
+    server: GazeServer, client: ClientSession, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = await finished_image(server, client)
+    server.faults.oversized_image = True
+
+    async with client.get(address) as response:
+        await response.content.readexactly(MEBIBYTE)
+    server.faults.clear()
+
+    assert (await ask(client, PRESETS))[0] == HTTPStatus.OK
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_finished_jobs_may_be_pruned_when_the_next_begins(
+    server: GazeServer, client: ClientSession
+) -> None:
+    server.faults.prune_at_once = True
+    first, second = await queue(client, count=2)
+
+    await server.finish()
+    before = await status_of(client, first)
+    server.begin()
+
+    assert before == "done"
+    assert await status_of(client, first) == "404"
+    assert await status_of(client, second) == "processing"
+
+
+async def test_two_images_may_share_a_file(server: GazeServer, client: ClientSession) -> None:
+    server.faults.same_file_name = True
+    await queue(client, count=2)
+
+    jobs = [server.job(await server.finish()) for _ in range(2)]
+    _, data = await fetch(client, str(jobs[0].image_url))
+
+    assert jobs[0].image_url == jobs[1].image_url
+    assert data == server.picture(jobs[1].job_id) != server.picture(jobs[0].job_id)
+
+
+async def test_every_nth_job_may_fail(server: GazeServer, client: ClientSession) -> None:
+    server.faults.fail_every = 3
+    await queue(client, count=6)
+
+    for _ in range(6):
+        await server.finish()
+
+    assert [job.status for job in server.jobs] == ["done", "done", "failed"] * 2
+
+
+async def test_seeds_may_lie_beyond_what_javascript_counts(
+    server: GazeServer, client: ClientSession
+) -> None:
+    server.faults.seed_beyond = True
+
+    await queue(client, count=20)
+
+    assert all(2**64 - 1000 <= job.seed < 2**64 for job in server.jobs)
+
+
+async def test_the_control_is_closed_by_default(client: ClientSession) -> None:
+    async with client.post("/_control/restart") as posted, client.get("/_control/jobs") as got:
+        pass
+
+    assert (posted.status, got.status) == (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_FOUND)
+
+
+async def call(client: ClientSession, method: str, **arguments: Any) -> tuple[int, Any]:
+    """Call a method of a server over its control; return status and JSON of the answer."""
+    async with client.post(f"/_control/{method}", json=arguments) as response:
+        return response.status, await response.json()
+
+
+async def test_the_control_steers_a_server() -> None:
+    async with (
+        GazeServer(duration=None, control=True, size=(64, 96)) as server,
+        ClientSession(server.url, headers=KEY) as client,
+    ):
+        (job_id,) = await queue(client)
+
+        finished = await call(client, "finish")
+        _, records = await ask(client, "/_control/jobs")
+        _, counts = await ask(client, "/_control/requests")
+        added = await call(client, "put_preset", preset_id="new-one", name="New one")
+        await call(client, "remove_preset", slug="neon_city")
+        await call(client, "set_fault", text="busy=presets:429")
+        busy, _ = await ask(client, PRESETS)
+        await call(client, "clear_faults")
+        _, presets = await ask(client, PRESETS)
+        wrong = [
+            (await call(client, "finish"))[0],
+            (await call(client, "restart", now=True))[0],
+            (await call(client, "set_fault", text="nonsense"))[0],
+            (await call(client, "explode"))[0],
+        ]
+
+    assert finished == (HTTPStatus.OK, {"result": job_id})
+    assert records["jobs"][0]["job_id"] == job_id
+    assert records["jobs"][0]["finished_at"] == server.job(job_id).finished_at
+    assert counts == {"generate": 1}
+    assert added == (HTTPStatus.OK, {"result": "newone"})
+    assert busy == HTTPStatus.TOO_MANY_REQUESTS
+    slugs = [preset["slug"] for preset in presets["presets"]]
+    assert slugs[-1] == "newone"
+    assert "neon_city" not in slugs
+    assert wrong == [400, 400, 400, 404]
+
+
+async def run(*options: str) -> tuple[asyncio.subprocess.Process, str]:
+    """Run the program; return its process and the address it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "demo.gaze_server", "--port", "0", *options),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    assert process.stdout is not None
+    line = (await process.stdout.readline()).decode()
+    return process, line.removeprefix("GAZE stand-in listening on ").strip()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_the_program_serves_until_it_is_asked_to_end(number: signal.Signals) -> None:
+    process, address = await run("--presets", "40", "--api-key", "k", "--fault", "busy=job:429")
+    async with ClientSession(address, headers={"X-API-Key": "k"}) as client:
+        _, presets = await ask(client, PRESETS)
+        busy, _ = await ask(client, "/api/v1/job/1")
+
+        process.send_signal(number)
+        code = await process.wait()
+
+    assert len({preset["name"] for preset in presets["presets"]}) == 40
+    assert busy == HTTPStatus.TOO_MANY_REQUESTS
+    assert code == 0
+
+
+async def test_the_program_says_that_its_port_is_taken(server: GazeServer) -> None:
+    process, address = await run("--port", str(server.port))
+
+    assert await process.wait() == 1
+    assert address == ""
+
+
+@pytest.mark.parametrize("arguments", [["--fault", "help"], ["--help"]])
+def test_the_program_lists_its_switches(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    try:
+        main(arguments)
+    except SystemExit as end:
+        assert end.code == 0  # noqa: PT017 - --help ends the program, --fault help returns
+
+    printed = capsys.readouterr().out
+    assert all(f"\n  {fault} " in printed for fault in Fault)
+
+
+def test_the_program_refuses_a_switch_it_does_not_know(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--fault", "nonsense"])
+
+    assert end.value.code == 2
+    assert "There is no switch nonsense" in capsys.readouterr().err
