@@ -1,0 +1,233 @@
+"""Talks to one GAZE server over HTTP: bounded in time and size, to the server's origin only.
+
+The API key travels as the `X-API-Key` header of API requests and nowhere else. Redirects
+are refused, because they could carry it to another place.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+import logging
+from typing import Any, Final
+
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientResponseError,
+    ClientSession,
+    ClientSSLError,
+    ClientTimeout,
+    hdrs,
+)
+from mashumaro.exceptions import MissingField
+import orjson
+from yarl import URL
+
+from .errors import (
+    GazeAuthError,
+    GazeBusyError,
+    GazeConnectionError,
+    GazeError,
+    GazeImageError,
+    GazeNotFoundError,
+    GazeRequestError,
+    GazeResponseError,
+    GazeServerError,
+    GazeSslError,
+    GazeTimeoutError,
+)
+from .models import GenerateAnswer, GenerateOptions, JobReport, Preset, PresetList, is_job_id
+
+_LOGGER = logging.getLogger(__name__)
+
+API_TIMEOUT: Final = ClientTimeout(total=30, connect=10)
+IMAGE_TIMEOUT: Final = ClientTimeout(total=300, connect=10, sock_read=30)
+MAX_ANSWER_BYTES: Final = 4 * 2**20
+MAX_IMAGE_BYTES: Final = 64 * 2**20
+MAX_REASON_LENGTH: Final = 300
+MAX_RETRY_AFTER: Final = 3600.0
+
+
+class GazeClient:
+    """One server, one API key."""
+
+    def __init__(self, session: ClientSession, url: URL, api_key: str) -> None:
+        """Use the session; `url` is the server's normalised URL."""
+        self._session = session
+        self._url = url
+        self._api_key = api_key
+
+    async def list_presets(self) -> list[Preset]:
+        """Return the presets that can be generated, in the server's order.
+
+        Raises GazeError.
+        """
+        answer = await self._call(PresetList, hdrs.METH_GET, "presets")
+        usable = [preset for preset in answer.presets if preset.usable]
+        if len(usable) < len(answer.presets):
+            _LOGGER.debug(
+                "Left out %d presets without a usable slug", len(answer.presets) - len(usable)
+            )
+        return usable
+
+    async def generate(self, slug: str, options: GenerateOptions) -> list[str]:
+        """Queue images and return one job id for each.
+
+        Never repeated by itself: after a GazeConnectionError nobody knows whether the
+        server took it. Raises GazeNotFoundError for an unknown preset, or another GazeError.
+        """
+        answer = await self._call(
+            GenerateAnswer, hdrs.METH_POST, "generate", slug, body=options.as_body()
+        )
+        return [job.job_id for job in answer.jobs]
+
+    async def job(self, job_id: str) -> JobReport:
+        """Return how a job stands. Raises GazeNotFoundError for an unknown job, or a GazeError."""
+        if not is_job_id(job_id):
+            raise GazeNotFoundError("no such job")
+        report = await self._call(JobReport, hdrs.METH_GET, "job", job_id)
+        if report.id != job_id:
+            raise GazeResponseError("the answer is about another job")
+        return report
+
+    async def image(self, image_url: str) -> bytes:
+        """Return the bytes of a finished image, at most 64 MiB, unproved.
+
+        Sent without the API key. Raises GazeImageError where the address leaves the server
+        or the image is too large, GazeNotFoundError where it is gone, or another GazeError.
+        """
+        url = self._resolve(image_url)
+        return await self._request(hdrs.METH_GET, url, MAX_IMAGE_BYTES, timeout=IMAGE_TIMEOUT)
+
+    def _resolve(self, image_url: str) -> URL:
+        """Return the full address of a path below the server's root, with or without prefix."""
+        try:
+            given = URL(image_url)
+            if given.is_absolute():
+                if given.origin() != self._url.origin():
+                    raise GazeImageError("the image's address is not on the server")
+                given = given.relative()
+        except ValueError as err:
+            raise GazeImageError("the image's address is not valid") from err
+        prefix = self._url.path.rstrip("/")
+        path = given.path if given.path.startswith("/") else f"/{given.path}"
+        if not path.startswith(f"{prefix}/"):
+            path = prefix + path
+        url = self._url.origin().with_path(path).with_query(given.query_string or None)
+        if not url.path.startswith(f"{prefix}/"):
+            raise GazeImageError("the image's address is not on the server")
+        return url
+
+    async def _call[T: (PresetList, GenerateAnswer, JobReport)](
+        self, answer: type[T], method: str, *segments: str, body: dict[str, Any] | None = None
+    ) -> T:
+        """Make an API request and return the answer as a typed object."""
+        content = await self._request(
+            method,
+            self._url.joinpath("api", "v1", *segments),
+            MAX_ANSWER_BYTES,
+            timeout=API_TIMEOUT,
+            headers={"X-API-Key": self._api_key, hdrs.ACCEPT: "application/json"},
+            json=body,
+        )
+        try:
+            return answer.from_dict(orjson.loads(content))
+        except (ValueError, MissingField) as err:
+            _LOGGER.debug(
+                "Unexpected answer of %d bytes to %s %s: %s",
+                len(content),
+                method,
+                segments[0],
+                type(err).__name__,
+            )
+            raise GazeResponseError("the answer is not what GAZE's API promises") from None
+
+    async def _request(self, method: str, url: URL, limit: int, **options: Any) -> bytes:
+        """Return the body of a successful answer, or raise the GazeError that fits."""
+        try:
+            async with self._session.request(
+                method, url, allow_redirects=False, **options
+            ) as response:
+                if response.status not in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
+                    raise await _status_error(response)
+                return await _read(response, limit)
+        except TimeoutError as err:
+            raise GazeTimeoutError("the server did not answer in time") from err
+        except ClientSSLError as err:
+            raise GazeSslError("the server's certificate is not accepted") from err
+        except (ClientResponseError, ValueError) as err:  # the latter: a Location that is no URL
+            raise GazeResponseError("the answer is not valid HTTP") from err
+        except (ClientError, OSError) as err:
+            raise GazeConnectionError("the connection to the server failed") from err
+
+
+async def _read(response: ClientResponse, limit: int) -> bytes:
+    """Return the whole body, or raise once it proves longer than the limit."""
+    too_large = (
+        GazeImageError("the image is larger than 64 MiB")
+        if limit == MAX_IMAGE_BYTES
+        else GazeResponseError("the answer is far longer than GAZE's API promises")
+    )
+    if (response.content_length or 0) > limit:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > limit:
+            raise too_large
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _status_error(response: ClientResponse) -> GazeError:
+    """Return the error for a status that is no success. The status decides first."""
+    reason = await _reason(response)
+    match response.status:
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return GazeAuthError(reason)
+        case HTTPStatus.NOT_FOUND:
+            return GazeNotFoundError(reason)
+        case HTTPStatus.BAD_REQUEST:
+            return GazeRequestError(reason)
+        case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.SERVICE_UNAVAILABLE:
+            return GazeBusyError(reason, _retry_after(response))
+        case status if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            return GazeResponseError("the server redirects elsewhere, which is refused")
+    return GazeServerError(reason)
+
+
+async def _reason(response: ClientResponse) -> str:
+    """Return the server's own words from a JSON error body, else the status in words."""
+    fallback = f"HTTP {response.status}"
+    if response.status in HTTPStatus:
+        fallback += f" ({HTTPStatus(response.status).phrase})"
+    if response.content_type != "application/json":
+        return fallback
+    try:
+        answer = orjson.loads(await _read(response, MAX_ANSWER_BYTES))
+    except ValueError, TimeoutError, ClientError, GazeError:
+        return fallback
+    text = answer.get("error") if isinstance(answer, dict) else None
+    return one_line(text) if isinstance(text, str) and text.strip() else fallback
+
+
+def one_line(text: str) -> str:
+    """Return text from the server in one short printable line."""
+    words: Iterable[str] = "".join(c if c.isprintable() else " " for c in text).split()
+    return " ".join(words)[:MAX_REASON_LENGTH]
+
+
+def _retry_after(response: ClientResponse) -> float | None:
+    """Return the seconds of the `Retry-After` header, given as seconds or as a date."""
+    value = response.headers.get(hdrs.RETRY_AFTER, "").strip()
+    if value.isdecimal():
+        return min(float(value), MAX_RETRY_AFTER)
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    return min(max((until - datetime.now(UTC)).total_seconds(), 0.0), MAX_RETRY_AFTER)

@@ -1,0 +1,20 @@
+"""Names shared by the whole integration."""
+
+from typing import Final
+
+DOMAIN: Final = "gaze"
+EVENT_GAZE: Final = "gaze_event"
+
+IMAGE_VIEW_URL: Final = "/api/gaze/image/{}/{}"
+MEDIA_ID: Final = "media-source://gaze/{}/{}"
+
+CONF_PRESETS: Final = "presets"
+CONF_SAVE_IMAGES: Final = "save_images"
+CONF_STRIP_METADATA: Final = "strip_metadata"
+CONF_KEEP_IMAGES: Final = "keep_images"
+CONF_MAX_OPEN_JOBS: Final = "max_open_jobs"
+CONF_GIVE_UP_AFTER: Final = "give_up_after"
+
+DEFAULT_KEEP_IMAGES: Final = 500
+DEFAULT_MAX_OPEN_JOBS: Final = 100
+DEFAULT_GIVE_UP_AFTER: Final = 12  # hours
