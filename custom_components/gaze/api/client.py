@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from aiohttp import (
     ClientError,
+    ClientPayloadError,
     ClientResponse,
     ClientResponseError,
     ClientSession,
@@ -74,8 +75,9 @@ class GazeClient:
     async def generate(self, slug: str, options: GenerateOptions) -> list[str]:
         """Queue images and return one job id for each.
 
-        Never repeated by itself: after a GazeConnectionError nobody knows whether the
-        server took it. Raises GazeNotFoundError for an unknown preset, or another GazeError.
+        Never repeated by itself: after a GazeConnectionError or a GazeResponseError nobody
+        knows whether the server took it. Raises GazeNotFoundError for an unknown preset, or
+        another GazeError.
         """
         answer = await self._call(
             GenerateAnswer, hdrs.METH_POST, "generate", slug, body=options.as_body()
@@ -114,7 +116,7 @@ class GazeClient:
         path = given.path if given.path.startswith("/") else f"/{given.path}"
         if not path.startswith(f"{prefix}/"):
             path = prefix + path
-        url = self._url.origin().with_path(path).with_query(given.query_string or None)
+        url = self._url.origin().with_path(path).with_query(given.query)
         if not url.path.startswith(f"{prefix}/"):
             raise GazeImageError("the image's address is not on the server")
         return url
@@ -156,6 +158,8 @@ class GazeClient:
             raise GazeTimeoutError("the server did not answer in time") from err
         except ClientSSLError as err:
             raise GazeSslError("the server's certificate is not accepted") from err
+        except ClientPayloadError as err:
+            raise GazeResponseError("the answer broke off") from err
         except (ClientResponseError, ValueError) as err:  # the latter: a Location that is no URL
             raise GazeResponseError("the answer is not valid HTTP") from err
         except (ClientError, OSError) as err:

@@ -6,7 +6,7 @@ class GazeError(Exception):
 
 
 class GazeConnectionError(GazeError):
-    """The server could not be reached, or the connection broke."""
+    """The server could not be reached, or the connection broke before an answer began."""
 
 
 class GazeTimeoutError(GazeConnectionError):

@@ -26,7 +26,6 @@ from ..api import (
     GazeImageError,
     GazeNotFoundError,
     GazeResponseError,
-    GazeServerError,
     JobReport,
     Preset,
     ReportedStatus,
@@ -450,7 +449,7 @@ class JobEngine:
             try:
                 async with self._fetch_slots:
                     await self._fetch_once(job)
-            except (GazeConnectionError, GazeServerError, GazeAuthError) as err:
+            except (GazeConnectionError, GazeBusyError, GazeAuthError) as err:
                 outages += 1
                 error: Exception = err
             except (GazeError, PictureError, GalleryError) as err:

@@ -6,8 +6,8 @@ when asked. So few questions at the right moments do the work of many:
 1. *The front.* Only the job at the head of our queue is asked for, with any other job that
    was seen processing. When it ends, the next one is asked at once; after that found it
    processing `TRUST_AFTER` times in a row, its start is taken for granted until an answer
-   says otherwise (unless the end itself was seen too vaguely). One of the others is asked
-   each `SWEEP_GAP`, in case a server works in another order.
+   says otherwise (unless its duration is in doubt). One of the others is asked each
+   `SWEEP_GAP`, in case a server works in another order.
 2. *Nothing known.* Images usually take 5 to 60 s. The looks come after `FIRST_LOOKS` seconds,
    then each `STEADY_GAP`, and past 30 s in proportion to the time waited (`PATIENCE`).
    Lateness: at most 6 s before 12 s, 1 s up to 30 s, then 1/30 of the time the image took,
@@ -16,7 +16,8 @@ when asked. So few questions at the right moments do the work of many:
    question is asked until the shortest of them has passed; from there on one each twentieth
    of the typical duration (0.25 to 2 s), which bounds the lateness. Beyond the longest the
    gaps grow with the time overdue. While a duration is in doubt (seen once only, or the last
-   images were done before the first look) one more question is asked half-way.
+   images were done before the first look) the gaps are a fifteenth, and one more question is
+   asked half-way.
 4. *Waiting.* A job that stands behind the jobs of others is asked in proportion to the time it
    has waited, yet often enough not to miss half of a known duration.
 5. *Trouble.* After a failed question all is left alone for 1 s, doubled each time up to
@@ -60,7 +61,7 @@ class Expectation:
     @property
     def gap(self) -> float:
         """Seconds between questions around the expected end."""
-        return min(max(self.typical / 20, 0.25), 2.0)
+        return min(max(self.typical / (15 if self.in_doubt else 20), 0.25), 2.0)
 
     @property
     def first_look(self) -> float:
@@ -142,7 +143,6 @@ class Pacer:
         self._jobs: dict[str, _Job] = {}
         self._last_sweep = 0.0
         self._in_turn = 0  # how often the next job was found processing when one ended
-        self._end_seen = False  # whether the last end fell between two questions close together
         self._failures = 0
         self._quiet_until = 0.0
         self._allowance = float(BURST)
@@ -205,9 +205,6 @@ class Pacer:
         if (job := self._answered(job_id)) is None:
             return None
         del self._jobs[job_id]
-        expected = self.durations.expected(job.key)
-        gap = STEADY_GAP if expected is None else expected.gap
-        self._end_seen = job.processing_since is not None and now - (job.asked or 0.0) < 2 * gap
         if was_front:
             self._advance(self._not_over_before(job, now))
         return self._learn(job, now) if done else None
@@ -219,8 +216,9 @@ class Pacer:
         """
         for job_id in self._front():
             job = self._jobs[job_id]
-            trusted = self._end_seen and self._in_turn >= TRUST_AFTER
-            if trusted and job.follows and job.asked is None:
+            expected = self.durations.expected(job.key)
+            trusted = expected is not None and not expected.in_doubt
+            if trusted and self._in_turn >= TRUST_AFTER and job.follows and job.asked is None:
                 job.asked = job.processing_since = now
                 return job_id
         return None

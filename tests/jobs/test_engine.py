@@ -1,0 +1,772 @@
+"""The life of jobs, with a real server on a loopback socket and time that jumps."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+import sqlite3
+from typing import Any
+
+from homeassistant.config_entries import SOURCE_REAUTH
+from homeassistant.const import CONF_API_KEY
+from homeassistant.core import Event, HomeAssistant, ServiceResponse, callback
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers.storage import STORAGE_DIR
+from homeassistant.setup import async_setup_component
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.gaze.const import DOMAIN, EVENT_GAZE
+from custom_components.gaze.coordinator import GazeCoordinator
+from custom_components.gaze.jobs import Job
+from demo.faults import Fault
+from demo.gaze_server import GazeServer
+
+from ..conftest import SetUp
+
+PRESET = "neon_city"
+
+
+@pytest.fixture
+def events(hass: HomeAssistant) -> list[dict[str, Any]]:
+    """Return the data of our events, as they come."""
+    seen: list[dict[str, Any]] = []
+
+    @callback
+    def note(event: Event) -> None:
+        seen.append(dict(event.data))
+
+    hass.bus.async_listen(EVENT_GAZE, note)
+    return seen
+
+
+@pytest.fixture
+async def quick_server(socket_enabled: None) -> AsyncGenerator[GazeServer]:
+    """Return a server that makes an image in 8 s, more or less."""
+    async with GazeServer(duration=8.0, jitter=0.1, seed=1, size=(64, 96)) as server:
+        yield server
+
+
+def entry_for(server: GazeServer, **options: Any) -> MockConfigEntry:
+    """Return an entry for a server."""
+    return MockConfigEntry(
+        domain=DOMAIN,
+        title="GAZE",
+        data={"host": server.url, "api_key": server.api_key, "verify_ssl": True},
+        options=options,
+    )
+
+
+async def generate(hass: HomeAssistant, **fields: Any) -> dict[str, Any]:
+    """Call the action; by default it does not wait."""
+    answer: ServiceResponse = await hass.services.async_call(
+        DOMAIN, "generate", {"preset": PRESET, **fields}, blocking=True, return_response=True
+    )
+    assert answer is not None
+    return answer
+
+
+async def ended(hass: HomeAssistant, answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """Wait for the jobs of an answer, for up to an hour of the engine's time."""
+    answer = await hass.services.async_call(
+        DOMAIN,
+        "wait",
+        {"batch_id": answer["batch_id"], "timeout": {"hours": 1}},
+        blocking=True,
+        return_response=True,
+    )
+    assert answer["complete"], "The jobs have not ended"
+    return answer["jobs"]
+
+
+def types(events: list[dict[str, Any]], job_id: str) -> list[str]:
+    """Return the types of the events of a job, in order."""
+    return [event["type"] for event in events if event["job_id"] == job_id]
+
+
+def coordinator(entry: MockConfigEntry) -> GazeCoordinator:
+    """Return the entry's coordinator."""
+    found: GazeCoordinator = entry.runtime_data
+    return found
+
+
+def open_ids(entry: MockConfigEntry) -> list[str]:
+    """Return the ids of the open jobs."""
+    return [job.job_id for job in coordinator(entry).engine.open_jobs]
+
+
+async def reached(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, looking every tenth of a second of the engine's time."""
+    async with asyncio.timeout(24 * 3600):
+        while not condition():
+            await asyncio.sleep(0.1)
+
+
+async def test_twenty_images_need_few_requests(
+    hass: HomeAssistant, quick_server: GazeServer, setup_integration: SetUp
+) -> None:
+    await setup_integration(entry_for(quick_server))
+    quick_server.reset_counts()
+
+    answer = await generate(hass, count=20, wait=True, timeout={"hours": 1})
+
+    assert answer["complete"]
+    assert {job["status"] for job in answer["jobs"]} == {"done"}
+    assert quick_server.requests["generate"] == 1
+    assert quick_server.requests["image"] == 20
+    assert quick_server.requests["job"] <= 6 * 20  # the exact figures: test_pacing.py
+
+
+async def test_an_image_of_unknown_duration_needs_few_requests(
+    hass: HomeAssistant, socket_enabled: None, setup_integration: SetUp
+) -> None:
+    async with GazeServer(duration=30.0, jitter=0.0, seed=1, size=(64, 96)) as server:
+        await setup_integration(entry_for(server))
+        server.reset_counts()
+
+        answer = await generate(hass, wait=True)
+
+        assert answer["complete"]
+        assert sum(server.requests.values()) <= 25
+        await hass.config_entries.async_unload(
+            hass.config_entries.async_loaded_entries(DOMAIN)[0].entry_id
+        )
+
+
+async def test_an_idle_server_is_asked_for_presets_only(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.reset_counts()
+
+    await asyncio.sleep(3600)
+
+    assert sum(server.requests.values()) == server.requests["presets"]
+    assert 11 <= server.requests["presets"] <= 12
+
+
+async def test_events_tell_the_life_of_a_job_in_order(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    answer = await generate(hass, tag="mine")
+    job_id = answer["jobs"][0]["job_id"]
+    queued_with_the_answer = types(events, job_id)
+    server.begin()
+    await reached(lambda: len(events) == 2)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert queued_with_the_answer == ["queued"]
+    assert types(events, job_id) == ["queued", "started", "finished"]
+    assert job["status"] == "done"
+    assert job["seed"] == str(server.job(job_id).seed)
+    assert {event["tag"] for event in events} == {"mine"}
+    assert events[-1] | {"type": "", "config_entry_id": "", "device_id": ""} == job | {
+        "type": "",
+        "config_entry_id": "",
+        "device_id": "",
+    }
+
+
+async def test_the_image_is_kept_and_shown_when_finished_is_told(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
+) -> None:
+    shown: list[tuple[str, int]] = []
+
+    @callback
+    def look(event: Event) -> None:
+        if event.data["type"] == "finished":
+            state = hass.states.get("image.gaze_latest_image")
+            assert state is not None
+            shown.append((state.state, len(list(media_dir.rglob("*.png")))))
+
+    hass.bus.async_listen(EVENT_GAZE, look)
+    answer = await generate(hass)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    files = list(media_dir.rglob("*.png"))
+    assert shown == [(job["finished_at"], 1)]
+    assert files[0].read_bytes() == server.picture(job["job_id"])
+
+
+async def test_waiting_returns_when_all_jobs_of_a_batch_have_ended(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    waiting = hass.async_create_task(generate(hass, count=3, wait=True, timeout={"hours": 1}))
+    await reached(lambda: len(server.jobs) == 3)
+    await server.finish()
+    server.fail(error="ComfyUI: out of memory")
+    await reached(lambda: len([e for e in events if e["type"] != "queued"]) >= 2)
+    early = waiting.done()
+    await server.finish()
+    answer = await waiting
+
+    assert not early
+    assert answer["complete"]
+    assert [job["status"] for job in answer["jobs"]] == ["done", "failed", "done"]
+    assert [job["index"] for job in answer["jobs"]] == [1, 2, 3]
+    assert answer["jobs"][1]["reason"] == "server"
+    assert answer["jobs"][1]["error"] == "ComfyUI: out of memory"
+
+
+async def test_a_wait_that_runs_out_answers_with_the_jobs_as_they_stand(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await generate(hass, wait=True, timeout={"seconds": 30})
+
+    assert not answer["complete"]
+    assert answer["jobs"][0]["status"] == "queued"
+
+
+async def test_a_wait_goes_on_across_a_reload(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    waiting = hass.async_create_task(generate(hass, wait=True, timeout={"hours": 1}))
+    await reached(lambda: len(server.jobs) == 1)
+    await hass.config_entries.async_reload(entry.entry_id)
+    await server.finish()
+    answer = await waiting
+
+    assert answer["complete"]
+    assert answer["jobs"][0]["status"] == "done"
+
+
+async def test_jobs_of_a_restarted_server_are_lost(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    answer = await generate(hass, count=3)
+    server.begin()
+    server.restart()
+    jobs = await ended(hass, answer)
+
+    assert [job["reason"] for job in jobs] == ["lost"] * 3
+    assert [event["type"] for event in events] == ["queued"] * 3 + ["failed"] * 3
+
+
+async def test_a_cleared_queue_leaves_the_image_being_made(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await generate(hass, count=2)
+    server.begin()
+    server.clear_queue()
+    await server.finish()
+    jobs = await ended(hass, answer)
+
+    assert [job["reason"] for job in jobs] == [None, "lost"]
+
+
+async def test_an_image_found_by_the_sweep_need_not_wait_for_its_turn(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await generate(hass, count=2)
+    last = answer["jobs"][1]["job_id"]
+    await server.finish(last)
+
+    await reached(lambda: last not in open_ids(entry))
+
+    assert server.jobs[0].status == "pending"
+
+
+async def test_done_without_an_image_fails_the_job(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.NO_IMAGE)
+    answer = await generate(hass)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert (job["status"], job["reason"]) == ("failed", "no_image")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.NOT_AN_IMAGE,
+        Fault.TRUNCATED,
+        Fault.EMPTY_IMAGE,
+        Fault.BOMB_IMAGE,
+        Fault.ZIP_BOMB,
+        Fault.OVERSIZED_IMAGE,
+        Fault.OTHER_ORIGIN,
+        Fault.REDIRECT,
+        Fault.IMAGE_DELETED,
+        Fault.SERVER_ERROR,
+    ],
+)
+async def test_an_image_that_cannot_be_had_fails_its_download(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    media_dir: Path,
+    fault: Fault,
+) -> None:
+    if fault is Fault.OTHER_ORIGIN:
+        server.faults.on(fault)
+    else:
+        server.faults.on(fault, "image")
+    answer = await generate(hass)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert (job["status"], job["reason"]) == ("failed", "download")
+    assert job["error"]
+    assert not [path for path in media_dir.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.NOT_AN_IMAGE, Fault.TRUNCATED, Fault.IMAGE_DELETED, Fault.SERVER_ERROR]
+)
+async def test_a_download_that_fails_at_first_is_tried_again(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, fault: Fault
+) -> None:
+    server.faults.on(fault, "image", times=3)
+    answer = await generate(hass)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+    assert server.requests["image"] == 4
+
+
+async def test_an_image_is_fetched_when_the_network_comes_back_after_an_hour(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.IMAGE_DELETED, "image", times=1)
+    answer = await generate(hass)
+    await server.finish()
+    await reached(lambda: server.requests["image"] == 1)
+    server.set_online(False)
+    await asyncio.sleep(3600)
+    server.set_online(True)
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+
+
+async def test_jobs_outlive_hours_without_network(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    answer = await generate(hass, count=2)
+    server.set_online(False)
+    await asyncio.sleep(5 * 3600)
+    connectivity = hass.states.get("binary_sensor.gaze_connectivity")
+    server.set_online(True)
+    await server.finish()
+    await server.finish()
+    jobs = await ended(hass, answer)
+
+    assert connectivity is not None
+    assert connectivity.state == "off"
+    assert [job["status"] for job in jobs] == ["done", "done"]
+    assert coordinator(entry).last_update_success
+
+
+async def test_a_server_that_is_off_is_left_alone_for_up_to_a_minute(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.BUSY, "job", value=503)
+    await generate(hass)
+    await asyncio.sleep(600)
+    server.reset_counts()
+
+    await asyncio.sleep(600)
+
+    assert 9 <= server.requests["job"] <= 11
+
+
+async def test_the_servers_wish_to_be_left_alone_is_honoured(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.BUSY, "job", value=429)
+    server.faults.on(Fault.RETRY_AFTER, value=600)
+    await generate(hass)
+    await reached(lambda: server.requests["job"] == 1)
+
+    await asyncio.sleep(590)
+    within = server.requests["job"]
+    await asyncio.sleep(20)
+
+    assert within == 1
+    assert server.requests["job"] == 2
+
+
+async def test_a_job_whose_every_answer_is_garbage_is_not_hammered(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.GARBAGE_JSON, "job")
+    await generate(hass)
+
+    await asyncio.sleep(3600)
+
+    assert 50 <= server.requests["job"] <= 75
+    assert len(coordinator(entry).engine.open_jobs) == 1
+
+
+async def test_a_job_that_is_open_for_too_long_is_given_up(
+    hass: HomeAssistant,
+    server: GazeServer,
+    config_entry: MockConfigEntry,
+    setup_integration: SetUp,
+    events: list[dict[str, Any]],
+) -> None:
+    await setup_integration(config_entry)
+    answer = await generate(hass)
+    job_id = answer["jobs"][0]["job_id"]
+    await hass.config_entries.async_unload(config_entry.entry_id)
+    change_record(hass, config_entry, job_id, requested_at=1_000_000.0)
+    server.faults.on(Fault.GARBAGE_JSON, "job")
+
+    await hass.config_entries.async_setup(config_entry.entry_id)
+    await reached(lambda: len(events) == 2)
+
+    assert events[-1]["reason"] == "gave_up"
+    assert types(events, job_id) == ["queued", "failed"]
+
+
+async def test_unknown_statuses_mean_still_open(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    server.faults.on(Fault.UNKNOWN_STATUS)
+    answer = await generate(hass)
+    server.begin()
+    await asyncio.sleep(60)
+    still_open = len(coordinator(entry).engine.open_jobs)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert still_open == 1
+    assert job["status"] == "done"
+
+
+async def test_jobs_wait_for_a_new_key(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    answer = await generate(hass)
+    new_key = server.regenerate_key()
+    await server.finish()
+    await reached(lambda: bool(hass.config_entries.flow.async_progress_by_handler(DOMAIN)))
+    flow = hass.config_entries.flow.async_progress_by_handler(DOMAIN)[0]
+    asked = server.requests["job"]
+    await asyncio.sleep(240)
+    asked_meanwhile = server.requests["job"] - asked
+    await hass.config_entries.flow.async_configure(flow["flow_id"], {CONF_API_KEY: new_key})
+    await hass.async_block_till_done()
+    job = (await ended(hass, answer))[0]
+
+    assert flow["context"]["source"] == SOURCE_REAUTH
+    assert asked_meanwhile == 0
+    assert job["status"] == "done"
+    assert types(events, job["job_id"]) == ["queued", "finished"]
+
+
+async def test_a_key_that_works_again_needs_no_new_one(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await generate(hass)
+    key = server.api_key
+    server.regenerate_key("another")
+    await reached(lambda: bool(hass.config_entries.flow.async_progress_by_handler(DOMAIN)))
+    server.regenerate_key(key)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+
+
+async def test_open_jobs_go_on_after_a_restart(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    answer = await generate(hass, count=3)
+    await hass.config_entries.async_unload(entry.entry_id)
+    await server.finish()
+    await server.finish()
+    server.begin()
+    await hass.config_entries.async_setup(entry.entry_id)
+    await server.finish()
+    jobs = await ended(hass, answer)
+
+    assert [job["status"] for job in jobs] == ["done"] * 3
+    assert (
+        sorted(event["type"] for event in events if event["type"] != "started")
+        == ["finished"] * 3 + ["queued"] * 3
+    )
+
+
+async def test_a_finished_image_is_fetched_after_a_restart_though_the_server_forgot_the_job(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.IMAGE_DELETED, "image", times=1)
+    answer = await generate(hass)
+    await server.finish()
+    await reached(lambda: server.requests["image"] == 1)
+    await hass.config_entries.async_unload(entry.entry_id)
+    server.prune()
+    await hass.config_entries.async_setup(entry.entry_id)
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"told_queued": False}, ["queued"]),
+        ({"status": "failed", "reason": "lost", "told_end": False}, ["failed"]),
+        ({"status": "done", "told_end": False}, ["finished"]),
+    ],
+)
+async def test_an_event_that_a_crash_cut_off_is_told_at_the_next_start(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    events: list[dict[str, Any]],
+    changes: dict[str, Any],
+    expected: list[str],
+) -> None:
+    answer = await generate(hass)
+    job_id = answer["jobs"][0]["job_id"]
+    await hass.config_entries.async_unload(entry.entry_id)
+    change_record(hass, entry, job_id, **changes)
+    events.clear()
+
+    await hass.config_entries.async_setup(entry.entry_id)
+    await reached(lambda: len(events) >= len(expected))
+    await hass.config_entries.async_reload(entry.entry_id)
+    await asyncio.sleep(60)
+
+    assert types(events, job_id) == expected
+
+
+async def test_learned_durations_outlive_a_restart(
+    hass: HomeAssistant, quick_server: GazeServer, setup_integration: SetUp
+) -> None:
+    entry = entry_for(quick_server)
+    await setup_integration(entry)
+    await generate(hass, count=3, wait=True, timeout={"hours": 1})
+    await hass.config_entries.async_reload(entry.entry_id)
+
+    answer = await generate(hass)
+    expected = coordinator(entry).engine.seconds_until_free()
+    await ended(hass, answer)
+
+    assert expected == pytest.approx(8.0, abs=1.5)
+
+
+async def test_a_damaged_store_is_set_aside(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await hass.config_entries.async_unload(entry.entry_id)
+    store = store_path(hass, entry)
+    store.write_bytes(b"This is no database" * 1000)
+
+    await hass.config_entries.async_setup(entry.entry_id)
+    answer = await generate(hass)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+    assert "is damaged" in caplog.text
+    assert len(list(store.parent.glob(f"{store.name}.damaged-*"))) == 1
+
+
+async def test_an_unreadable_record_does_not_stop_the_others(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = await generate(hass, count=2)
+    await hass.config_entries.async_unload(entry.entry_id)
+    with sqlite3.connect(store_path(hass, entry)) as connection:
+        connection.execute(
+            "UPDATE job SET record = '{}' WHERE job_id = ?", (answer["jobs"][0]["job_id"],)
+        )
+    connection.close()
+
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert [job.job_id for job in coordinator(entry).engine.open_jobs] == [
+        answer["jobs"][1]["job_id"]
+    ]
+    assert "unreadable record" in caplog.text
+
+
+async def test_a_disk_that_refuses_records_does_not_lose_the_job(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lock = sqlite3.connect(store_path(hass, entry))
+    lock.execute("DROP TABLE job")
+    lock.commit()
+    lock.close()
+    answer = await generate(hass)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+    assert caplog.text.count("Jobs cannot be kept on disk") == 1
+
+
+async def test_a_disk_that_refuses_the_picture_fails_the_download(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
+) -> None:
+    media_dir.write_text("A file where the folder should be")
+    answer = await generate(hass)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert job["reason"] == "download"
+    assert "cannot be kept" in job["error"]
+
+
+async def test_a_caller_that_goes_away_does_not_undo_its_request(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    server.faults.on(Fault.LATENCY, "generate", value=5.0)
+    caller = hass.async_create_task(generate(hass))
+    await reached(lambda: server.requests["generate"] == 1)
+
+    caller.cancel()
+    await reached(lambda: len(events) == 1)
+
+    assert [event["type"] for event in events] == ["queued"]
+    assert len(server.jobs) == 1
+
+
+async def test_a_request_under_way_is_kept_when_the_server_is_unloaded(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    server.faults.on(Fault.LATENCY, "generate", value=2.0)
+    caller = hass.async_create_task(generate(hass))
+    await reached(lambda: server.requests["generate"] == 1)
+
+    await hass.config_entries.async_unload(entry.entry_id)
+    answer = await caller
+    await hass.config_entries.async_setup(entry.entry_id)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+    assert server.requests["generate"] == 1
+
+
+async def test_a_request_that_timed_out_is_not_repeated(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.HANG, "generate")
+
+    with pytest.raises(HomeAssistantError, match="cannot be reached"):
+        await generate(hass)
+    await asyncio.sleep(600)
+
+    assert server.requests["generate"] == 1
+
+
+async def test_stopping_to_track_ends_jobs_in_every_phase(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    server.faults.on(Fault.IMAGE_DELETED, "image")
+    answer = await generate(hass, count=3)
+    await server.finish()
+    server.begin()
+    await reached(lambda: server.requests["image"] >= 1)
+
+    await hass.services.async_call(DOMAIN, "stop_tracking", {"all": True}, blocking=True)
+    jobs = await ended(hass, answer)
+    await asyncio.sleep(600)
+
+    assert [job["reason"] for job in jobs] == ["stopped"] * 3
+    assert len([event for event in events if event["type"] == "failed"]) == 3
+    assert coordinator(entry).engine.open_jobs == []
+
+
+async def test_old_ended_jobs_are_forgotten(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("custom_components.gaze.jobs.engine.KEPT_ENDED", 2)
+    for _ in range(4):
+        await generate(hass)
+        server.fail()
+        await reached(lambda: not coordinator(entry).engine.open_jobs)
+    await hass.async_block_till_done()
+
+    kept: list[Job] = coordinator(entry).engine.jobs
+
+    assert [job.job_id for job in kept] == [record.job_id for record in server.jobs[-2:]]
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert coordinator(entry).engine.jobs == kept
+
+
+async def test_an_automation_that_waits_for_its_event_never_misses_it(
+    hass: HomeAssistant, socket_enabled: None, setup_integration: SetUp
+) -> None:
+    async with GazeServer(duration=0, seed=1, size=(64, 96)) as server:
+        await setup_integration(entry_for(server))
+        assert await async_setup_component(
+            hass,
+            "script",
+            {
+                "script": {
+                    "paint": {
+                        "sequence": [
+                            {
+                                "action": "gaze.generate",
+                                "data": {"preset": PRESET},
+                                "response_variable": "answer",
+                            },
+                            {
+                                "wait_for_trigger": {
+                                    "trigger": "event",
+                                    "event_type": EVENT_GAZE,
+                                    "event_data": {
+                                        "job_id": "{{ answer.jobs[0].job_id }}",
+                                        "type": "finished",
+                                    },
+                                },
+                                "timeout": {"minutes": 5},
+                            },
+                            {
+                                "stop": "done",
+                                "response_variable": "wait",
+                            },
+                        ]
+                    }
+                }
+            },
+        )
+        await hass.async_block_till_done()
+
+        for _ in range(10):
+            answer = await hass.services.async_call(
+                "script", "paint", blocking=True, return_response=True
+            )
+            assert answer is not None
+            assert answer["completed"]
+        for entry in hass.config_entries.async_loaded_entries(DOMAIN):
+            await hass.config_entries.async_unload(entry.entry_id)
+
+
+def store_path(hass: HomeAssistant, entry: MockConfigEntry) -> Path:
+    """Return the file of the jobs."""
+    return Path(hass.config.path(STORAGE_DIR, f"{DOMAIN}.{entry.entry_id}.jobs.db"))
+
+
+def change_record(hass: HomeAssistant, entry: MockConfigEntry, job_id: str, **changes: Any) -> None:
+    """Change what is kept of a job while nothing is running."""
+    with sqlite3.connect(store_path(hass, entry)) as connection:
+        (record,) = connection.execute(
+            "SELECT record FROM job WHERE job_id = ?", (job_id,)
+        ).fetchone()
+        changed = Job.from_dict({**Job.from_json(record).to_dict(), **changes})
+        connection.execute(
+            "UPDATE job SET record = ? WHERE job_id = ?", (changed.to_json(), job_id)
+        )
+    connection.close()
