@@ -1,0 +1,319 @@
+"""The demo: a GAZE server and a Home Assistant with the integration, set up and ready.
+
+`python -m demo` stays until Ctrl-C; `python -m demo --once` makes one image, checks that it
+arrived, and ends. Both are what `scripts/demo` runs.
+"""
+
+import argparse
+import asyncio
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+import fcntl
+import json
+from pathlib import Path
+import shutil
+import signal
+import sys
+import time
+from typing import Any
+from urllib.parse import urljoin
+
+import aiohttp
+
+from .home_assistant import (
+    CHECKOUT,
+    DASHBOARD,
+    LOCALHOST,
+    PASSWORD,
+    RESTART_EXIT_CODE,
+    USER,
+    DemoError,
+    HomeAssistant,
+    Json,
+    Program,
+    complaints,
+    free_port,
+    wait_until,
+)
+
+FOLDER = CHECKOUT / ".demo"
+API_KEY = "gaze-demo-key"
+PROMPT = "golden hour, wide view"
+ENTITIES = (
+    "image.gaze_latest_image",
+    "event.gaze_generation",
+    "sensor.gaze_status",
+    "sensor.gaze_open_jobs",
+    "binary_sensor.gaze_connectivity",
+)
+# How long what follows from an answered request may take, in seconds
+DELIVERY = 10
+
+
+@asynccontextmanager
+async def gaze_stand_in(
+    folder: Path, *, port: int, api_key: str, duration: float, checkpoint_load: float = 3
+) -> AsyncGenerator[str]:
+    """Run the stand-in GAZE server as a process that writes into `folder`; give its address."""
+    program = Program(
+        sys.executable,
+        "-m",
+        "demo.gaze_server",
+        f"--port={port}",
+        f"--api-key={api_key}",
+        f"--duration={duration}",
+        f"--checkpoint-load={checkpoint_load}",
+        folder=CHECKOUT,
+        output=folder / "gaze.out",
+    )
+
+    async def listens() -> bool:
+        return "listening on" in program.output
+
+    await program.start()
+    try:
+        await program.wait_ready(listens)
+        yield f"http://{LOCALHOST}:{port}"
+    finally:
+        await program.stop()
+
+
+async def connect(home_assistant: HomeAssistant, gaze_url: str, api_key: str) -> None:
+    """Add the GAZE server to Home Assistant, or tell the entry there is its address and key."""
+    entries = await home_assistant.entries("gaze")
+    step = await home_assistant.flow(
+        "gaze",
+        {"host": gaze_url, "api_key": api_key},
+        entry_id=entries[0]["entry_id"] if entries else None,
+    )
+    if step["type"] != "create_entry" and step.get("reason") != "reconfigure_successful":
+        reason = step.get("errors") or step.get("reason")
+        raise DemoError(f"Home Assistant could not add the GAZE server at {gaze_url}: {reason}")
+
+    async def loaded() -> bool:
+        return [entry["state"] for entry in await home_assistant.entries("gaze")] == ["loaded"]
+
+    await wait_until(loaded, what="Connecting to the GAZE server", seconds=DELIVERY)
+
+
+async def first_preset(home_assistant: HomeAssistant) -> str:
+    """Return the slug of the first preset."""
+    answer = await home_assistant.call_action("gaze", "list_presets", return_response=True)
+    if not answer["presets"]:
+        raise DemoError("The GAZE server has no presets: make one there first")
+    return str(answer["presets"][0]["slug"])
+
+
+async def show_dashboard(home_assistant: HomeAssistant, preset: str) -> None:
+    """Make the dashboard for a preset, and make it what opens after login."""
+    home_assistant.write_dashboard(preset)
+    await home_assistant.websocket(
+        {
+            "type": "frontend/set_system_data",
+            "key": "core",
+            "value": {"default_panel": DASHBOARD},
+        }
+    )
+
+
+async def generate(home_assistant: HomeAssistant, preset: str) -> tuple[Json, list[Json]]:
+    """Make one image; return the action's answer and the events, in order of arrival."""
+    events: list[Json] = []
+    async with home_assistant.events("gaze_event") as received:
+        answer = await home_assistant.call_action(
+            "gaze",
+            "generate",
+            {"preset": preset, "extra_positive": PROMPT, "count": 1, "wait": True},
+            return_response=True,
+        )
+        try:
+            async with asyncio.timeout(DELIVERY):
+                while not events or events[-1]["type"] not in {"finished", "failed"}:
+                    events.append((await received.get())["data"])
+        except TimeoutError:
+            told = ", ".join(event["type"] for event in events) or "none"
+            raise DemoError(f"No event told the end of the job; events were: {told}") from None
+    return answer, events
+
+
+async def server_image(gaze_url: str, api_key: str, job_id: str) -> bytes:
+    """Return the image of a job as the GAZE server has it."""
+    base = f"{gaze_url.rstrip('/')}/"
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        headers = {"X-API-Key": api_key}
+        async with session.get(urljoin(base, f"api/v1/job/{job_id}"), headers=headers) as answer:
+            path: str = (await answer.json())["result"]["image_url"]
+        async with session.get(urljoin(base, path.removeprefix("/"))) as answer:
+            return await answer.read()
+
+
+def saved_image(home_assistant: HomeAssistant, job_id: str) -> Path:
+    """Return the file that a job's image was saved as."""
+    files = list(home_assistant.media.glob(f"gaze/*/*/*_{job_id[:8]}.*"))
+    if len(files) != 1:
+        raise DemoError(f"Of job {job_id} there should be one file, there are {len(files)}")
+    return files[0]
+
+
+def check_log(home_assistant: HomeAssistant, api_key: str) -> None:
+    """Raise DemoError when the log complains about the integration or holds the API key."""
+    if api_key in home_assistant.log:
+        raise DemoError("Home Assistant's log holds the API key")
+    if found := complaints(home_assistant.log):
+        raise DemoError(f"Home Assistant's log complains about the integration: {found[0]}")
+
+
+def _say(title: str, value: Any) -> None:
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    print(f"{title}\n{text}\n", flush=True)
+
+
+async def make_and_check_image(
+    home_assistant: HomeAssistant, preset: str, gaze_url: str, api_key: str
+) -> None:
+    """Make one image, print what came of it, and raise DemoError where something is wrong."""
+    answer, events = await generate(home_assistant, preset)
+    _say("Answer of gaze.generate:", answer)
+    _say("Events:", "\n".join(f"{event['type']} {event['job_id']}" for event in events))
+    states = {entity_id: await home_assistant.state(entity_id) for entity_id in ENTITIES}
+    _say(
+        "Entities:",
+        {entity_id: state and state["state"] for entity_id, state in states.items()},
+    )
+    if missing := [entity_id for entity_id, state in states.items() if state is None]:
+        raise DemoError(f"Home Assistant has no {', '.join(missing)}")
+    job = answer["jobs"][0]
+    if job["status"] != "done":
+        raise DemoError(f"The job is {job['status']}: {job['reason']} {job['error']}")
+    path = saved_image(home_assistant, job["job_id"])
+    _say("Image:", str(path))
+    if path.read_bytes() != await server_image(gaze_url, api_key, job["job_id"]):
+        raise DemoError(f"{path} is not what the GAZE server made")
+    check_log(home_assistant, api_key)
+
+
+async def stay(home_assistant: HomeAssistant, preset: str, gaze_url: str) -> None:
+    """Say where to look and stay until Home Assistant ends; it may restart itself."""
+    image = await home_assistant.state("image.gaze_latest_image")
+    if image is None or image["state"] == "unknown":
+        print("Making a first image", flush=True)
+        await generate(home_assistant, preset)
+    print(
+        f"\n  {home_assistant.url}   user {USER}, password {PASSWORD}\n\n"
+        "  The dashboard opens after login. Press Generate there and watch the picture come.\n"
+        "  Settings > Devices & services > GAZE has the devices and options,\n"
+        "  Media has the images, Settings > Tools > Actions has gaze.generate.\n"
+        f"  The GAZE server is {gaze_url}.\n\n"
+        "  Ctrl-C ends it.\n",
+        flush=True,
+    )
+    while (code := await home_assistant.program.wait()) == RESTART_EXIT_CODE:
+        await home_assistant.start()
+    raise DemoError(f"Home Assistant ended with code {code}")
+
+
+@contextmanager
+def claimed_folder(*, once: bool) -> Generator[Path]:
+    """Give the folder the demo lives in: kept from run to run, but for `once` empty each time.
+
+    Raises DemoError while another demo lives there.
+    """
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / ".gitignore").write_text("*\n")
+    folder = FOLDER / ("once" if once else "home")
+    with folder.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DemoError(f"Another demo uses {folder}: end that one first") from None
+        if once:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        yield folder
+
+
+def _port(wanted: int, what: str) -> int:
+    port = free_port(wanted)
+    if port != wanted:
+        print(f"Port {wanted} is in use: {what} takes {port}", flush=True)
+    return port
+
+
+async def demonstrate(options: argparse.Namespace, folder: Path) -> None:
+    """Run the demo that the command line asks for."""
+    began = time.monotonic()
+    home_assistant = HomeAssistant(
+        folder, port=_port(options.port, "Home Assistant"), hass=options.hass
+    )
+    async with _gaze(options, folder) as (gaze_url, api_key), home_assistant:
+        await home_assistant.onboard()
+        print(f"Home Assistant is ready after {time.monotonic() - began:.1f} s", flush=True)
+        await connect(home_assistant, gaze_url, api_key)
+        preset = await first_preset(home_assistant)
+        await show_dashboard(home_assistant, preset)
+        if options.once:
+            await make_and_check_image(home_assistant, preset, gaze_url, api_key)
+            print(f"All is well after {time.monotonic() - began:.1f} s", flush=True)
+        else:
+            await stay(home_assistant, preset, gaze_url)
+
+
+@asynccontextmanager
+async def _gaze(options: argparse.Namespace, folder: Path) -> AsyncGenerator[tuple[str, str]]:
+    """Give the address and the key of the GAZE server, which may have to be started."""
+    if options.gaze_url:
+        yield options.gaze_url, options.api_key
+        return
+    port = _port(options.gaze_port, "the GAZE server")
+    duration = 1 if options.once else 8
+    async with gaze_stand_in(folder, port=port, api_key=API_KEY, duration=duration) as url:
+        yield url, API_KEY
+
+
+async def _run(options: argparse.Namespace, folder: Path) -> None:
+    """Run the demo; a signal ends it in order, as CancelledError."""
+    demo = asyncio.create_task(demonstrate(options, folder))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, _end, demo)
+    await demo
+
+
+def _end(demo: asyncio.Task[None]) -> None:
+    """Cancel the demo once: a second Ctrl-C must not interrupt the tidying up."""
+    if not demo.cancelling():
+        print("\nEnding …", flush=True)
+        demo.cancel()
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Return the options of a command line; an unusable one ends the program."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__.partition("\n")[0])
+    add = parser.add_argument
+    add("--once", action="store_true", help="make one image, check that it arrived, and end")
+    add("--port", type=int, default=8123, help="of Home Assistant (8123)")
+    add("--gaze-port", type=int, default=5782, help="of the stand-in GAZE server (5782)")
+    add("--gaze-url", metavar="URL", help="use this GAZE server instead of the stand-in")
+    add("--api-key", metavar="KEY", help="the key of that server")
+    add("--hass", type=Path, metavar="PATH", help="the hass program of another version")
+    options = parser.parse_args(arguments)
+    if bool(options.gaze_url) != bool(options.api_key):
+        parser.error("--gaze-url and --api-key belong together")
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo with the arguments of the command line; return the exit code."""
+    options = parse(arguments)
+    try:
+        with claimed_folder(once=options.once) as folder:
+            asyncio.run(_run(options, folder))
+    except asyncio.CancelledError:
+        return 128 + signal.SIGINT if options.once else 0
+    except (DemoError, aiohttp.ClientError, OSError) as err:
+        print(f"The demo failed: {err}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

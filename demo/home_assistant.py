@@ -1,0 +1,479 @@
+"""Runs a real Home Assistant as a process and drives it as a browser does."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+import json
+import os
+from pathlib import Path
+import re
+import signal
+import socket
+from string import Template
+from subprocess import DEVNULL, STDOUT
+import sys
+import time
+from typing import Any, Self
+
+import aiohttp
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+TEMPLATES = Path(__file__).resolve().parent / "config"
+
+LOCALHOST = "127.0.0.1"
+USER = "demo"
+PASSWORD = "demo"  # noqa: S105 - printed for whoever tries the demo, on this machine only
+DASHBOARD = "gaze-demo"
+# What `hass` answers when Home Assistant is asked to restart (homeassistant.const)
+RESTART_EXIT_CODE = 100
+
+STARTING = 120
+STOPPING = 30
+POLLING = 0.05
+
+type Json = dict[str, Any]
+
+
+class DemoError(Exception):
+    """Something of the demo did not do what it should; the text says what."""
+
+
+class AnswerError(DemoError):
+    """Home Assistant answered with an error, whose HTTP status is `status`."""
+
+    def __init__(self, request: str, status: int, text: str) -> None:
+        """Tell the request (`POST /path`), the status and what stood in the answer."""
+        super().__init__(f"{request} answered {status}: {text}")
+        self.status = status
+
+
+def free_port(wanted: int = 0) -> int:
+    """Return `wanted` when nothing on this machine has it, or another free port."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind((LOCALHOST, port))
+                return int(probe.getsockname()[1])
+    raise DemoError("This machine has no free port")
+
+
+async def wait_until(holds: Callable[[], Awaitable[bool]], *, what: str, seconds: float) -> None:
+    """Wait until `holds` is true; after `seconds` raise DemoError."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await holds():  # noqa: ASYNC110 - a process sets no event
+                await asyncio.sleep(POLLING)
+    except TimeoutError:
+        raise DemoError(f"{what} took more than {seconds:g} s") from None
+
+
+class Program:
+    """A child process that leaves nothing behind.
+
+    It has a process group of its own, so that Ctrl-C in a terminal reaches the parent
+    alone, which then stops its children in order. Where util-linux is installed, the
+    child ends too when the parent is killed.
+    """
+
+    def __init__(self, *command: str | Path, folder: Path, output: Path) -> None:
+        """Describe it; `folder` is its working directory, `output` gets what it writes."""
+        self.name = output.stem
+        self._command = [os.fspath(part) for part in command]
+        self._folder = folder
+        self._output = output
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def output(self) -> str:
+        """What it wrote to standard output and standard error since its start."""
+        return self._output.read_text(errors="replace") if self._output.exists() else ""
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        return self._process.pid if self._process is not None and self.running else None
+
+    async def start(self) -> None:
+        """Start it; what an earlier run wrote is dropped."""
+        with self._output.open("wb") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                *await _ended_with_parent(),
+                *self._command,
+                cwd=self._folder,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                stdin=DEVNULL,
+                stdout=output,
+                stderr=STDOUT,
+                start_new_session=True,
+            )
+
+    async def wait(self) -> int:
+        """Wait until it ends; return its exit code."""
+        if self._process is None:
+            raise DemoError(f"{self.name} was never started")
+        return await self._process.wait()
+
+    async def wait_ready(
+        self, ready: Callable[[], Awaitable[bool]], *, seconds: float = STARTING
+    ) -> None:
+        """Wait until `ready` is true; raise DemoError when the program ends before."""
+
+        async def ready_or_ended() -> bool:
+            return not self.running or await ready()
+
+        await wait_until(ready_or_ended, what=f"The start of {self.name}", seconds=seconds)
+        if not self.running:
+            code = await self.wait()
+            raise DemoError(f"{self.name} ended with code {code}: {self.output.strip()[-800:]}")
+
+    async def stop(self) -> None:
+        """Ask it to end, and end it when it does not within `STOPPING` seconds."""
+        if self._process is None or not self.running:
+            return
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            async with asyncio.timeout(STOPPING):
+                await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+
+    async def kill(self) -> None:
+        """End it and what it started at once, as a power cut would."""
+        if self._process is None or not self.running:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+
+
+class HomeAssistant:
+    """Home Assistant with its configuration in `folder`, driven over HTTP and WebSocket.
+
+    >>> async with HomeAssistant(folder, port=8123) as home_assistant:
+    ...     await home_assistant.onboard()
+    ...     await home_assistant.call_action("gaze", "list_presets", return_response=True)
+    """
+
+    def __init__(self, folder: Path, *, port: int, hass: Path | None = None) -> None:
+        """Describe it; `hass` is the program of the version to run (default: this one's)."""
+        self.folder = folder.resolve()
+        self.port = port
+        self.url = f"http://{LOCALHOST}:{port}"
+        self.program = Program(
+            hass or Path(sys.executable).with_name("hass"),
+            "--config",
+            self.folder,
+            "--log-no-color",
+            folder=self.folder,
+            output=self.folder / "hass.out",
+        )
+        self._session: aiohttp.ClientSession | None = None
+        self._tokens: Json = {}
+
+    async def __aenter__(self) -> Self:
+        """Write the configuration and start."""
+        self.prepare()
+        try:
+            await self.start()
+        except BaseException:
+            await self.kill()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop."""
+        await self.stop()
+
+    @property
+    def media(self) -> Path:
+        """The media directory."""
+        return self.folder / "media"
+
+    @property
+    def log(self) -> str:
+        """The text of Home Assistant's log since its last start."""
+        path = self.folder / "home-assistant.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    @property
+    def browser_tokens(self) -> Json:
+        """What a browser keeps as `localStorage.hassTokens` when it is logged in."""
+        return {
+            **self._tokens,
+            "hassUrl": self.url,
+            "clientId": f"{self.url}/",
+            "expires": int(self._tokens["expires"] * 1000),
+        }
+
+    def prepare(self) -> None:
+        """Write the configuration; what is there of an earlier run is kept."""
+        self.media.mkdir(parents=True, exist_ok=True)
+        (self.folder / "configuration.yaml").write_text(
+            _filled_in("configuration.yaml", media=os.fspath(self.media))
+        )
+        link = self.folder / "custom_components" / "gaze"
+        link.parent.mkdir(exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(CHECKOUT / "custom_components" / "gaze")
+        # Addresses given in configuration.yaml are on trial for five minutes, then
+        # Home Assistant restarts on all addresses; stored ones stay. It brings
+        # version 1, which holds nothing else, to its newest form.
+        self._store("http", version=1, data={"server_host": [LOCALHOST], "server_port": self.port})
+        if not self._stored("onboarding").exists():
+            # These steps would set up integrations that use the internet.
+            done = ["core_config", "analytics", "integration"]
+            self._store("onboarding", version=4, data={"done": done})
+
+    def write_dashboard(self, preset: str) -> None:
+        """Write the dashboard, whose buttons generate with the preset of this slug."""
+        (self.folder / "dashboard.yaml").write_text(_filled_in("dashboard.yaml", preset=preset))
+
+    async def start(self) -> None:
+        """Start and wait until it answers; integrations may still be starting."""
+        await self._close()
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        await self.program.start()
+        await self.program.wait_ready(self._answers)
+
+    async def stop(self) -> None:
+        """Stop as a user does, or at the latest after half a minute."""
+        await self._close()
+        await self.program.stop()
+
+    async def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        await self._close()
+        await self.program.kill()
+
+    async def onboard(self) -> None:
+        """Log in, as a user that is made first where there is none; wait until started."""
+        client = {"client_id": f"{self.url}/"}
+        if await self._has_user():
+            step = await self._post(
+                "/auth/login_flow",
+                {**client, "handler": ["homeassistant", None], "redirect_uri": f"{self.url}/"},
+            )
+            answer = {**client, "username": USER, "password": PASSWORD}
+            code = (await self._post(f"/auth/login_flow/{step['flow_id']}", answer))["result"]
+        else:
+            user = {"name": "Demo", "username": USER, "password": PASSWORD, "language": "en"}
+            code = (await self._post("/api/onboarding/users", {**client, **user}))["auth_code"]
+        await self._take_tokens({**client, "grant_type": "authorization_code", "code": code})
+        await self.program.wait_ready(self._started)
+
+    async def call_action(
+        self,
+        domain: str,
+        action: str,
+        data: Mapping[str, object] | None = None,
+        *,
+        return_response: bool = False,
+    ) -> Json:
+        """Perform an action; return its response, which is empty when none is asked for."""
+        query = "?return_response" if return_response else ""
+        answer = await self._post(f"/api/services/{domain}/{action}{query}", data or {})
+        return dict(answer["service_response"]) if return_response else {}
+
+    async def state(self, entity_id: str) -> Json | None:
+        """Return an entity's state (`state`, `attributes`…), or None where there is none."""
+        try:
+            return dict(await self._get(f"/api/states/{entity_id}"))
+        except AnswerError as err:
+            if err.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def entries(self, domain: str) -> list[Json]:
+        """Return the config entries of an integration (`entry_id`, `state`…)."""
+        return list(await self._get(f"/api/config/config_entries/entry?domain={domain}"))
+
+    async def flow(
+        self, handler: str, *answers: Mapping[str, object], entry_id: str | None = None
+    ) -> Json:
+        """Answer a config flow's forms; return its last step.
+
+        With `entry_id` that entry is reconfigured. The last step is a form when the
+        answers did not please; its `errors` say why.
+        """
+        path = "/api/config/config_entries/flow"
+        step = await self._post(
+            path, {"handler": handler} | ({"entry_id": entry_id} if entry_id else {})
+        )
+        for answer in answers:
+            step = await self._post(f"{path}/{step['flow_id']}", answer)
+        return dict(step)
+
+    async def websocket(self, command: Mapping[str, object]) -> Any:
+        """Send a WebSocket command (`type` and its fields); return its result."""
+        async with self._websocket() as connection:
+            return await _command(connection, command)
+
+    @asynccontextmanager
+    async def events(self, event_type: str) -> AsyncGenerator[asyncio.Queue[Json]]:
+        """Receive the events of a type (`data`, `time_fired`…) in order, from now on."""
+        async with self._websocket() as connection:
+            command = {"type": "subscribe_events", "event_type": event_type}
+            await _command(connection, command)
+            received: asyncio.Queue[Json] = asyncio.Queue()
+            reader = asyncio.create_task(_read_events(connection, received))
+            try:
+                yield received
+            finally:
+                reader.cancel()
+
+    async def fetch(self, path: str) -> tuple[bytes, str]:
+        """Return the bytes and the content type of what `path` shows to a user."""
+        async with self._open.get(self.url + path, headers=await self._login()) as response:
+            await _raise_for_error(response)
+            return await response.read(), response.content_type
+
+    @property
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise DemoError("Home Assistant was not started")
+        return self._session
+
+    async def _close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _stored(self, key: str) -> Path:
+        return self.folder / ".storage" / key
+
+    def _store(self, key: str, *, version: int, data: Json) -> None:
+        path = self._stored(key)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"version": version, "key": key, "data": data}))
+
+    async def _answers(self) -> bool:
+        # The frontend is set up after all that logging in takes.
+        with suppress(aiohttp.ClientError):
+            async with self._open.get(f"{self.url}/manifest.json") as response:
+                return response.status == HTTPStatus.OK
+        return False
+
+    async def _started(self) -> bool:
+        state: str = (await self._get("/api/core/state"))["state"]
+        return state == "RUNNING"
+
+    async def _has_user(self) -> bool:
+        async with self._open.get(f"{self.url}/api/onboarding") as response:
+            # The view is gone once everything is done.
+            if response.status == HTTPStatus.NOT_FOUND:
+                return True
+            await _raise_for_error(response)
+            return any(step["done"] for step in await response.json() if step["step"] == "user")
+
+    async def _take_tokens(self, form: Mapping[str, str]) -> None:
+        async with self._open.post(f"{self.url}/auth/token", data=form) as response:
+            await _raise_for_error(response)
+            self._tokens |= await response.json()
+        self._tokens["expires"] = time.time() + self._tokens["expires_in"]
+
+    async def _login(self) -> dict[str, str]:
+        """Return the header that logs in, where somebody did; renew the token in time."""
+        if not self._tokens:
+            return {}
+        if time.time() > self._tokens["expires"] - 60:
+            await self._take_tokens(
+                {
+                    "client_id": f"{self.url}/",
+                    "grant_type": "refresh_token",
+                    "refresh_token": self._tokens["refresh_token"],
+                }
+            )
+        return {"Authorization": f"Bearer {self._tokens['access_token']}"}
+
+    async def _get(self, path: str) -> Any:
+        body, _ = await self.fetch(path)
+        return json.loads(body)
+
+    async def _post(self, path: str, data: Mapping[str, object]) -> Any:
+        headers = await self._login()
+        # No limit of time: an action may wait for its images.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+        async with self._open.post(
+            self.url + path, json=data, headers=headers, timeout=timeout
+        ) as response:
+            await _raise_for_error(response)
+            return await response.json()
+
+    @asynccontextmanager
+    async def _websocket(self) -> AsyncGenerator[aiohttp.ClientWebSocketResponse]:
+        await self._login()
+        async with self._open.ws_connect(f"{self.url}/api/websocket", max_msg_size=0) as connection:
+            await connection.receive_json()
+            login = {"type": "auth", "access_token": self._tokens["access_token"]}
+            await connection.send_json(login)
+            answer = await connection.receive_json()
+            if answer["type"] != "auth_ok":
+                raise DemoError(f"Home Assistant refused the WebSocket: {answer}")
+            yield connection
+
+
+async def _ended_with_parent() -> list[str]:
+    """Return what to put before a command so that it is ended when its parent dies."""
+    guard = ["setpriv", "--pdeathsig", "TERM", "--"]
+    with suppress(FileNotFoundError):
+        probe = await asyncio.create_subprocess_exec(*guard, "true", stdout=DEVNULL, stderr=DEVNULL)
+        if await probe.wait() == 0:
+            return guard
+    return []
+
+
+def complaints(log: str) -> list[str]:
+    """Return the records of a Home Assistant log, from WARNING on, that are about GAZE.
+
+    The one that Home Assistant writes about every custom integration is left out.
+    """
+    records = re.split(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3})", log, flags=re.MULTILINE)
+    ours = re.compile(r"custom_components[./]gaze\b|(?<![\w/.-])gaze(?![\w/-])|\w\.gaze_\w")
+    level = re.compile(r"\S+ \S+ (?:WARNING|ERROR|CRITICAL) ")
+    return [
+        record.rstrip()
+        for record in records
+        if level.match(record) and ours.search(record) and "has not been tested" not in record
+    ]
+
+
+def _filled_in(template: str, **values: str) -> str:
+    """Return a template whose `$names` are replaced by values written as YAML strings."""
+    text = (TEMPLATES / template).read_text()
+    # A JSON string is a YAML string too.
+    return Template(text).substitute({name: json.dumps(value) for name, value in values.items()})
+
+
+async def _raise_for_error(response: aiohttp.ClientResponse) -> None:
+    if response.status < HTTPStatus.BAD_REQUEST:
+        return
+    text = await response.text()
+    with suppress(ValueError, TypeError, KeyError):
+        text = json.loads(text)["message"]
+    raise AnswerError(f"{response.method} {response.url.path}", response.status, text)
+
+
+async def _command(
+    connection: aiohttp.ClientWebSocketResponse, command: Mapping[str, object]
+) -> Any:
+    await connection.send_json({"id": 1, **command})
+    answer = await connection.receive_json()
+    if not answer["success"]:
+        raise DemoError(f"{command['type']} failed: {answer['error']['message']}")
+    return answer["result"]
+
+
+async def _read_events(
+    connection: aiohttp.ClientWebSocketResponse, received: asyncio.Queue[Json]
+) -> None:
+    """Read on, so that pings are answered too while nobody takes an event."""
+    async for message in connection:
+        received.put_nowait(message.json()["event"])

@@ -1,0 +1,1 @@
+"""Tests of the REST client: no Home Assistant in here, only HTTP."""

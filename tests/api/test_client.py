@@ -1,0 +1,854 @@
+"""Tests of the REST client against the stand-in server, and against servers that are none."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+import logging
+from typing import Any
+import zlib
+
+from aiohttp import (
+    ClientHandlerType,
+    ClientRequest,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    web,
+)
+from aiohttp.test_utils import RawTestServer
+from freezegun.api import FrozenDateTimeFactory
+from hypothesis import given, strategies as st
+import pytest
+from yarl import URL
+
+from custom_components.gaze.api import (
+    GazeAuthError,
+    GazeBusyError,
+    GazeClient,
+    GazeConnectionError,
+    GazeError,
+    GazeImageError,
+    GazeNotFoundError,
+    GazeRequestError,
+    GazeResponseError,
+    GazeServerError,
+    GazeSslError,
+    GazeTimeoutError,
+    GenerateOptions,
+    Preset,
+)
+from custom_components.gaze.api.client import (
+    MAX_ANSWER_BYTES,
+    MAX_IMAGE_BYTES,
+    MAX_REASON_LENGTH,
+    one_line,
+)
+from demo.gaze_server import DemoPreset, GazeServer
+
+JOB_ID = "783f0268-ba85-4426-8ca2-6393c844c887"
+MEBIBYTE = 2**20
+
+
+class Script:
+    """A server that answers whatever it is asked with one response, and notes the requests."""
+
+    def __init__(self) -> None:
+        """Answer with an empty list of presets at first."""
+        self.answer: Callable[[], web.Response] = lambda: web.json_response({"presets": []})
+        self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        self.url = URL()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request."""
+        self.paths.append(request.path_qs)
+        self.headers.append(dict(request.headers))
+        return self.answer()
+
+
+@pytest.fixture
+async def session(
+    socket_enabled: None,
+) -> AsyncGenerator[ClientSession]:
+    async with ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def client(session: ClientSession, server: GazeServer) -> GazeClient:
+    return GazeClient(session, URL(server.url), server.api_key)
+
+
+@pytest.fixture
+async def script(
+    socket_enabled: None,
+) -> AsyncGenerator[Script]:
+    script = Script()
+    async with RawTestServer(script.handle) as server:
+        script.url = server.make_url("")
+        yield script
+
+
+@pytest.fixture
+def scripted(session: ClientSession, script: Script) -> GazeClient:
+    return GazeClient(session, script.url, "demo-key")
+
+
+async def finished_image(server: GazeServer, client: GazeClient) -> tuple[str, str]:
+    """Return the id of a new finished job and the address of its image."""
+    [job_id] = await client.generate("neon_city", GenerateOptions())
+    await server.finish()
+    report = await client.job(job_id)
+    assert report.result is not None
+    assert report.result.image_url is not None
+    return job_id, report.result.image_url
+
+
+async def call_presets(client: GazeClient, _job_id: str = JOB_ID) -> object:
+    return await client.list_presets()
+
+
+async def call_generate(client: GazeClient, _job_id: str = JOB_ID) -> object:
+    return await client.generate("neon_city", GenerateOptions())
+
+
+async def call_job(client: GazeClient, job_id: str = JOB_ID) -> object:
+    return await client.job(job_id)
+
+
+async def call_image(client: GazeClient) -> object:
+    return await client.image("/static/uploads/presets/neon_city/gen_1.png")
+
+
+type Call = Callable[..., Awaitable[object]]
+
+every_call = pytest.mark.parametrize("call", [call_presets, call_generate, call_job, call_image])
+every_api_call = pytest.mark.parametrize("call", [call_presets, call_generate, call_job])
+
+
+async def test_presets_are_listed_in_the_order_of_the_server(
+    server: GazeServer, client: GazeClient
+) -> None:
+    server.presets = {"b": DemoPreset("b", "Zürich"), "a": DemoPreset("a", "Aachen")}
+
+    presets = await client.list_presets()
+
+    assert presets == [Preset(slug="b", name="Zürich"), Preset(slug="a", name="Aachen")]
+
+
+async def test_presets_that_no_request_can_name_are_left_out(
+    server: GazeServer, client: GazeClient
+) -> None:
+    preset = DemoPreset("a", "A")
+    server.presets = {"a": preset, "a/b": preset, "../job": preset, "": preset}
+
+    presets = await client.list_presets()
+
+    assert presets == [Preset(slug="a", name="A")]
+
+
+async def test_fields_that_the_guide_does_not_name_do_no_harm(
+    server: GazeServer, client: GazeClient
+) -> None:
+    server.faults.extra_fields = True
+
+    job_id, _ = await finished_image(server, client)
+
+    assert (await client.job(job_id)).status == "done"
+    assert len(await client.list_presets()) == len(server.presets)
+
+
+async def test_the_key_goes_out_as_a_header_of_api_requests_and_nowhere_else(
+    server: GazeServer, client: GazeClient
+) -> None:
+    _, image_url = await finished_image(server, client)
+    await client.list_presets()
+    await client.image(image_url)
+
+    sent = {request.path: request.headers for request in server.log}
+    assert [server.api_key in str(headers) for headers in sent.values()].count(False) == 1
+    assert server.api_key not in str(sent.pop(image_url))
+    assert len(sent) == 3
+    for path, headers in sent.items():
+        assert server.api_key not in path
+        assert [name for name, value in headers.items() if server.api_key in value] == ["X-API-Key"]
+
+
+async def test_a_request_for_images_says_what_is_asked_and_answers_the_job_ids(
+    server: GazeServer, client: GazeClient
+) -> None:
+    options = GenerateOptions(
+        count=3,
+        checkpoint="Illustrious/model.safetensors",
+        extra_positive="smiling, “outdoors”",
+        extra_negative="blurry",
+        seed=927640517599332,
+        width=768,
+        height=1152,
+    )
+
+    job_ids = await client.generate("neon_city", options)
+
+    assert job_ids == [job.job_id for job in server.jobs]
+    assert len(job_ids) == 3
+    assert server.jobs[0].preset.slug == "neon_city"
+    assert server.jobs[0].body == options.as_body()
+
+
+async def test_the_largest_seed_comes_back_to_the_digit(
+    server: GazeServer, client: GazeClient
+) -> None:
+    [job_id] = await client.generate("neon_city", GenerateOptions(seed=2**64 - 1))
+    await server.finish()
+
+    report = await client.job(job_id)
+
+    assert server.jobs[0].seed == 2**64 - 1
+    assert report.result is not None
+    assert report.result.seed == 2**64 - 1
+
+
+async def test_a_job_is_followed_from_the_queue_to_its_image(
+    server: GazeServer, client: GazeClient
+) -> None:
+    [job_id] = await client.generate("neon_city", GenerateOptions())
+    waiting = await client.job(job_id)
+    server.begin()
+    working = await client.job(job_id)
+    await server.finish()
+    done = await client.job(job_id)
+
+    assert [waiting.status, working.status, done.status] == ["pending", "processing", "done"]
+    assert (waiting.result, working.result) == (None, None)
+    assert done.result is not None
+    assert done.result.image_url == server.jobs[0].image_url
+
+
+async def test_a_failed_job_tells_why(server: GazeServer, client: GazeClient) -> None:
+    [job_id] = await client.generate("neon_city", GenerateOptions())
+    server.fail(error="ComfyUI: out of memory")
+
+    report = await client.job(job_id)
+
+    assert (report.status, report.error) == ("failed", "ComfyUI: out of memory")
+
+
+async def test_a_status_that_the_guide_does_not_name_is_handed_on(
+    server: GazeServer, client: GazeClient
+) -> None:
+    server.faults.unknown_status = "rendering"
+    [job_id] = await client.generate("neon_city", GenerateOptions())
+
+    report = await client.job(job_id)
+
+    assert report.status == "rendering"
+
+
+async def test_an_image_is_fetched_byte_by_byte(server: GazeServer, client: GazeClient) -> None:
+    job_id, image_url = await finished_image(server, client)
+
+    assert await client.image(image_url) == server.picture(job_id)
+
+
+async def test_a_job_that_the_server_does_not_know_is_not_found(client: GazeClient) -> None:
+    with pytest.raises(GazeNotFoundError, match="Job not found"):
+        await client.job(JOB_ID)
+
+
+@pytest.mark.parametrize("job_id", ["", "..", "../presets", "a/b", "a?b", "a" * 65, "ä"])
+async def test_an_id_that_no_job_can_have_is_not_asked_for(
+    server: GazeServer, client: GazeClient, job_id: str
+) -> None:
+    with pytest.raises(GazeNotFoundError):
+        await client.job(job_id)
+
+    assert not server.log
+
+
+async def test_an_answer_about_another_job_is_refused(script: Script, scripted: GazeClient) -> None:
+    script.answer = lambda: web.json_response({"id": "another", "status": "done"})
+
+    with pytest.raises(GazeResponseError):
+        await scripted.job(JOB_ID)
+
+
+async def test_a_preset_that_the_server_does_not_know_is_not_found(client: GazeClient) -> None:
+    with pytest.raises(GazeNotFoundError, match="Preset not found"):
+        await client.generate("no_such_preset", GenerateOptions())
+
+
+async def test_the_server_refuses_what_it_cannot_do_with_its_own_reason(
+    client: GazeClient,
+) -> None:
+    with pytest.raises(GazeRequestError, match="count must be between 1 and 20"):
+        await client.generate("neon_city", GenerateOptions(count=21))
+
+
+@every_api_call
+@pytest.mark.parametrize(("key", "reason"), [("", "Missing API key"), ("old", "Invalid API key")])
+async def test_a_missing_or_wrong_key_is_told_from_other_errors(
+    session: ClientSession, server: GazeServer, call: Call, key: str, reason: str
+) -> None:
+    client = GazeClient(session, URL(server.url), key)
+
+    with pytest.raises(GazeAuthError, match=reason):
+        await call(client)
+
+
+async def test_an_image_that_is_gone_is_not_found(server: GazeServer, client: GazeClient) -> None:
+    job_id, image_url = await finished_image(server, client)
+    server.delete_image(job_id)
+
+    with pytest.raises(GazeNotFoundError, match=r"^HTTP 404 \(Not Found\)$"):
+        await client.image(image_url)
+
+
+@every_call
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (204, GazeServerError),
+        (304, GazeResponseError),
+        (400, GazeRequestError),
+        (401, GazeAuthError),
+        (403, GazeAuthError),
+        (404, GazeNotFoundError),
+        (405, GazeServerError),
+        (429, GazeBusyError),
+        (500, GazeServerError),
+        (502, GazeServerError),
+        (503, GazeBusyError),
+        (599, GazeServerError),
+    ],
+)
+async def test_each_status_has_its_error(
+    script: Script, scripted: GazeClient, call: Call, status: int, error: type[GazeError]
+) -> None:
+    script.answer = lambda: web.Response(status=status)
+
+    with pytest.raises(GazeError, match=f"^HTTP {status}|redirects") as raised:
+        await call(scripted)
+
+    assert raised.type is error
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "reason"),
+    [
+        ('{"error": "Out of memory"}', "application/json", "Out of memory"),
+        ('{"error": " Out\\n of\\u0000\\tmemory\\u2028"}', "application/json", "Out of memory"),
+        ('{"error": "<b>no</b>", "code": 7}', "application/json", "<b>no</b>"),
+        ("{}", "application/json", "HTTP 500 (Internal Server Error)"),
+        ('{"error": ""}', "application/json", "HTTP 500 (Internal Server Error)"),
+        ('{"error": " \\n"}', "application/json", "HTTP 500 (Internal Server Error)"),
+        ('{"error": {"code": 7}}', "application/json", "HTTP 500 (Internal Server Error)"),
+        ('["error"]', "application/json", "HTTP 500 (Internal Server Error)"),
+        ('{"error": "Out of', "application/json", "HTTP 500 (Internal Server Error)"),
+        ("<h1>Error</h1>", "text/html", "HTTP 500 (Internal Server Error)"),
+        ('{"error": "Out of memory"}', "text/plain", "HTTP 500 (Internal Server Error)"),
+    ],
+)
+async def test_the_reason_of_an_error_is_that_of_the_server_or_the_status_in_words(
+    script: Script, scripted: GazeClient, body: str, content_type: str, reason: str
+) -> None:
+    script.answer = lambda: web.Response(status=500, text=body, content_type=content_type)
+
+    with pytest.raises(GazeServerError) as raised:
+        await scripted.list_presets()
+
+    assert str(raised.value) == reason
+
+
+async def test_a_reason_without_end_is_cut(script: Script, scripted: GazeClient) -> None:
+    script.answer = lambda: web.json_response({"error": "no " * MEBIBYTE}, status=400)
+
+    with pytest.raises(GazeRequestError) as raised:
+        await scripted.list_presets()
+
+    assert str(raised.value) == ("no " * 100)[:MAX_REASON_LENGTH]
+
+
+async def test_an_error_page_far_too_long_does_not_hide_the_status(
+    script: Script, scripted: GazeClient
+) -> None:
+    script.answer = lambda: web.json_response({"error": "x" * MAX_ANSWER_BYTES}, status=403)
+
+    with pytest.raises(GazeAuthError, match="Forbidden"):
+        await scripted.list_presets()
+
+
+async def test_an_error_page_that_breaks_off_does_not_hide_the_status(
+    server: GazeServer, client: GazeClient
+) -> None:
+    server.faults.key_regenerated = True
+    server.faults.truncated = True
+
+    with pytest.raises(GazeAuthError, match="Forbidden"):
+        await client.list_presets()
+
+
+@every_call
+async def test_html_of_an_error_page_is_never_a_reason(
+    server: GazeServer, client: GazeClient, call: Call
+) -> None:
+    server.faults.server_error = True
+    server.faults.html_errors = True
+
+    with pytest.raises(GazeServerError, match=r"^HTTP 500 \(Internal Server Error\)$"):
+        await call(client)
+
+
+@given(st.text())
+def test_any_text_becomes_one_short_printable_line(text: str) -> None:
+    line = one_line(text)
+
+    assert line.isprintable()
+    assert len(line) <= MAX_REASON_LENGTH
+    assert line == line.strip() or len(line) == MAX_REASON_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("86400", 3600.0),
+        ("9" * 400, 3600.0),
+        ("Sat, 01 Aug 2026 12:00:30 GMT", 30.0),
+        ("Sat, 01 Aug 2026 14:00:30 +0200", 30.0),
+        ("Sat, 01 Aug 2026 12:00:30 -0000", 30.0),
+        ("Sat, 01 Aug 2026 11:00:00 GMT", 0.0),
+        ("Sun, 02 Aug 2026 12:00:00 GMT", 3600.0),
+        ("Sat, 01 Aug 2026 12:00:30 +9999", None),
+        ("Sat, 01 Aug 99999 12:00:30 GMT", None),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+    ],
+)
+async def test_a_busy_server_says_when_to_come_back(
+    server: GazeServer,
+    client: GazeClient,
+    freezer: FrozenDateTimeFactory,
+    header: str,
+    seconds: float | None,
+) -> None:
+    freezer.move_to("2026-08-01T12:00:00Z")
+    server.faults.busy = True
+    server.faults.retry_after = header
+
+    with pytest.raises(GazeBusyError, match="Too busy, try again later") as raised:
+        await client.list_presets()
+
+    assert raised.value.retry_after == seconds
+
+
+async def test_a_busy_server_need_not_say_when_to_come_back(
+    server: GazeServer, client: GazeClient
+) -> None:
+    server.faults.busy = True
+
+    with pytest.raises(GazeBusyError) as raised:
+        await client.list_presets()
+
+    assert raised.value.retry_after is None
+
+
+@every_api_call
+@pytest.mark.parametrize(
+    ("fault", "value"),
+    [
+        ("garbage_json", True),
+        ("wrong_types", "list"),
+        ("wrong_types", "inside"),
+        ("wrong_types", "numbers"),
+        ("wrong_types", "null"),
+        ("wrong_types", "text"),
+        ("missing_fields", True),
+        ("huge_json", True),
+        ("zip_bomb", {"presets": 16, "generate": 16, "job": 16}),
+    ],
+)
+async def test_an_answer_that_is_not_what_the_guide_says_is_one_clear_error(
+    server: GazeServer, client: GazeClient, call: Call, fault: str, value: Any
+) -> None:
+    [job_id] = await client.generate("neon_city", GenerateOptions())
+    server.faults.on(fault, value=value)
+
+    with pytest.raises(GazeResponseError):
+        await call(client, job_id)
+
+
+@every_api_call
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"null",
+        b"true",
+        b"7",
+        b'"presets"',
+        b"[]",
+        b"{}",
+        b"\xff\xfe{\x00}\x00",
+        b"<!doctype html><title>Router</title>",
+        b'{"presets": [], "jobs": [], "id": 1e999}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"presets": [[[[]]]], "jobs": [[[[]]]], "id": {"id": {}}, "status": [[]]}',
+    ],
+)
+async def test_any_other_body_is_one_clear_error(
+    script: Script, scripted: GazeClient, call: Call, body: bytes
+) -> None:
+    script.answer = lambda: web.Response(body=body, content_type="application/json")
+
+    with pytest.raises(GazeResponseError, match="not what GAZE's API promises"):
+        await call(scripted)
+
+
+async def test_a_seed_beyond_64_bits_is_refused_rather_than_rounded(
+    script: Script, scripted: GazeClient
+) -> None:
+    report = {"id": JOB_ID, "status": "done", "result": {"seed": 2**64, "image_url": "/a.png"}}
+    script.answer = lambda: web.json_response(report)
+
+    with pytest.raises(GazeResponseError):
+        await scripted.job(JOB_ID)
+
+
+async def test_what_is_wrong_with_an_answer_is_logged_without_its_words(
+    script: Script, scripted: GazeClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    script.answer = lambda: web.json_response({"presets": "a secret of somebody"})
+
+    with pytest.raises(GazeResponseError) as raised:
+        await scripted.list_presets()
+
+    assert "Unexpected answer of 35 bytes to GET presets" in caplog.text
+    assert "secret" not in caplog.text + str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+async def test_an_answer_may_be_as_long_as_the_limit_and_no_byte_longer(
+    script: Script, scripted: GazeClient
+) -> None:
+    body = b'{"presets": []}'.ljust(MAX_ANSWER_BYTES)
+    script.answer = lambda: web.Response(body=body)
+    assert await scripted.list_presets() == []
+    script.answer = lambda: web.Response(body=body + b" ")
+
+    with pytest.raises(GazeResponseError, match="far longer"):
+        await scripted.list_presets()
+
+
+async def test_an_image_may_be_as_large_as_the_limit_and_no_byte_larger(
+    script: Script, scripted: GazeClient
+) -> None:
+    body = bytes(MAX_IMAGE_BYTES)
+    script.answer = lambda: web.Response(body=body)
+    assert len(await scripted.image("/a.png")) == MAX_IMAGE_BYTES
+    script.answer = lambda: web.Response(body=body + b" ")
+
+    with pytest.raises(GazeImageError, match="larger than 64 MiB"):
+        await scripted.image("/a.png")
+
+
+async def test_an_empty_image_is_handed_on_as_it_is(server: GazeServer, client: GazeClient) -> None:
+    _, image_url = await finished_image(server, client)
+    server.faults.empty_image = True
+
+    assert await client.image(image_url) == b""
+
+
+@pytest.mark.parametrize("fault", ["oversized_image", "zip_bomb"])
+async def test_an_image_that_proves_too_large_on_the_way_is_refused(
+    server: GazeServer, client: GazeClient, fault: str
+) -> None:
+    _, image_url = await finished_image(server, client)
+    server.faults.on(fault)
+
+    with pytest.raises(GazeImageError, match="larger than 64 MiB"):
+        await client.image(image_url)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+@pytest.mark.parametrize(
+    ("call", "error"), [(call_presets, GazeResponseError), (call_image, GazeImageError)]
+)
+async def test_an_answer_without_end_is_not_read_to_its_end(
+    session: ClientSession, call: Call, error: type[GazeError], encoding: str
+) -> None:
+    given_up = asyncio.Event()
+
+    async def endless(request: web.BaseRequest) -> web.StreamResponse:
+        packer = zlib.compressobj(wbits=31)
+        parts = [bytes(MEBIBYTE)] * 2
+        if encoding == "gzip":  # after a full flush, a part can stand any number of times
+            parts = [packer.compress(part) + packer.flush(zlib.Z_FULL_FLUSH) for part in parts]
+        response = web.StreamResponse(headers={"Content-Encoding": encoding})
+        await response.prepare(request)
+        await response.write(parts[0])
+        try:
+            while True:
+                await response.write(parts[1])
+                await asyncio.sleep(0)
+        finally:
+            given_up.set()
+
+    async with RawTestServer(endless) as server:
+        client = GazeClient(session, server.make_url(""), "demo-key")
+
+        with pytest.raises(error):
+            await call(client)
+
+        await given_up.wait()
+
+
+async def test_an_image_that_says_it_is_too_large_is_not_fetched(session: ClientSession) -> None:
+    async def declare(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {MAX_IMAGE_BYTES + 1}\r\n\r\n".encode())
+
+    async with await asyncio.start_server(declare, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = GazeClient(session, URL(f"http://127.0.0.1:{port}"), "demo-key")
+
+        with pytest.raises(GazeImageError, match="larger than 64 MiB"):
+            await client.image("/a.png")
+
+
+@every_call
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_10.0\r\n", b"\x16\x03\x01\r\n\r\n"])
+async def test_a_server_that_does_not_speak_http_is_not_gaze(
+    session: ClientSession, call: Call, greeting: bytes
+) -> None:
+    async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        client = GazeClient(session, URL(f"http://127.0.0.1:{port}"), "demo-key")
+
+        with pytest.raises(GazeResponseError, match="not valid HTTP"):
+            await call(client)
+
+
+@every_call
+async def test_a_server_that_is_off_cannot_be_reached(
+    server: GazeServer, client: GazeClient, call: Call
+) -> None:
+    server.set_online(False)
+
+    with pytest.raises(GazeConnectionError) as raised:
+        await call(client)
+
+    assert raised.type is GazeConnectionError
+
+
+@every_api_call
+async def test_an_answer_that_breaks_off_is_told_from_a_server_that_is_off(
+    server: GazeServer, client: GazeClient, call: Call
+) -> None:
+    [job_id] = await client.generate("neon_city", GenerateOptions())
+    server.faults.truncated = True
+
+    with pytest.raises(GazeResponseError, match="broke off"):
+        await call(client, job_id)
+
+
+async def test_an_image_that_breaks_off_is_told_from_a_server_that_is_off(
+    server: GazeServer, client: GazeClient
+) -> None:
+    _, image_url = await finished_image(server, client)
+    server.faults.truncated = {"image"}
+
+    with pytest.raises(GazeResponseError, match="broke off"):
+        await client.image(image_url)
+
+
+@every_call
+async def test_a_server_that_does_not_answer_in_time_is_told_from_one_that_is_off(
+    server: GazeServer, client: GazeClient, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    for name in ("API_TIMEOUT", "IMAGE_TIMEOUT"):
+        monkeypatch.setattr(f"custom_components.gaze.api.client.{name}", ClientTimeout(total=0.05))
+    server.faults.hang = True
+
+    with pytest.raises(GazeTimeoutError):
+        await call(client)
+
+
+@pytest.mark.parametrize("fault", ["hang", "truncated", "server_error", "busy"])
+async def test_a_request_for_images_is_never_repeated(
+    server: GazeServer, client: GazeClient, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    timeout = ClientTimeout(total=0.05)
+    monkeypatch.setattr("custom_components.gaze.api.client.API_TIMEOUT", timeout)
+    server.faults.on(fault)
+
+    with pytest.raises(GazeError):
+        await client.generate("neon_city", GenerateOptions())
+
+    assert server.requests["generate"] == 1
+
+
+async def test_a_certificate_that_is_not_trusted_is_told_from_a_server_that_is_off(
+    session: ClientSession, self_signed_url: str
+) -> None:
+    client = GazeClient(session, URL(self_signed_url), "demo-key")
+
+    with pytest.raises(GazeSslError):
+        await client.list_presets()
+
+
+async def test_a_server_without_tls_is_told_from_a_server_that_is_off(
+    session: ClientSession, server: GazeServer
+) -> None:
+    client = GazeClient(session, URL(server.url).with_scheme("https"), server.api_key)
+
+    with pytest.raises(GazeSslError):
+        await client.list_presets()
+
+
+@every_call
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_refused_and_nothing_is_sent_there(
+    session: ClientSession, server: GazeServer, script: Script, call: Call, status: int
+) -> None:
+    script.answer = lambda: web.Response(status=status, headers={"Location": server.url})
+    client = GazeClient(session, script.url, server.api_key)
+
+    with pytest.raises(GazeResponseError, match="redirects elsewhere"):
+        await call(client)
+
+    assert len(script.paths) == 1
+    assert not server.log
+
+
+async def test_a_session_that_chokes_on_a_redirect_makes_one_clear_error(
+    server: GazeServer,
+) -> None:
+    async def look(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        """Look where a redirect leads, as Home Assistant's sessions do."""
+        response = await handler(request)
+        assert URL(response.headers["Location"])
+        return response
+
+    server.faults.redirect = "http://[elsewhere/"
+    async with ClientSession(middlewares=[look]) as session:
+        client = GazeClient(session, URL(server.url), server.api_key)
+
+        with pytest.raises(GazeResponseError):
+            await client.list_presets()
+
+
+@pytest.mark.parametrize(
+    "image_url",
+    [
+        "http://elsewhere.invalid/a.png",
+        "https://{host}:{port}/a.png",
+        "http://{host}:1/a.png",
+        "http://{host}/a.png",
+        "http://localhost:{port}/a.png",
+        "http://{host}:{port}@elsewhere.invalid/a.png",
+        "http://{host}:{port}\\@elsewhere.invalid/a.png",
+        "//elsewhere.invalid/a.png",
+        "http://[",
+        "http://{host}:port/a.png",
+    ],
+)
+async def test_an_image_elsewhere_is_refused_before_anything_is_sent(
+    script: Script, scripted: GazeClient, image_url: str
+) -> None:
+    image_url = image_url.format(host=script.url.host, port=script.url.port)
+
+    with pytest.raises(GazeImageError):
+        await scripted.image(image_url)
+
+    assert not script.paths
+
+
+async def test_the_address_of_an_image_on_another_host_is_refused(
+    server: GazeServer, client: GazeClient
+) -> None:
+    server.faults.other_origin = True
+    _, image_url = await finished_image(server, client)
+
+    with pytest.raises(GazeImageError, match="not on the server"):
+        await client.image(image_url)
+
+    assert server.requests["image"] == 0
+
+
+@pytest.mark.parametrize("prefix", ["", "/gaze", "/a/b", "/b%C3%BCcher"])
+@pytest.mark.parametrize(
+    ("image_url", "path"),
+    [
+        ("/static/uploads/a.png", "/static/uploads/a.png"),
+        ("static/uploads/a.png", "/static/uploads/a.png"),
+        ("{prefix}/static/uploads/a.png", "/static/uploads/a.png"),
+        ("{server}{prefix}/static/uploads/a.png", "/static/uploads/a.png"),
+        ("{server}/static/uploads/a.png", "/static/uploads/a.png"),
+        ("http://ann:secret@{authority}/a.png", "/a.png"),
+        ("/gaze.png", "/gaze.png"),
+        ("/a.png?size=2&x=%26#top", "/a.png?size=2&x=%26"),
+        ("/100%25 ü.png", "/100%25%20%C3%BC.png"),
+        ("/a/../b.png", "/b.png"),
+        ("\\\\elsewhere.invalid\\a.png", "/%5C%5Celsewhere.invalid%5Ca.png"),
+    ],
+)
+async def test_an_image_is_looked_for_below_the_address_of_the_server(
+    session: ClientSession, prefix: str, image_url: str, path: str
+) -> None:
+    asked: list[str] = []
+
+    async def note(request: web.BaseRequest) -> web.Response:
+        asked.append(request.raw_path)
+        assert "X-API-Key" not in request.headers
+        assert "Authorization" not in request.headers
+        return web.Response(body=b"image")
+
+    async with RawTestServer(note) as server:
+        url = server.make_url("")
+        client = GazeClient(session, URL(f"{url.origin()}{prefix}"), "demo-key")
+        parts = {"server": url.origin(), "authority": url.authority, "prefix": prefix}
+
+        assert await client.image(image_url.format_map(parts)) == b"image"
+
+    assert asked == [prefix + path]
+
+
+@pytest.mark.parametrize(
+    "image_url",
+    ["/../a.png", "/gaze/../a.png", "/static/../../a.png", "/%2e%2e/a.png", "..%2Fa.png"],
+)
+async def test_an_image_outside_the_prefix_of_the_server_is_refused(
+    session: ClientSession, script: Script, image_url: str
+) -> None:
+    client = GazeClient(session, script.url.with_path("/gaze"), "demo-key")
+
+    with pytest.raises(GazeImageError, match="not on the server"):
+        await client.image(image_url)
+
+    assert not script.paths
+
+
+async def test_api_requests_go_below_the_prefix_of_the_server(
+    session: ClientSession, script: Script
+) -> None:
+    client = GazeClient(session, script.url.with_path("/a/gaze"), "demo-key")
+    await client.list_presets()
+    script.answer = lambda: web.json_response({"jobs": [{"job_id": JOB_ID}]}, status=202)
+    await client.generate("neon_city", GenerateOptions())
+    script.answer = lambda: web.json_response({"id": JOB_ID, "status": "pending"})
+    await client.job(JOB_ID)
+
+    assert script.paths == [
+        "/a/gaze/api/v1/presets",
+        "/a/gaze/api/v1/generate/neon_city",
+        f"/a/gaze/api/v1/job/{JOB_ID}",
+    ]

@@ -1,0 +1,261 @@
+"""Tests of how strictly answers are read and what requests are made of."""
+
+from typing import Any
+
+from hypothesis import given, strategies as st
+from mashumaro.exceptions import MissingField
+import pytest
+
+from custom_components.gaze.api import GenerateOptions, JobReport, Preset
+from custom_components.gaze.api.models import (
+    GenerateAnswer,
+    JobResult,
+    PresetList,
+    QueuedJob,
+    is_job_id,
+)
+
+JOB_ID = "783f0268-ba85-4426-8ca2-6393c844c887"
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(), inside, max_size=3),
+    max_leaves=8,
+)
+
+
+def spoilt(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return objects with fields that are right, of any kind, or missing; or anything at all."""
+    kinds = {name: right | ANYTHING for name, right in fields.items()}
+    return st.fixed_dictionaries({}, optional=kinds) | ANYTHING
+
+
+PRESET = spoilt(slug=st.text("abc_", min_size=1), name=st.text())
+QUEUED = spoilt(job_id=st.just(JOB_ID) | st.text("abc-/", max_size=3))
+RESULT = spoilt(image_url=st.text(), seed=st.integers(0, 2**64 - 1))
+
+
+def test_presets_keep_their_order_and_ignore_what_the_guide_does_not_name() -> None:
+    data = {
+        "presets": [
+            {"preset_id": "b-1", "slug": "b1", "name": "Bé", "has_cover": True, "new": [1]},
+            {"slug": "a", "name": ""},
+        ],
+        "schema": 2,
+    }
+
+    presets = PresetList.from_dict(data)
+
+    assert presets.presets == [Preset(slug="b1", name="Bé"), Preset(slug="a", name="")]
+
+
+@pytest.mark.parametrize(
+    ("slug", "usable"),
+    [
+        ("neon_city", True),
+        ("Neon-City-2", True),
+        ("a" * 255, True),
+        ("a" * 256, False),
+        ("", False),
+        ("neon city", False),
+        ("../job", False),
+        ("neon/city", False),
+        ("neon\n", False),
+        ("kirschblüte", False),
+    ],
+)
+def test_only_a_slug_that_fits_a_path_is_usable(slug: str, usable: bool) -> None:
+    assert Preset(slug=slug, name="").usable is usable
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [],
+        None,
+        True,
+        "presets",
+        {},
+        {"presets": None},
+        {"presets": {}},
+        {"presets": "abc"},
+        {"presets": [None]},
+        {"presets": ["neon_city"]},
+        {"presets": [["slug", "neon_city"]]},
+        {"presets": [{"name": "Neon city"}]},
+        {"presets": [{"slug": "neon_city"}]},
+        {"presets": [{"slug": 7, "name": "Neon city"}]},
+        {"presets": [{"slug": "neon_city", "name": None}]},
+    ],
+)
+def test_a_list_of_presets_of_another_shape_is_refused(data: Any) -> None:
+    with pytest.raises((ValueError, MissingField)):
+        PresetList.from_dict(data)
+
+
+def test_no_presets_are_an_answer() -> None:
+    assert PresetList.from_dict({"presets": []}).presets == []
+
+
+def test_accepted_jobs_are_known_by_their_ids() -> None:
+    data = {"jobs": [{"job_id": JOB_ID, "status": "queued"}, {"job_id": "2"}]}
+
+    answer = GenerateAnswer.from_dict(data)
+
+    assert answer.jobs == [QueuedJob(job_id=JOB_ID), QueuedJob(job_id="2")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [],
+        {},
+        {"jobs": []},
+        {"jobs": {}},
+        {"jobs": [JOB_ID]},
+        {"jobs": [{"status": "queued"}]},
+        {"jobs": [{"job_id": 7}]},
+        {"jobs": [{"job_id": ""}]},
+        {"jobs": [{"job_id": "../presets"}]},
+        {"jobs": [{"job_id": "a" * 65}]},
+        {"jobs": [{"job_id": JOB_ID}, {"job_id": JOB_ID}]},
+    ],
+)
+def test_an_answer_that_does_not_name_different_jobs_is_refused(data: Any) -> None:
+    with pytest.raises((ValueError, MissingField)):
+        GenerateAnswer.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "report"),
+    [
+        (
+            {"id": JOB_ID, "label": "Preset", "status": "pending", "error": None},
+            JobReport(id=JOB_ID, status="pending"),
+        ),
+        (
+            {"id": JOB_ID, "status": "failed", "error": "ComfyUI: out of memory"},
+            JobReport(id=JOB_ID, status="failed", error="ComfyUI: out of memory"),
+        ),
+        ({"id": JOB_ID, "status": "rendering"}, JobReport(id=JOB_ID, status="rendering")),
+        (
+            {"id": JOB_ID, "status": "done", "result": {}},
+            JobReport(id=JOB_ID, status="done", result=JobResult()),
+        ),
+        (
+            {
+                "id": JOB_ID,
+                "status": "done",
+                "result": {"image_url": "/a.png", "relative_path": "a.png", "seed": 2**64 - 1},
+            },
+            JobReport(
+                id=JOB_ID, status="done", result=JobResult(image_url="/a.png", seed=2**64 - 1)
+            ),
+        ),
+    ],
+)
+def test_a_job_is_reported_as_the_guide_says(data: Any, report: JobReport) -> None:
+    assert JobReport.from_dict(data) == report
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [],
+        [{"id": JOB_ID, "status": "done"}],
+        {},
+        {"id": JOB_ID},
+        {"status": "done"},
+        {"id": 7, "status": "done"},
+        {"id": JOB_ID, "status": None},
+        {"id": JOB_ID, "status": True},
+        {"id": JOB_ID, "status": ["done"]},
+        {"id": JOB_ID, "status": "failed", "error": {"code": 1}},
+        {"id": JOB_ID, "status": "done", "result": []},
+        {"id": JOB_ID, "status": "done", "result": "/a.png"},
+        {"id": JOB_ID, "status": "done", "result": {"image_url": 7}},
+        {"id": JOB_ID, "status": "done", "result": {"seed": True}},
+        {"id": JOB_ID, "status": "done", "result": {"seed": "7"}},
+        {"id": JOB_ID, "status": "done", "result": {"seed": 7.0}},
+    ],
+)
+def test_a_report_of_another_shape_is_refused(data: Any) -> None:
+    with pytest.raises((ValueError, MissingField)):
+        JobReport.from_dict(data)
+
+
+@given(spoilt(presets=st.lists(PRESET)))
+def test_any_list_of_presets_is_read_or_refused(data: Any) -> None:
+    try:
+        answer = PresetList.from_dict(data)
+    except ValueError, MissingField:
+        return
+
+    assert all(type(preset.slug) is type(preset.name) is str for preset in answer.presets)
+
+
+@given(spoilt(jobs=st.lists(QUEUED)))
+def test_any_answer_to_generate_is_read_or_refused(data: Any) -> None:
+    try:
+        answer = GenerateAnswer.from_dict(data)
+    except ValueError, MissingField:
+        return
+
+    assert answer.jobs
+    assert all(is_job_id(job.job_id) for job in answer.jobs)
+
+
+@given(spoilt(id=st.just(JOB_ID), status=st.text(), error=st.none() | st.text(), result=RESULT))
+def test_any_report_is_read_or_refused(data: Any) -> None:
+    try:
+        report = JobReport.from_dict(data)
+    except ValueError, MissingField:
+        return
+
+    assert type(report.id) is type(report.status) is str
+    assert report.error is None or type(report.error) is str
+    if report.result is not None:
+        assert report.result.seed is None or type(report.result.seed) is int
+        assert report.result.image_url is None or type(report.result.image_url) is str
+
+
+def test_a_request_says_only_what_is_set() -> None:
+    assert GenerateOptions().as_body() == {"count": 1}
+
+
+def test_a_request_says_all_that_is_set_even_if_it_is_nothing() -> None:
+    options = GenerateOptions(
+        count=20,
+        checkpoint="Illustrious/model.safetensors",
+        extra_positive="",
+        extra_negative="blurry",
+        seed=0,
+        width=768,
+        height=1152,
+    )
+
+    assert options.as_body() == {
+        "count": 20,
+        "checkpoint": "Illustrious/model.safetensors",
+        "extra_positive": "",
+        "extra_negative": "blurry",
+        "seed": 0,
+        "width": 768,
+        "height": 1152,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (JOB_ID, True),
+        ("a" * 64, True),
+        ("a" * 65, False),
+        ("", False),
+        ("a/b", False),
+        ("..", False),
+        (f"{JOB_ID}\n", False),
+    ],
+)
+def test_only_an_id_that_fits_a_path_can_be_that_of_a_job(text: str, expected: bool) -> None:
+    assert is_job_id(text) is expected

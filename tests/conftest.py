@@ -1,0 +1,135 @@
+"""Fixtures for all tests: a stand-in GAZE server and a Home Assistant that uses it."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+import ssl
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
+from homeassistant.core import HomeAssistant
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.gaze.const import DOMAIN
+from demo.gaze_server import GazeServer
+
+type SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+
+
+@pytest.fixture
+def hass_config_dir(hass_tmp_config_dir: str) -> str:
+    """Let each test's Home Assistant keep its files in a directory of its own."""
+    return hass_tmp_config_dir
+
+
+@pytest.fixture(autouse=True)
+def auto_enable_custom_integrations(request: pytest.FixtureRequest) -> None:
+    """Let Home Assistant find this integration, in the tests that have a Home Assistant."""
+    if "hass" in request.fixturenames:
+        request.getfixturevalue("enable_custom_integrations")
+
+
+@pytest.fixture
+def media_dir(hass: HomeAssistant, tmp_path: Path) -> Path:
+    """Return Home Assistant's one media directory, which does not exist yet."""
+    path = tmp_path / "media"
+    hass.config.media_dirs = {"local": str(path)}
+    return path
+
+
+@pytest.fixture
+async def server(
+    socket_enabled: None,
+) -> AsyncGenerator[GazeServer]:
+    """Return a running GAZE server with small pictures, whose jobs move by hand only."""
+    async with GazeServer(duration=None, seed=1, size=(64, 96)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with a self-signed certificate for 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "GAZE")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    file.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + certificate.public_bytes(Encoding.PEM)
+    )
+    return file
+
+
+@pytest.fixture
+async def self_signed_url(
+    socket_enabled: None,
+    certificate: Path,
+) -> AsyncGenerator[str]:
+    """Return the address of a GAZE without presets that has a self-signed certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):  # what a client does that finds the certificate wanting
+            await writer.start_tls(context)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b'HTTP/1.0 200 OK\r\nContent-Length: 15\r\n\r\n{"presets": []}')
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.fixture
+def config_entry(server: GazeServer) -> MockConfigEntry:
+    """Return an entry for the server, not yet added to Home Assistant."""
+    return MockConfigEntry(
+        domain=DOMAIN,
+        title="GAZE",
+        entry_id="01K3GAZE00000000000000TEST",
+        data={CONF_HOST: server.url, CONF_API_KEY: server.api_key, CONF_VERIFY_SSL: True},
+    )
+
+
+@pytest.fixture
+async def setup_integration(
+    hass: HomeAssistant,
+    media_dir: Path,
+) -> AsyncGenerator[SetUp]:
+    """Return what adds an entry and sets it up; at the end all entries must unload."""
+
+    async def set_up(entry: MockConfigEntry) -> None:
+        entry.add_to_hass(hass)
+        await hass.config_entries.async_setup(entry.entry_id)
+        await hass.async_block_till_done()
+        assert entry.state is ConfigEntryState.LOADED
+
+    yield set_up
+
+    for entry in hass.config_entries.async_loaded_entries(DOMAIN):
+        assert await hass.config_entries.async_unload(entry.entry_id)
+    await hass.async_block_till_done()
+
+
+@pytest.fixture
+async def entry(config_entry: MockConfigEntry, setup_integration: SetUp) -> MockConfigEntry:
+    """Return the entry of the server, set up."""
+    await setup_integration(config_entry)
+    return config_entry
