@@ -36,8 +36,9 @@ class _JumpingLoop(asyncio.SelectorEventLoop):
         """Return the time with its jumps, in seconds."""
         return super().time() + self._jumping.jumped
 
-    @property
-    def time(self) -> Callable[[], float]:  # type: ignore[override] # a method of a kind
+    @property  # type: ignore[explicit-override] # mypy overlooks it on a property with a setter
+    @override
+    def time(self) -> Callable[[], float]:
         """Return what tells the time."""
         return self._time
 

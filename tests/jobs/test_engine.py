@@ -8,7 +8,7 @@ from typing import Any
 
 from homeassistant.config_entries import SOURCE_REAUTH
 from homeassistant.const import CONF_API_KEY
-from homeassistant.core import Event, HomeAssistant, ServiceResponse, callback
+from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.storage import STORAGE_DIR
 from homeassistant.setup import async_setup_component
@@ -22,8 +22,7 @@ from demo.faults import Fault
 from demo.gaze_server import GazeServer
 
 from ..conftest import SetUp
-
-PRESET = "neon_city"
+from ..test_services import PRESET, act
 
 
 @pytest.fixture
@@ -58,24 +57,15 @@ def entry_for(server: GazeServer, **options: Any) -> MockConfigEntry:
 
 async def generate(hass: HomeAssistant, **fields: Any) -> dict[str, Any]:
     """Call the action; by default it does not wait."""
-    answer: ServiceResponse = await hass.services.async_call(
-        DOMAIN, "generate", {"preset": PRESET, **fields}, blocking=True, return_response=True
-    )
-    assert answer is not None
-    return answer
+    return await act(hass, "generate", preset=PRESET, **fields)
 
 
 async def ended(hass: HomeAssistant, answer: dict[str, Any]) -> list[dict[str, Any]]:
     """Wait for the jobs of an answer, for up to an hour of the engine's time."""
-    answer = await hass.services.async_call(
-        DOMAIN,
-        "wait",
-        {"batch_id": answer["batch_id"], "timeout": {"hours": 1}},
-        blocking=True,
-        return_response=True,
-    )
+    answer = await act(hass, "wait", batch_id=answer["batch_id"], timeout={"hours": 1})
     assert answer["complete"], "The jobs have not ended"
-    return answer["jobs"]
+    jobs: list[dict[str, Any]] = answer["jobs"]
+    return jobs
 
 
 def types(events: list[dict[str, Any]], job_id: str) -> list[str]:

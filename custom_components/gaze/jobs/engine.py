@@ -106,6 +106,11 @@ class JobEngine:
         """Return the open jobs in the order of the queue."""
         return [job for job in self._jobs.values() if job.open]
 
+    @property
+    def durations(self) -> Durations:
+        """Return what is known about how long images take."""
+        return self._pacer.durations
+
     def job(self, job_id: str) -> Job | None:
         """Return a job, or None where it is not known (any more)."""
         return self._jobs.get(job_id)
@@ -130,7 +135,7 @@ class JobEngine:
         for job in self.open_jobs:
             if job.source_url is not None:
                 continue
-            expected = self._pacer.durations.expected(job.key)
+            expected = self.durations.expected(job.key)
             typical = unknown if expected is None else expected.typical
             if typical is None:
                 return None
@@ -415,7 +420,7 @@ class JobEngine:
             await self._records.async_save(job)
             self._fetch(job)
         if duration is not None:
-            samples = self._pacer.durations.samples(job.key)
+            samples = self.durations.samples(job.key)
             await self._records.async_save_durations(job.key, samples)
         if (next_id := self._pacer.presume_started(self._now)) is not None:
             await self._started(self._jobs[next_id])
