@@ -1,0 +1,23 @@
+"""Kept images: files, index, thumbnails and the HTTP view."""
+
+from .errors import GalleryError, ImageGoneError, PictureError
+from .files import write_copy
+from .gallery import Gallery
+from .models import Content, Entry, Folder, GalleryOptions, Image, Overview, Selection
+from .view import ImageView
+
+__all__ = [
+    "Content",
+    "Entry",
+    "Folder",
+    "Gallery",
+    "GalleryError",
+    "GalleryOptions",
+    "Image",
+    "ImageGoneError",
+    "ImageView",
+    "Overview",
+    "PictureError",
+    "Selection",
+    "write_copy",
+]

@@ -1,0 +1,118 @@
+"""Removes what a picture file tells beside its pixels, such as the prompt it was made from.
+
+Works on the bytes of the file: the compressed pixels, their colour profile and animation stay
+as they are. What a format does not need for showing the picture goes, known or not.
+Sources: PNG specification (third edition), ITU-T T.81 annex B, RFC 9649.
+"""
+
+from collections.abc import Iterator
+import re
+from typing import Final
+
+from .errors import PictureError
+
+_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_SHOWN: Final = frozenset(
+    b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD pHYs"
+    b" acTL fcTL fdAT".split()
+)
+
+_JPEG_MARK, _JPEG_START, _JPEG_END, _JPEG_SCAN = 0xFF, 0xD8, 0xD9, 0xDA
+_JPEG_COMMENT: Final = 0xFE
+_JPEG_APPLICATION: Final = range(0xE0, 0xF0)
+_JPEG_SHOWN: Final = {  # application segments that matter for the colours, by their beginning
+    0xE0: b"JFIF\0",
+    0xE2: b"ICC_PROFILE\0",
+    0xEE: b"Adobe",
+}
+# In compressed data 0xFF is followed by a zero, a restart marker or another 0xFF.
+_JPEG_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+
+_WEBP_SHOWN: Final = frozenset((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
+_WEBP_FLAGS_GONE: Final = 0x08 | 0x04  # Exif, XMP
+
+
+def strip(content: bytes, content_type: str) -> bytes:
+    """Return the picture without metadata. Raises PictureError where it cannot be taken apart."""
+    parts = _FORMATS[content_type]
+    try:
+        stripped = b"".join(parts(content))
+    except (IndexError, ValueError) as err:
+        raise PictureError("its metadata cannot be removed") from err
+    return stripped
+
+
+def _png(content: bytes) -> Iterator[bytes]:
+    """Yield the signature and the chunks that stay; what follows the end goes, too."""
+    yield _PNG_SIGNATURE
+    position, kind = len(_PNG_SIGNATURE), b""
+    while kind != b"IEND":
+        kind = content[position + 4 : position + 8]
+        end = position + 12 + int.from_bytes(content[position : position + 4])
+        if end > len(content):
+            raise ValueError("a chunk is cut off")
+        if kind in _PNG_SHOWN:
+            yield content[position:end]
+        position = end
+
+
+def _jpeg(content: bytes) -> Iterator[bytes]:
+    """Yield the segments that stay, up to the end of the picture."""
+    yield bytes((_JPEG_MARK, _JPEG_START))
+    position = 2
+    while (marker := content[position + 1]) != _JPEG_END:
+        if content[position] != _JPEG_MARK:
+            raise ValueError("a segment does not begin with a marker")
+        if marker == _JPEG_MARK:  # filling
+            position += 1
+            continue
+        start = position + 4
+        end = position + 2 + int.from_bytes(content[position + 2 : start])
+        if end > len(content):
+            raise ValueError("a segment is cut off")
+        if marker == _JPEG_SCAN:
+            if (following := _JPEG_MARKER.search(content, end)) is None:
+                raise ValueError("the picture has no end")
+            end = following.start()
+        if _jpeg_shows(marker, content[start:end]):
+            yield content[position:end]
+        position = end
+    yield bytes((_JPEG_MARK, _JPEG_END))
+
+
+def _jpeg_shows(marker: int, segment: bytes) -> bool:
+    """Return whether a segment matters for what is seen."""
+    if marker in _JPEG_APPLICATION:
+        return marker in _JPEG_SHOWN and segment.startswith(_JPEG_SHOWN[marker])
+    return marker != _JPEG_COMMENT
+
+
+def _webp(content: bytes) -> Iterator[bytes]:
+    """Yield the header and the chunks that stay."""
+    chunks = list(_webp_chunks(content))
+    size = len(b"WEBP") + sum(map(len, chunks))
+    yield b"RIFF" + size.to_bytes(4, "little") + b"WEBP"
+    yield from chunks
+
+
+def _webp_chunks(content: bytes) -> Iterator[bytes]:
+    """Yield the chunks that stay."""
+    position = 12
+    all_end = 8 + int.from_bytes(content[4:8], "little")
+    if all_end > len(content):
+        raise ValueError("the picture is cut off")
+    while position < all_end:
+        kind = content[position : position + 4]
+        size = int.from_bytes(content[position + 4 : position + 8], "little")
+        end = position + 8 + size + size % 2
+        if end > all_end:
+            raise ValueError("a chunk is cut off")
+        chunk = content[position:end]
+        if kind == b"VP8X":
+            chunk = chunk[:8] + bytes((chunk[8] & ~_WEBP_FLAGS_GONE,)) + chunk[9:]
+        if kind in _WEBP_SHOWN:
+            yield chunk
+        position = end
+
+
+_FORMATS: Final = {"image/png": _png, "image/jpeg": _jpeg, "image/webp": _webp}

@@ -1,0 +1,72 @@
+"""Serves kept images to people who are logged in."""
+
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import ETag, hdrs, web
+from homeassistant.components.http import KEY_HASS, HomeAssistantView
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+
+from ..const import DOMAIN, IMAGE_VIEW_URL
+from .errors import GalleryError, ImageGoneError
+from .gallery import Gallery
+from .thumbnails import THUMBNAIL_SIDES
+
+_SIDES: Final = {str(side): side for side in THUMBNAIL_SIDES}
+# What a job made never changes; a proxy that others use is not to keep it.
+_CACHING: Final = {hdrs.CACHE_CONTROL: "private, max-age=31536000, immutable"}
+
+
+class ImageView(HomeAssistantView):
+    """`GET /api/gaze/image/<config_entry_id>/<job_id>`: a kept image, found in the index.
+
+    `?size=256` or `512` answers with a WebP thumbnail whose longer side is that long.
+    """
+
+    url = IMAGE_VIEW_URL.format("{config_entry_id}", "{job_id}")
+    name = "api:gaze:image"
+
+    async def get(
+        self, request: web.Request, config_entry_id: str, job_id: str
+    ) -> web.StreamResponse:
+        """Answer with a picture, or with 304 where the browser has it already."""
+        size = request.query.get("size")
+        if size is not None and size not in _SIDES:
+            return web.Response(
+                status=HTTPStatus.BAD_REQUEST, text=f"The size is one of {', '.join(_SIDES)}"
+            )
+        gallery = _gallery(request.app[KEY_HASS], config_entry_id)
+        if gallery is None:
+            return web.Response(status=HTTPStatus.NOT_FOUND)
+        known = {etag.value for etag in request.if_none_match or ()}
+        try:
+            image = await gallery.async_get(job_id)
+            if image is None:
+                return web.Response(status=HTTPStatus.NOT_FOUND)
+            content = await gallery.async_content(
+                image, None if size is None else _SIDES[size], known
+            )
+        except ImageGoneError:
+            return web.Response(status=HTTPStatus.NOT_FOUND)
+        except GalleryError as err:
+            return web.Response(
+                status=HTTPStatus.INTERNAL_SERVER_ERROR, text=f"Not readable: {err}"
+            )
+        response = web.Response(headers=_CACHING)
+        response.etag = ETag(content.etag)
+        if content.data is None:
+            response.set_status(HTTPStatus.NOT_MODIFIED)
+        else:
+            response.content_type = content.content_type
+            response.body = content.data
+        return response
+
+
+def _gallery(hass: HomeAssistant, config_entry_id: str) -> Gallery | None:
+    """Return the gallery of a loaded entry of ours."""
+    entry = hass.config_entries.async_get_entry(config_entry_id)
+    if entry is None or entry.domain != DOMAIN or entry.state is not ConfigEntryState.LOADED:
+        return None
+    gallery: Gallery = entry.runtime_data.gallery
+    return gallery

@@ -1,0 +1,319 @@
+"""Media source: the kept images, to look through, to search, and to hand to others.
+
+`media-source://gaze` shows the servers, or what the only one has. Below it:
+
+    <config_entry_id>                       folders, then the newest images
+    <config_entry_id>/<job_id>              one image
+    <config_entry_id>/images/all            a folder; also preset/<slug> and month/2026-08
+    <config_entry_id>/images/all/<number>   its next page: images with lower numbers
+
+Every folder shows images, so that whoever takes one for a collection finds some.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+import re
+from typing import Final, override
+
+from homeassistant.components.media_player import (
+    BrowseError,
+    MediaClass,
+    SearchMedia,
+    SearchMediaQuery,
+)
+from homeassistant.components.media_source import (
+    BrowseMediaSource,
+    MediaSource,
+    MediaSourceItem,
+    PlayMedia,
+    Unresolvable,
+)
+from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
+
+from .const import DOMAIN, IMAGE_VIEW_URL
+from .coordinator import GazeConfigEntry
+from .gallery import Entry, Folder, GalleryError, Image, ImageGoneError, Selection
+
+PAGE: Final = 500
+NEWEST: Final = 24
+_THUMBNAIL: Final = f"{IMAGE_VIEW_URL}?size=256"
+
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
+
+_ALL: Final = "images/all"
+# Kinds of folders: what their key looks like and which images they hold.
+_FOLDERS: Final[dict[str, tuple[re.Pattern[str], Callable[[str], Selection]]]] = {
+    "images": (re.compile("all"), lambda _: Selection()),
+    "preset": (_ID, lambda slug: Selection(preset=slug)),
+    "month": (_MONTH, lambda month: Selection(month=month)),
+}
+
+
+class _UnknownMediaError(GalleryError):
+    """The identifier names nothing of ours."""
+
+
+class _ServerNotLoadedError(GalleryError):
+    """The identifier names a server that is not set up."""
+
+
+# The first that fits tells people what is wrong.
+_TRANSLATION_KEYS: Final[dict[type[GalleryError], str]] = {
+    _UnknownMediaError: "media_not_found",
+    _ServerNotLoadedError: "media_server_not_loaded",
+    ImageGoneError: "media_not_found",
+    GalleryError: "gallery_failed",
+}
+
+
+async def async_get_media_source(hass: HomeAssistant) -> MediaSource:
+    """Set up the media source."""
+    return GazeMediaSource(hass)
+
+
+class GazeMediaSource(MediaSource):
+    """The kept images of all servers."""
+
+    name = "GAZE"
+
+    def __init__(self, hass: HomeAssistant) -> None:
+        """Serve the integration's domain."""
+        super().__init__(DOMAIN)
+        self.hass = hass
+
+    @override
+    async def async_browse_media(self, item: MediaSourceItem) -> BrowseMediaSource:
+        """Return a folder with what is in it, or one image."""
+        with _told_as(BrowseError, item):
+            match _parts(item):
+                case [""]:
+                    return await self._root()
+                case [entry_id]:
+                    return await _server(self._entry(entry_id), entry_id)
+                case [entry_id, job_id]:
+                    return await _image(self._entry(entry_id), job_id)
+                case [entry_id, kind, key, *page]:
+                    return await _folder(self._entry(entry_id), kind, key, page)
+            raise _UnknownMediaError
+
+    @override
+    async def async_resolve_media(self, item: MediaSourceItem) -> PlayMedia:
+        """Return where an image is: its address, and its file for those who want one."""
+        with _told_as(Unresolvable, item):
+            match _parts(item):
+                case [entry_id, job_id]:
+                    gallery = self._entry(entry_id).runtime_data.gallery
+                    image = await gallery.async_get(_checked(_ID, job_id))
+                case _:
+                    raise _UnknownMediaError
+            if image is None:
+                raise _UnknownMediaError
+            path = await gallery.async_file(image)
+            return PlayMedia(IMAGE_VIEW_URL.format(entry_id, job_id), image.content_type, path=path)
+
+    @override
+    async def async_search_media(
+        self, item: MediaSourceItem, query: SearchMediaQuery
+    ) -> SearchMedia:
+        """Return the images below an identifier in which all words of the query are found."""
+        with _told_as(BrowseError, item):
+            entry_id, *folder = _parts(item)
+            entries = [self._entry(entry_id)] if entry_id else self._entries()
+            match folder:
+                case []:
+                    selection = Selection()
+                case [kind, key, *_]:
+                    selection = _selection(kind, key)
+                case _:
+                    raise _UnknownMediaError
+            wanted = query.media_filter_classes
+            if wanted and MediaClass.IMAGE not in wanted:
+                return SearchMedia(result=[])
+            selection = replace(selection, search=query.search_query)
+            return SearchMedia(result=await _images(entries, selection, PAGE))
+
+    async def _root(self) -> BrowseMediaSource:
+        """Return the servers, or what the only one has."""
+        entries = self._entries()
+        if len(entries) == 1:
+            return await _server(entries[0], None)
+        servers = [_directory(entry.entry_id, entry.title) for entry in entries]
+        for entry, server in zip(entries, servers, strict=True):
+            if (newest := entry.runtime_data.gallery.newest()) is not None:
+                server.thumbnail = _THUMBNAIL.format(entry.entry_id, newest.job_id)
+        images = await _images(entries, Selection(), NEWEST)
+        return _directory(None, "GAZE", [*servers, *images])
+
+    def _entries(self) -> list[GazeConfigEntry]:
+        """Return the servers that are set up."""
+        return self.hass.config_entries.async_loaded_entries(DOMAIN)
+
+    def _entry(self, entry_id: str) -> GazeConfigEntry:
+        """Return the server with this id."""
+        for entry in self._entries():
+            if entry.entry_id == entry_id:
+                return entry
+        raise _ServerNotLoadedError
+
+
+async def _server(entry: GazeConfigEntry, identifier: str | None) -> BrowseMediaSource:
+    """Return what a server has: folders, then the newest images."""
+    overview = await entry.runtime_data.gallery.async_overview()
+    folders = [
+        _directory(f"{entry.entry_id}/{_ALL}", "All images"),
+        *(_summary(entry, "preset", folder) for folder in overview.presets),
+        *(_summary(entry, "month", folder) for folder in overview.months),
+    ]
+    if overview.newest:
+        folders[0].thumbnail = _THUMBNAIL.format(entry.entry_id, overview.newest[0].job_id)
+    return _directory(
+        identifier, entry.title, [*folders, *(_item(entry, image) for image in overview.newest)]
+    )
+
+
+async def _folder(
+    entry: GazeConfigEntry, kind: str, key: str, page: Sequence[str]
+) -> BrowseMediaSource:
+    """Return a page of the images in a folder, and the folder with those that follow."""
+    identifier = f"{entry.entry_id}/{kind}/{key}"
+    selection = _selection(kind, key)
+    match page:
+        case []:
+            pass
+        case [number]:
+            selection = replace(selection, below=int(_checked(_NUMBER, number)))
+        case _:
+            raise _UnknownMediaError
+    images = await entry.runtime_data.gallery.async_entries(selection, PAGE + 1)
+    children = [_item(entry, image) for image in images[:PAGE]]
+    if len(images) > PAGE:
+        children.append(_directory(f"{identifier}/{images[PAGE - 1].number}", "Older images"))
+    return _directory(
+        "/".join((identifier, *page)),
+        _title(entry, kind, key),
+        children,
+        children_media_class=MediaClass.IMAGE,
+    )
+
+
+async def _image(entry: GazeConfigEntry, job_id: str) -> BrowseMediaSource:
+    """Return one image."""
+    image = await entry.runtime_data.gallery.async_get(_checked(_ID, job_id))
+    if image is None:
+        raise _UnknownMediaError
+    return _item(entry, image)
+
+
+async def _images(
+    entries: Sequence[GazeConfigEntry], selection: Selection, limit: int
+) -> list[BrowseMediaSource]:
+    """Return the images of several servers that are meant, newest first."""
+    found = [
+        (entry, image)
+        for entry in entries
+        for image in await entry.runtime_data.gallery.async_entries(selection, limit)
+    ]
+    if len(entries) > 1:
+        found.sort(key=lambda pair: pair[1].made_at, reverse=True)
+    return [_item(entry, image) for entry, image in found[:limit]]
+
+
+def _parts(item: MediaSourceItem) -> list[str]:
+    """Return the parts of an identifier. Home Assistant has None for an empty one."""
+    return (item.identifier or "").split("/")
+
+
+def _selection(kind: str, key: str) -> Selection:
+    """Return which images are in a folder."""
+    if kind not in _FOLDERS:
+        raise _UnknownMediaError
+    pattern, select = _FOLDERS[kind]
+    return select(_checked(pattern, key))
+
+
+def _checked(pattern: re.Pattern[str], part: str) -> str:
+    """Return a part of an identifier that looks as it should."""
+    if not pattern.fullmatch(part):
+        raise _UnknownMediaError
+    return part
+
+
+def _title(entry: GazeConfigEntry, kind: str, key: str) -> str:
+    """Return what people call a folder."""
+    if kind == "images":
+        return "All images"
+    coordinator = entry.runtime_data
+    if kind == "preset":
+        if (preset := coordinator.data.get(key)) is not None:
+            return preset.name
+        if (image := coordinator.gallery.newest(key)) is not None:
+            return image.preset_name
+    return key
+
+
+def _summary(entry: GazeConfigEntry, kind: str, folder: Folder) -> BrowseMediaSource:
+    """Return a folder as it is listed, with its newest image for a thumbnail."""
+    return _directory(
+        f"{entry.entry_id}/{kind}/{folder.key}",
+        _title(entry, kind, folder.key),
+        thumbnail=_THUMBNAIL.format(entry.entry_id, folder.newest_job_id),
+    )
+
+
+def _directory(
+    identifier: str | None,
+    title: str,
+    children: Sequence[BrowseMediaSource] | None = None,
+    *,
+    children_media_class: MediaClass | None = None,
+    thumbnail: str | None = None,
+) -> BrowseMediaSource:
+    """Return a folder."""
+    return BrowseMediaSource(
+        domain=DOMAIN,
+        identifier=identifier,
+        media_class=MediaClass.DIRECTORY,
+        media_content_type="",
+        title=title,
+        can_play=False,
+        can_expand=True,
+        can_search=True,
+        search_media_classes=[MediaClass.IMAGE],
+        children=children,
+        children_media_class=children_media_class,
+        thumbnail=thumbnail,
+    )
+
+
+def _item(entry: GazeConfigEntry, image: Entry | Image) -> BrowseMediaSource:
+    """Return an image as it is listed. A card has room for the time and little more."""
+    made_at = datetime.fromtimestamp(image.made_at, dt_util.get_default_time_zone())
+    return BrowseMediaSource(
+        domain=DOMAIN,
+        identifier=f"{entry.entry_id}/{image.job_id}",
+        media_class=MediaClass.IMAGE,
+        media_content_type=image.content_type,
+        title=f"{made_at.isoformat(' ', 'minutes')[:16]} · {image.preset_name}",
+        can_play=True,
+        can_expand=False,
+        thumbnail=_THUMBNAIL.format(entry.entry_id, image.job_id),
+    )
+
+
+@contextmanager
+def _told_as(kind: type[BrowseError | Unresolvable], item: MediaSourceItem) -> Generator[None]:
+    """Tell whoever asks what is wrong, in the way they expect."""
+    try:
+        yield
+    except GalleryError as err:
+        key = next(key for cause, key in _TRANSLATION_KEYS.items() if isinstance(err, cause))
+        raise kind(
+            translation_domain=DOMAIN,
+            translation_key=key,
+            translation_placeholders={"media_id": "/".join(_parts(item))[:200], "error": str(err)},
+        ) from err

@@ -1,0 +1,238 @@
+"""Tests of the files on disk: complete or absent, and never outside the gallery."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from custom_components.gaze.gallery import GalleryError, ImageGoneError
+from custom_components.gaze.gallery.files import Files, write_copy
+
+from .pictures import names
+
+OUTSIDE = "../secret.png"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path / "media" / "gaze")
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """Return a file outside the root that must be neither read nor changed."""
+    path = tmp_path / "secret.png"
+    path.write_bytes(b"secret")
+    return path
+
+
+def test_what_is_written_is_read(files: Files) -> None:
+    files.write("cats/a.png", b"first")
+    files.write("cats/a.png", b"second")
+
+    data, etag = files.read("cats/a.png")
+
+    assert data == b"second"
+    assert files.read("cats/a.png", {etag}) == (None, etag)
+    assert names(files.root / "cats") == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        OUTSIDE,
+        "cats/../../../secret.png",
+        "cats/..",
+        "cats/.",
+        "cats/",
+        "./a.png",
+        "../..",
+        "",
+        "/etc/passwd",
+        "cats/dogs/a.png",
+        "a.png",
+    ],
+)
+def test_no_path_leads_out_of_the_root(files: Files, secret: Path, path: str) -> None:
+    files.write("cats/a.png", b"first")
+
+    with pytest.raises(GalleryError):
+        files.read(path)
+    with pytest.raises(GalleryError):
+        files.write(path, b"other")
+    files.remove(path)
+
+    assert secret.read_bytes() == b"secret"
+    assert files.read("cats/a.png")[0] == b"first"
+
+
+def test_a_link_in_place_of_a_picture_is_not_followed(files: Files, secret: Path) -> None:
+    files.write("cats/a.png", b"first")
+    (files.root / "cats" / "a.png").unlink()
+    (files.root / "cats" / "a.png").symlink_to(secret)
+
+    with pytest.raises(ImageGoneError):
+        files.read("cats/a.png")
+    assert files.present() == frozenset()
+    files.write("cats/a.png", b"again")
+
+    assert files.read("cats/a.png")[0] == b"again"
+    assert secret.read_bytes() == b"secret"
+
+
+def test_a_link_in_place_of_a_folder_is_not_followed(files: Files, secret: Path) -> None:
+    files.write("dogs/a.png", b"first")
+    (files.root / "cats").symlink_to(secret.parent, target_is_directory=True)
+
+    with pytest.raises(ImageGoneError):
+        files.read("cats/secret.png")
+    with pytest.raises(GalleryError, match="cannot be kept"):
+        files.write("cats/secret.png", b"other")
+    files.remove("cats/secret.png")
+    files.remove_parts()
+
+    assert files.present() == frozenset({"dogs/a.png"})
+    assert secret.read_bytes() == b"secret"
+
+
+def test_the_root_itself_may_be_a_link(files: Files, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    files.root.parent.mkdir()
+    files.root.symlink_to(tmp_path / "disk", target_is_directory=True)
+
+    files.write("cats/a.png", b"first")
+
+    assert (tmp_path / "disk" / "cats" / "a.png").read_bytes() == b"first"
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "empty", "missing"])
+def test_what_is_no_picture_is_gone(files: Files, kind: str) -> None:
+    files.write("cats/b.png", b"other")
+    path = files.root / "cats" / "a.png"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "empty":
+            path.touch()
+
+    with pytest.raises(ImageGoneError):
+        files.read("cats/a.png")
+    with pytest.raises(ImageGoneError):
+        files.changed_at("cats/a.png")
+
+
+def test_a_disk_that_is_away_makes_no_picture_gone(files: Files) -> None:
+    with pytest.raises(GalleryError, match="cannot be read") as raised:
+        files.read("cats/a.png")
+
+    assert not isinstance(raised.value, ImageGoneError)
+    assert files.present() is None
+
+
+def test_a_picture_that_grew_too_large_is_not_read(files: Files) -> None:
+    files.write("cats/a.png", b"first")
+    os.truncate(files.root / "cats" / "a.png", 64 * 2**20 + 1)
+
+    with pytest.raises(GalleryError, match="too large"):
+        files.read("cats/a.png")
+
+
+def test_a_full_disk_leaves_nothing_behind(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.write("cats/a.png", b"first")
+
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(GalleryError, match="No space left on device"):
+        files.write("cats/a.png", b"second")
+    assert names(files.root / "cats") == ["a.png"]
+    assert files.read("cats/a.png")[0] == b"first"
+
+
+def test_a_disk_that_cannot_be_written_is_an_error(files: Files) -> None:
+    files.root.parent.mkdir()
+    files.root.write_bytes(b"a file where a folder should be")
+
+    with pytest.raises(GalleryError, match="cannot be kept"):
+        files.write("cats/a.png", b"first")
+
+
+def test_a_picture_that_cannot_be_removed_is_an_error(files: Files) -> None:
+    files.write("cats/a.png/b.png".rpartition("/")[0], b"first")
+    (files.root / "cats" / "a.png").unlink()
+    (files.root / "cats" / "a.png").mkdir()
+
+    with pytest.raises(GalleryError, match="cannot be removed"):
+        files.remove("cats/a.png")
+
+
+def test_a_picture_that_cannot_be_read_is_an_error(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write("cats/a.png", b"first")
+
+    def broken(_file: int) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "dup", broken)
+
+    with pytest.raises(GalleryError, match="Input/output error") as raised:
+        files.read("cats/a.png")
+    assert not isinstance(raised.value, ImageGoneError)
+
+
+def test_a_folder_goes_with_its_last_picture(files: Files) -> None:
+    files.write("cats/a.png", b"first")
+    files.write("cats/b.png", b"second")
+
+    files.remove("cats/a.png")
+    assert (files.root / "cats").is_dir()
+    files.remove("cats/b.png")
+    files.remove("cats/b.png")
+
+    assert not (files.root / "cats").exists()
+
+
+def test_what_an_interrupted_write_left_goes(files: Files) -> None:
+    files.write("cats/a.png", b"first")
+    (files.root / "cats" / ".b.png.part").write_bytes(b"half")
+
+    files.remove_parts()
+
+    assert names(files.root / "cats") == ["a.png"]
+
+
+def test_only_changes_by_others_are_noticed(files: Files) -> None:
+    files.present()
+    files.write("cats/a.png", b"first")
+    files.write("cats/b.png", b"second")
+    files.write("dogs/c.png", b"third")
+    files.remove("cats/a.png")
+    assert not files.changed()
+
+    (files.root / "cats" / "b.png").unlink()
+    assert files.changed()
+    assert files.present() == frozenset({"dogs/c.png"})
+    assert not files.changed()
+
+    (files.root / "cats" / "d.png").touch()
+    files.write("cats/e.png", b"fourth")
+    assert files.changed()
+
+
+def test_a_copy_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "copy.png"
+    write_copy(path, b"first", overwrite=False)
+
+    with pytest.raises(FileExistsError):
+        write_copy(path, b"second", overwrite=False)
+    assert path.read_bytes() == b"first"
+    write_copy(path, b"second", overwrite=True)
+
+    assert path.read_bytes() == b"second"
+    assert names(tmp_path) == ["copy.png"]

@@ -1,0 +1,560 @@
+"""Tests of the gallery: what is kept, for how long, and what becomes of deleted files."""
+
+from contextlib import closing
+import errno
+from io import BytesIO
+import os
+from pathlib import Path
+import shutil
+import sqlite3
+
+from homeassistant.core import HomeAssistant
+from PIL import Image as Pillow
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.gaze.const import DOMAIN
+from custom_components.gaze.gallery import (
+    Gallery,
+    GalleryError,
+    GalleryOptions,
+    Image,
+    ImageGoneError,
+    PictureError,
+    Selection,
+)
+
+from .conftest import ENTRY_ID, OpenGallery
+from .pictures import (
+    LOCAL,
+    MADE_AT,
+    image,
+    names,
+    picture,
+    pixels,
+    png_claiming,
+    put,
+    written_picture,
+)
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+async def _add(gallery: Gallery, count: int, start: int = 0, **changes: str) -> list[Image]:
+    return [
+        await gallery.async_add(
+            image(f"{number:08}", made_at=MADE_AT + number, **changes), picture(shade=number)
+        )
+        for number in range(start, start + count)
+    ]
+
+
+async def _kept(gallery: Gallery) -> list[str]:
+    return [kept.job_id for kept in await gallery.async_select(Selection())]
+
+
+async def test_a_picture_lies_where_people_look_for_it(gallery: Gallery, folder: Path) -> None:
+    content = picture("JPEG")
+
+    kept = await gallery.async_add(image("783f0268-ba85-4426-8ca2-6393c844c887"), content)
+
+    file = folder / "neon_city" / f"{LOCAL}_12345_783f0268.jpg"
+    assert file.read_bytes() == content
+    assert await gallery.async_file(kept) == file
+    assert (kept.content_type, kept.width, kept.height) == ("image/jpeg", 96, 64)
+    assert kept.size == len(content)
+    assert await gallery.async_get(kept.job_id) == kept
+    assert await gallery.async_read(kept) == content
+    assert gallery.newest() == gallery.newest("neon_city") == kept
+    assert gallery.count == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"preset": "../../etc"}, f"etc/{LOCAL}_12345_job1.png"),
+        ({"preset": "Kirschblüte/Regen"}, f"kirschblute_regen/{LOCAL}_12345_job1.png"),
+        ({"preset": "🌸"}, f"preset/{LOCAL}_12345_job1.png"),
+        ({"job_id": "../../../x"}, f"neon_city/{LOCAL}_12345_x.png"),
+        ({"seed": None}, f"neon_city/{LOCAL}_0_job1.png"),
+        ({"seed": "../1"}, f"neon_city/{LOCAL}_1_job1.png"),
+        ({"seed": "9" * 300}, f"neon_city/{LOCAL}_{'9' * 20}_job1.png"),
+    ],
+)
+async def test_file_names_are_never_the_servers(
+    gallery: Gallery, folder: Path, changes: dict[str, str], expected: str
+) -> None:
+    await gallery.async_add(image(**({"job_id": "job-1"} | changes)), picture())
+
+    if expected.startswith("preset/"):
+        expected = expected.replace("preset/", f"{_files(folder)[0].partition('/')[0]}/")
+    assert _files(folder) == [expected]
+    assert _files(folder.parent.parent) == [f"gaze/gaze/{expected}"]
+
+
+async def test_two_images_never_share_a_file(gallery: Gallery, folder: Path) -> None:
+    first = await gallery.async_add(image("12345678-a"), picture(shade=1))
+    second = await gallery.async_add(image("12345678-b"), picture(shade=2))
+    third = await gallery.async_add(image("12345678-c"), picture(shade=3))
+
+    assert len({first.path, second.path, third.path}) == 3
+    assert await gallery.async_read(first) == picture(shade=1)
+    assert await gallery.async_read(third) == picture(shade=3)
+    assert _files(folder)[0] == f"neon_city/{LOCAL}_12345_12345678.png"
+
+
+async def test_a_job_has_one_image_however_often_it_is_added(
+    gallery: Gallery, folder: Path
+) -> None:
+    await gallery.async_add(image(), picture(shade=1))
+    await gallery.async_add(image(), picture(shade=2))
+    kept = await gallery.async_add(image(seed="7"), picture("JPEG", shade=3))
+
+    assert gallery.count == 1
+    assert _files(folder) == [kept.path]
+    assert await gallery.async_read(kept) == picture("JPEG", shade=3)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", picture()[:99], png_claiming(5000, 5000)])
+async def test_what_is_no_picture_is_not_kept(
+    gallery: Gallery, folder: Path, content: bytes
+) -> None:
+    with pytest.raises(PictureError):
+        await gallery.async_add(image(), content)
+
+    assert await _kept(gallery) == []
+    assert names(folder) == []
+
+
+async def test_a_disk_that_cannot_be_written_leaves_nothing_behind(
+    gallery: Gallery, folder: Path
+) -> None:
+    put(folder, b"a file where a folder should be")
+
+    with pytest.raises(GalleryError, match="cannot be kept"):
+        await gallery.async_add(image(), picture())
+
+    assert await gallery.async_get("job-1") is None
+    assert gallery.count == 0
+    assert gallery.newest() is None
+
+
+async def test_an_index_that_cannot_be_written_leaves_no_file(
+    hass: HomeAssistant, open_gallery: OpenGallery, folder: Path
+) -> None:
+    gallery = await open_gallery()
+    await gallery.async_add(image("kept"), picture())
+    index = Path(hass.config.path(".storage", f"gaze.{ENTRY_ID}.gallery.db"))
+    with closing(sqlite3.connect(index, autocommit=True)) as connection:
+        connection.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON image BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+
+    with pytest.raises(GalleryError, match="list of images cannot be written"):
+        await gallery.async_add(image("lost", seed="2"), picture())
+    with pytest.raises(GalleryError, match="list of images cannot be written"):
+        await gallery.async_add(image("kept"), picture(shade=9))
+
+    assert _files(folder) == [f"neon_city/{LOCAL}_12345_kept.png"]
+    assert gallery.count == 1
+
+
+async def test_everything_is_there_after_a_restart(open_gallery: OpenGallery) -> None:
+    kept = await _add(await open_gallery(), 3)
+
+    gallery = await open_gallery()
+
+    assert gallery.count == 3
+    assert gallery.newest() == kept[-1]
+    assert await gallery.async_read(kept[0]) == picture(shade=0)
+
+
+async def test_what_a_crash_left_half_written_goes_at_the_start(
+    open_gallery: OpenGallery, folder: Path
+) -> None:
+    await _add(await open_gallery(), 1)
+    (folder / "neon_city" / ".x.png.part").write_bytes(b"half")
+
+    await open_gallery()
+
+    assert len(_files(folder)) == 1
+
+
+# Retention
+
+
+async def test_the_oldest_go_beyond_the_number_to_keep(
+    open_gallery: OpenGallery, folder: Path, cache: Path
+) -> None:
+    gallery = await open_gallery(GalleryOptions(keep_images=3))
+    [first] = await _add(gallery, 1)
+    await gallery.async_content(first, 256)
+    await gallery.async_content(first, 512)
+    assert len(_files(cache / "thumbnails")) == 2
+
+    await _add(gallery, 4, start=1)
+
+    assert await _kept(gallery) == ["00000004", "00000003", "00000002"]
+    assert gallery.count == len(_files(folder)) == 3
+    assert _files(cache / "thumbnails") == []
+
+
+async def test_a_lower_number_counts_from_the_start(
+    open_gallery: OpenGallery, folder: Path
+) -> None:
+    await _add(await open_gallery(), 5)
+
+    gallery = await open_gallery(GalleryOptions(keep_images=2))
+
+    assert await _kept(gallery) == ["00000004", "00000003"]
+    assert len(_files(folder)) == 2
+
+
+async def test_zero_keeps_all(open_gallery: OpenGallery) -> None:
+    gallery = await open_gallery(GalleryOptions(keep_images=0))
+    await _add(gallery, 5)
+
+    assert gallery.count == 5
+
+
+async def test_a_preset_whose_last_image_goes_has_none(open_gallery: OpenGallery) -> None:
+    removed: list[int] = []
+    gallery = await open_gallery(GalleryOptions(keep_images=1), lambda: removed.append(1))
+    await _add(gallery, 1, preset="old", preset_name="Old")
+    await _add(gallery, 1, start=1)
+
+    assert gallery.newest("old") is None
+    assert removed == [1]
+
+
+async def test_an_image_that_cannot_be_removed_stays_and_is_told_once(
+    open_gallery: OpenGallery, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gallery = await open_gallery(GalleryOptions(keep_images=1))
+    [first] = await _add(gallery, 1)
+    file = folder / first.path
+    file.unlink()
+    file.mkdir()
+
+    await _add(gallery, 2, start=1)
+
+    assert caplog.text.count("Old images stay for now") == 1
+    assert await gallery.async_get("00000002") is not None
+    file.rmdir()
+    await _add(gallery, 1, start=3)
+    assert await _kept(gallery) == ["00000003"]
+    assert len(_files(folder)) == 1
+
+
+# Deleting
+
+
+async def test_deleted_images_are_gone_everywhere(
+    open_gallery: OpenGallery, folder: Path, cache: Path
+) -> None:
+    removed: list[str | None] = []
+
+    def note() -> None:
+        newest = gallery.newest()
+        removed.append(None if newest is None else newest.job_id)
+
+    gallery = await open_gallery(None, note)
+    first, second, third = await _add(gallery, 3)
+    await gallery.async_content(third, 256)
+    await gallery.async_read(third)
+
+    assert await gallery.async_delete([second, third]) == 2
+
+    assert removed == [first.job_id]
+    assert _files(folder) == [first.path]
+    assert _files(cache / "thumbnails") == []
+    with pytest.raises(ImageGoneError):
+        await gallery.async_read(third)
+    assert await gallery.async_delete([second, third]) == 0
+    assert gallery.count == 1
+
+
+async def test_an_image_that_cannot_be_deleted_is_an_error_after_the_others(
+    gallery: Gallery, folder: Path
+) -> None:
+    first, second = await _add(gallery, 2)
+    (folder / first.path).unlink()
+    (folder / first.path).mkdir()
+
+    with pytest.raises(GalleryError, match="cannot be removed"):
+        await gallery.async_delete([first, second])
+
+    assert not (folder / second.path).exists()
+    assert await gallery.async_get(second.job_id) is None
+
+
+async def test_a_file_deleted_by_hand_is_noticed_when_it_is_read(
+    open_gallery: OpenGallery, folder: Path, cache: Path
+) -> None:
+    removed: list[int] = []
+    gallery = await open_gallery(None, lambda: removed.append(1))
+    first, second, third = await _add(gallery, 3)
+    await gallery.async_content(third, 256)
+    (folder / second.path).unlink()
+    (folder / third.path).unlink()
+
+    with pytest.raises(ImageGoneError):
+        await gallery.async_read(third)
+
+    assert removed == [1]
+    assert gallery.newest() == first
+    assert gallery.count == 1
+    assert _files(cache / "thumbnails") == []
+
+
+async def test_a_thumbnail_of_a_file_deleted_by_hand_is_gone_too(
+    gallery: Gallery, folder: Path
+) -> None:
+    [kept] = await _add(gallery, 1)
+    await gallery.async_content(kept, 256)
+    (folder / kept.path).unlink()
+
+    with pytest.raises(ImageGoneError):
+        await gallery.async_content(kept, 256)
+    assert gallery.count == 0
+
+
+async def test_the_path_of_a_file_deleted_by_hand_is_not_handed_out(
+    gallery: Gallery, folder: Path
+) -> None:
+    [kept] = await _add(gallery, 1)
+    (folder / kept.path).unlink()
+
+    with pytest.raises(ImageGoneError):
+        await gallery.async_file(kept)
+    assert gallery.count == 0
+
+
+async def test_files_deleted_by_hand_are_noticed_in_listings(
+    gallery: Gallery, folder: Path
+) -> None:
+    first, second = await _add(gallery, 2)
+    await _add(gallery, 2, start=2, preset="old", preset_name="Old")
+
+    (folder / first.path).unlink()
+    assert await _kept(gallery) == ["00000003", "00000002", "00000001"]
+    shutil.rmtree(folder / "old")
+    assert [entry.job_id for entry in await gallery.async_entries(Selection(), 9)] == ["00000001"]
+    (folder / second.path).unlink()
+    overview = await gallery.async_overview()
+
+    assert (overview.presets, overview.months, overview.newest) == ((), (), ())
+    assert gallery.newest() is None
+
+
+async def test_files_deleted_while_home_assistant_was_off_are_noticed_at_the_start(
+    open_gallery: OpenGallery, folder: Path
+) -> None:
+    first, second = await _add(await open_gallery(), 2)
+    (folder / second.path).unlink()
+
+    gallery = await open_gallery()
+
+    assert gallery.newest() == first
+    assert gallery.count == 1
+
+
+async def test_an_empty_file_is_no_image_any_more(gallery: Gallery, folder: Path) -> None:
+    [kept] = await _add(gallery, 1)
+    os.truncate(folder / kept.path, 0)
+
+    with pytest.raises(ImageGoneError):
+        await gallery.async_read(kept)
+    assert gallery.count == 0
+
+
+async def test_images_on_a_disk_that_is_away_stay(open_gallery: OpenGallery, folder: Path) -> None:
+    [kept] = await _add(await open_gallery(), 1)
+    away = shutil.move(folder, folder.with_name("away"))
+
+    gallery = await open_gallery()
+    assert await _kept(gallery) == [kept.job_id]
+    with pytest.raises(GalleryError, match="cannot be read"):
+        await gallery.async_read(kept)
+    shutil.move(away, folder)
+
+    assert await gallery.async_read(kept) == picture(shade=0)
+
+
+# Metadata
+
+
+async def test_metadata_is_kept_unless_people_want_it_gone(open_gallery: OpenGallery) -> None:
+    content = written_picture("a secret prompt")
+
+    kept = await (await open_gallery()).async_add(image("with"), content)
+    gallery = await open_gallery(GalleryOptions(strip_metadata=True))
+    stripped = await gallery.async_add(image("without", seed="2"), content)
+
+    assert await gallery.async_read(kept) == content
+    bare = await gallery.async_read(stripped)
+    assert stripped.size == len(bare) < len(content)
+    assert pixels(bare) == pixels(content)
+    with Pillow.open(BytesIO(bare)) as opened:
+        assert opened.info == {}
+
+
+# Without saving
+
+
+async def test_unsaved_images_stay_out_of_media_one_a_preset(
+    open_gallery: OpenGallery, folder: Path, cache: Path
+) -> None:
+    gallery = await open_gallery(GalleryOptions(save_images=False))
+    await _add(gallery, 2)
+    await _add(gallery, 1, start=2, preset="old", preset_name="Old")
+
+    assert names(folder) == []
+    assert len(_files(cache / "newest")) == gallery.count == 2
+    assert await _kept(gallery) == ["00000002", "00000001"]
+
+    gallery = await open_gallery(GalleryOptions(save_images=False))
+    newest = gallery.newest("neon_city")
+    assert newest is not None
+    assert await gallery.async_read(newest) == picture(shade=1)
+    assert (await gallery.async_file(newest)).is_relative_to(cache)
+
+
+async def test_saving_can_be_turned_off_and_on(
+    open_gallery: OpenGallery, folder: Path, cache: Path
+) -> None:
+    await _add(await open_gallery(), 2)
+    await _add(await open_gallery(GalleryOptions(save_images=False)), 2, start=2)
+    assert len(_files(folder)) == 2
+    gallery = await open_gallery()
+    assert await _kept(gallery) == ["00000003", "00000001", "00000000"]
+
+    await _add(gallery, 1, start=4)
+
+    assert await _kept(gallery) == ["00000004", "00000001", "00000000"]
+    assert len(_files(folder)) == 3
+    assert _files(cache / "newest") == []
+
+
+async def test_an_image_added_again_moves_to_where_images_are_kept_now(
+    open_gallery: OpenGallery, folder: Path, cache: Path
+) -> None:
+    await _add(await open_gallery(GalleryOptions(save_images=False)), 1)
+
+    await _add(await open_gallery(), 1)
+
+    assert len(_files(folder)) == 1
+    assert _files(cache / "newest") == []
+
+
+async def test_an_unsaved_image_that_outlived_a_crash_goes_at_the_start(
+    open_gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    gallery = await open_gallery(GalleryOptions(save_images=False))
+    await _add(gallery, 1)
+
+    unlink = os.unlink
+
+    def busy(name: str, *, dir_fd: int | None = None) -> None:
+        if name.endswith("_00000000.png"):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        unlink(name, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", busy)
+        await _add(gallery, 1, start=1)
+    assert len(_files(cache / "newest")) == 2
+
+    await open_gallery()
+
+    assert len(_files(cache / "newest")) == 1
+
+
+async def test_a_cache_that_was_emptied_empties_the_gallery(
+    open_gallery: OpenGallery, cache: Path
+) -> None:
+    await _add(await open_gallery(GalleryOptions(save_images=False)), 1)
+    shutil.rmtree(cache)
+
+    gallery = await open_gallery()
+
+    assert gallery.newest() is None
+    assert gallery.count == 0
+
+
+# Folders
+
+
+async def test_without_a_media_directory_pictures_lie_in_the_configuration(
+    hass: HomeAssistant, open_gallery: OpenGallery, caplog: pytest.LogCaptureFixture
+) -> None:
+    hass.config.media_dirs = {}
+
+    [kept] = await _add(await open_gallery(), 1)
+
+    assert _files(Path(hass.config.path("media"))) == [f"gaze/gaze/{kept.path}"]
+    assert "No media directory is configured" in caplog.text
+
+
+async def test_the_folder_stays_when_the_server_is_renamed(
+    hass: HomeAssistant, gallery: Gallery, folder: Path
+) -> None:
+    await _add(gallery, 1)
+    await gallery.async_close()
+
+    renamed = Gallery(hass, ENTRY_ID, "Picture maker")
+    await renamed.async_open()
+    [kept] = await _add(renamed, 1, start=1)
+    await renamed.async_close()
+
+    assert (folder / kept.path).is_file()
+
+
+async def test_servers_of_one_name_have_folders_of_their_own(
+    hass: HomeAssistant, gallery: Gallery, media_dir: Path
+) -> None:
+    MockConfigEntry(domain=DOMAIN, title="GAZE", entry_id=ENTRY_ID).add_to_hass(hass)
+    await _add(gallery, 1)
+
+    other = Gallery(hass, "01K3GAZE000000000000OTHER2", "GAZE")
+    await other.async_open()
+    await _add(other, 1)
+    await other.async_close()
+
+    assert names(media_dir / "gaze") == ["gaze", "gaze_other2"]
+
+
+async def test_removal_takes_index_and_cache_and_leaves_pictures(
+    hass: HomeAssistant, gallery: Gallery, folder: Path, cache: Path
+) -> None:
+    [kept] = await _add(gallery, 1)
+    await gallery.async_content(kept, 256)
+    await gallery.async_close()
+
+    await Gallery(hass, ENTRY_ID, "GAZE").async_remove()
+
+    assert _files(folder) == [kept.path]
+    assert names(cache) == []
+    assert "gaze" not in " ".join(names(Path(hass.config.path(".storage"))))
+
+
+# Memory
+
+
+async def test_only_the_newest_pictures_are_kept_in_memory(gallery: Gallery, folder: Path) -> None:
+    [kept] = await _add(gallery, 1)
+    first = await gallery.async_content(kept)
+    second = await gallery.async_content(kept)
+    assert second.data is first.data
+
+    (folder / kept.path).write_bytes(picture(shade=99))
+    assert await gallery.async_read(kept) == picture(shade=99)
+
+    for number in range(5):
+        [other] = await _add(gallery, 1, start=10 + number, preset=f"preset_{number}")
+        await gallery.async_read(other)
+    third = await gallery.async_content(kept)
+    assert third.data == picture(shade=99)
+    assert (await gallery.async_content(kept, known={third.etag})).data is None

@@ -1,0 +1,164 @@
+"""Tests of the index: what is found in it, and what an addition writes."""
+
+from collections.abc import AsyncGenerator
+import os
+from pathlib import Path
+import sqlite3
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+import pytest
+
+from custom_components.gaze.gallery import GalleryError, Selection
+from custom_components.gaze.gallery.index import Index
+
+from .pictures import MADE_AT, image
+
+DAY = 86_400
+
+
+@pytest.fixture
+async def index(hass: HomeAssistant) -> AsyncGenerator[Index]:
+    index = Index(hass, "entry")
+    await index.async_open()
+    yield index
+    await index.async_close()
+
+
+@pytest.fixture
+async def filled(index: Index) -> Index:
+    """Return an index with four images."""
+    images: list[dict[str, Any]] = [
+        {"preset": "a_cat", "preset_name": "Katze im Grünen", "seed": "18446744073709551615"},
+        {"extra_positive": "red sky, 100% (sharp_focus:1.2)", "tag": "Wallpaper"},
+        {"extra_negative": "blurry", "checkpoint": "Illustrious/model.safetensors"},
+        {"made_at": MADE_AT + 30 * DAY},
+    ]
+    for number, changes in enumerate(images):
+        fields = {"path": f"p/{number}.png", "made_at": MADE_AT + number} | changes
+        await index.async_add(image(f"job-{number}", **fields))
+    return index
+
+
+async def _found(index: Index, selection: Selection, **page: int) -> list[str]:
+    return [found.job_id for found in await index.async_select(selection, **page)]
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("", ["job-3", "job-2", "job-1", "job-0"]),
+        ("KATZE", ["job-0"]),
+        ("GRÜNEN", ["job-0"]),
+        ("a_cat", ["job-0"]),
+        ("18446744073709551615", ["job-0"]),
+        ("sky red", ["job-1"]),
+        ("100%", ["job-1"]),
+        ("sharp_focus", ["job-1"]),
+        ("wallpaper neon", ["job-1"]),
+        ("BLURRY", ["job-2"]),
+        ("illustrious/", ["job-2"]),
+        ("neon", ["job-3", "job-2", "job-1"]),
+        ("%", ["job-1"]),
+        ("sky blurry", []),
+        ("' OR 1=1 --", []),
+    ],
+)
+async def test_a_search_finds_all_words_in_any_case(
+    filled: Index, search: str, expected: list[str]
+) -> None:
+    assert await _found(filled, Selection(search=search)) == expected
+
+
+async def test_images_are_chosen_by_preset_month_tag_and_time(filled: Index) -> None:
+    assert await _found(filled, Selection(preset="a_cat")) == ["job-0"]
+    assert await _found(filled, Selection(month="2026-09")) == ["job-3"]
+    assert await _found(filled, Selection(tag="Wallpaper")) == ["job-1"]
+    assert await _found(filled, Selection(tag="wallpaper")) == []
+    assert await _found(filled, Selection(since=MADE_AT + 2)) == ["job-3", "job-2"]
+    assert await _found(filled, Selection(until=MADE_AT + 2)) == ["job-1", "job-0"]
+    assert await _found(filled, Selection(month="2026-08", search="neon")) == ["job-2", "job-1"]
+
+
+async def test_a_listing_has_pages(filled: Index) -> None:
+    [first, second] = await filled.async_entries(Selection(), 2)
+    rest = await filled.async_entries(Selection(below=second.number), 2)
+
+    assert [first.job_id, second.job_id] == ["job-3", "job-2"]
+    assert [entry.job_id for entry in rest] == ["job-1", "job-0"]
+    assert await _found(filled, Selection(), limit=2, offset=1) == ["job-2", "job-1"]
+
+
+async def test_presets_and_months_are_counted(filled: Index) -> None:
+    presets = await filled.async_presets()
+    months = await filled.async_months()
+
+    assert [(folder.key, folder.name, folder.count) for folder in presets] == [
+        ("a_cat", "Katze im Grünen", 1),
+        ("neon_city", "Neon city", 3),
+    ]
+    assert [(folder.key, folder.count, folder.newest_job_id) for folder in months] == [
+        ("2026-09", 1, "job-3"),
+        ("2026-08", 3, "job-2"),
+    ]
+
+
+async def test_a_month_is_that_of_the_place(hass: HomeAssistant, index: Index) -> None:
+    await hass.config.async_set_time_zone("Pacific/Auckland")
+    await index.async_add(image(made_at=1785499200.0))  # 2026-07-31 12:00 UTC
+
+    assert [folder.key for folder in await index.async_months()] == ["2026-08"]
+
+
+async def test_an_image_that_is_added_again_is_the_newest(filled: Index) -> None:
+    await filled.async_add(image("job-0", path="p/0.png", seed="7"))
+
+    assert await filled.async_count() == 4
+    assert (await _found(filled, Selection()))[0] == "job-0"
+    found = await filled.async_get("job-0")
+    assert found is not None
+    assert found.seed == "7"
+    assert (await filled.async_newest_by_preset())[-1].job_id == "job-0"
+
+
+async def test_what_is_found_is_what_was_added(index: Index) -> None:
+    added = image(tag="t", path="p/x.png", width=64, height=96, size=1000, saved=False)
+    await index.async_add(added)
+
+    assert await index.async_get("job-1") == added
+    assert await index.async_get("job-2") is None
+    assert await index.async_unsaved() == [added]
+
+
+async def test_a_store_that_fails_is_a_gallery_error(index: Index) -> None:
+    await index.async_close()
+
+    with pytest.raises(GalleryError, match="cannot be read"):
+        await index.async_count()
+    with pytest.raises(GalleryError, match="cannot be written"):
+        await index.async_add(image())
+
+
+async def test_an_addition_writes_the_same_whatever_there_is(
+    hass: HomeAssistant, index: Index
+) -> None:
+    log = Path(hass.config.path(".storage", "gaze.entry.gallery.db-wal"))
+
+    async def written(start: int) -> int:
+        """Return the bytes that 40 additions append to the write-ahead log."""
+        with sqlite3.connect(log.with_name("gaze.entry.gallery.db")) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        for number in range(start, start + 40):
+            await index.async_add(
+                image(f"{number * 7919 % 100_003:05}", extra_positive="a prompt " * 30)
+            )
+        return os.stat(log).st_size  # noqa: PTH116
+
+    first = await written(0)
+    for number in range(100, 1500):
+        await index.async_add(image(f"{number * 7919 % 100_003:05}", extra_positive="x" * 300))
+    last = await written(1500)
+
+    assert last < 1.25 * first
+    assert last / 40 < 20 * 2**20 / 1000

@@ -1,0 +1,211 @@
+"""Tests of the view: who may see what, and what a browser need not fetch again."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from http import HTTPStatus
+from io import BytesIO
+import os
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from homeassistant.components.http.auth import async_sign_path
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from PIL import Image as Pillow
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+from yarl import URL
+
+from custom_components.gaze.gallery import Gallery, Image
+
+from .pictures import image, picture, put, take_away
+
+CONTENT = picture(size=(900, 600))
+
+type Client = TestClient[web.Request, web.Application]
+
+
+@pytest.fixture
+async def kept(entry: MockConfigEntry) -> Image:
+    """Return the one image of the server."""
+    gallery: Gallery = entry.runtime_data.gallery
+    return await gallery.async_add(image(), CONTENT)
+
+
+@pytest.fixture
+async def client(
+    entry: MockConfigEntry,
+    hass_client: ClientSessionGenerator,
+) -> Client:
+    client: Client = await hass_client()
+    return client
+
+
+@pytest.fixture
+def url(entry: MockConfigEntry, kept: Image) -> str:
+    return f"/api/gaze/image/{entry.entry_id}/{kept.job_id}"
+
+
+async def test_a_picture_is_served_with_what_lets_a_browser_keep_it(
+    client: Client, url: str
+) -> None:
+    response = await client.get(url)
+
+    assert response.status == HTTPStatus.OK
+    assert await response.read() == CONTENT
+    assert response.content_type == "image/png"
+    assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["ETag"].strip('"')
+
+
+@pytest.mark.parametrize("side", [256, 512])
+async def test_a_thumbnail_is_a_small_webp(client: Client, url: str, side: int) -> None:
+    response = await client.get(url, params={"size": str(side)})
+
+    assert response.status == HTTPStatus.OK
+    assert response.content_type == "image/webp"
+    assert response.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    with Pillow.open(BytesIO(await response.read())) as opened:
+        assert max(opened.size) == side
+
+
+@pytest.mark.parametrize("query", [{}, {"size": "256"}])
+async def test_what_a_browser_has_is_not_sent_again(
+    client: Client, url: str, query: dict[str, str]
+) -> None:
+    first = await client.get(url, params=query)
+
+    again = await client.get(url, params=query, headers={"If-None-Match": first.headers["ETag"]})
+    other = await client.get(url, params=query, headers={"If-None-Match": '"another"'})
+
+    assert again.status == HTTPStatus.NOT_MODIFIED
+    assert await again.read() == b""
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert again.headers["Cache-Control"] == first.headers["Cache-Control"]
+    assert other.status == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("size", ["", "0", "-1", "257", "256.0", "9999999999", "²⁵⁶"])
+async def test_any_other_size_is_refused(client: Client, url: str, size: str) -> None:
+    response = await client.get(url, params={"size": size})
+
+    assert response.status == HTTPStatus.BAD_REQUEST
+    assert await response.text() == "The size is one of 256, 512"
+
+
+async def test_nobody_sees_a_picture_without_a_login(
+    hass_client_no_auth: ClientSessionGenerator, url: str
+) -> None:
+    client = await hass_client_no_auth()
+
+    assert (await client.get(url)).status == HTTPStatus.UNAUTHORIZED
+    assert (await client.get(f"{url}?size=256")).status == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("query", ["", "?size=256"])
+async def test_a_signed_path_works_without_a_login(
+    hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator, url: str, query: str
+) -> None:
+    client = await hass_client_no_auth()
+    signed = async_sign_path(hass, f"{url}{query}", timedelta(minutes=5))
+
+    response = await client.get(signed)
+
+    assert response.status == HTTPStatus.OK
+    assert (await client.get(signed.replace("job-1", "job-2"))).status == HTTPStatus.UNAUTHORIZED
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{entry_id}/job-2",
+        "{entry_id}/%2Fetc%2Fpasswd",
+        "{entry_id}/neon_city%2F{file}",
+        "{entry_id}/%00",
+        "{entry_id}/' OR 1=1 --",
+        "another/job-1",
+        "01K3OTHER000000000000OTHER/job-1",
+    ],
+)
+async def test_what_is_not_in_the_index_is_not_found(
+    hass: HomeAssistant, client: Client, entry: MockConfigEntry, kept: Image, path: str
+) -> None:
+    MockConfigEntry(domain="other", entry_id="01K3OTHER000000000000OTHER").add_to_hass(hass)
+    path = path.format(entry_id=entry.entry_id, file=Path(kept.path).name)
+
+    for query in ("", "?size=256"):
+        response = await client.get(f"/api/gaze/image/{path}{query}")
+        assert response.status == HTTPStatus.NOT_FOUND
+
+
+@pytest.mark.parametrize("path", ["{}/..%2F..%2Fsecrets.yaml", "..%2F{}/job-1", "{}/../job-1"])
+async def test_a_way_up_leads_nowhere(
+    client: Client, entry: MockConfigEntry, kept: Image, path: str
+) -> None:
+    address = f"/api/gaze/image/{path.format(entry.entry_id)}"
+
+    response = await client.get(URL(address, encoded=True))
+
+    assert kept.saved
+    assert response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}
+
+
+async def test_a_server_that_is_not_set_up_shows_nothing(
+    hass: HomeAssistant, client: Client, entry: MockConfigEntry, url: str
+) -> None:
+    await hass.config_entries.async_unload(entry.entry_id)
+
+    assert (await client.get(url)).status == HTTPStatus.NOT_FOUND
+
+    await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.LOADED
+    assert (await client.get(url)).status == HTTPStatus.OK
+
+
+@pytest.fixture
+def file(media_dir: Path, kept: Image) -> Path:
+    return media_dir / "gaze" / "gaze" / kept.path
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Iterator[Path]:
+    """Return a picture outside the gallery, which must not be touched."""
+    path = tmp_path / "secret.png"
+    path.write_bytes(picture(shade=77))
+    yield path
+    assert path.read_bytes() == picture(shade=77)
+
+
+@pytest.mark.parametrize("query", ["", "?size=256"])
+async def test_a_link_in_the_folder_is_not_followed(
+    client: Client, url: str, file: Path, secret: Path, query: str
+) -> None:
+    take_away(file)
+    os.symlink(secret, file)  # noqa: PTH211
+
+    response = await client.get(f"{url}{query}")
+
+    assert response.status == HTTPStatus.NOT_FOUND
+
+
+async def test_a_deleted_file_is_not_found_and_leaves_the_index(
+    client: Client, entry: MockConfigEntry, url: str, file: Path
+) -> None:
+    take_away(file)
+
+    assert (await client.get(url)).status == HTTPStatus.NOT_FOUND
+    assert entry.runtime_data.gallery.count == 0
+
+
+async def test_a_file_that_became_no_picture_has_no_thumbnail(
+    client: Client, url: str, file: Path
+) -> None:
+    put(file, b"<html>")
+
+    response = await client.get(url, params={"size": "256"})
+
+    assert response.status == HTTPStatus.INTERNAL_SERVER_ERROR
+    assert "cannot be made smaller" in await response.text()

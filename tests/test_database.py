@@ -1,0 +1,153 @@
+"""Tests of the store on disk: complete after every call, damaged ones set aside."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+import os
+from pathlib import Path
+import shutil
+import sqlite3
+
+from homeassistant.core import HomeAssistant
+import pytest
+
+from custom_components.gaze.database import Database
+
+NAME = "gaze.test.db"
+SCHEMA = "CREATE TABLE IF NOT EXISTS thing (name TEXT PRIMARY KEY, value TEXT NOT NULL);"
+INSERT = "INSERT INTO thing VALUES (?, ?)"
+ALL = "SELECT name, value FROM thing ORDER BY name"
+
+
+@pytest.fixture
+def path(hass: HomeAssistant) -> Path:
+    return Path(hass.config.path(".storage", NAME))
+
+
+@pytest.fixture
+async def database(hass: HomeAssistant) -> AsyncGenerator[Database]:
+    database = Database(hass, NAME, SCHEMA)
+    await database.async_open()
+    yield database
+    await database.async_close()
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(found.name for found in folder.glob(f"{NAME}*"))
+
+
+def _damage(path: Path, content: bytes, start: int = 0) -> None:
+    """Write over a store, or make one, from a position on."""
+    with path.open("r+b" if start else "wb") as file:
+        file.seek(start)
+        file.write(content)
+
+
+async def test_what_was_written_is_there_after_a_kill(
+    hass: HomeAssistant, database: Database, path: Path
+) -> None:
+    await database.async_write(INSERT, ("a", "1"), ("b", "2"))
+    for suffix in ("", "-wal"):  # as it stands on disk, without a word of goodbye
+        shutil.copy(f"{path}{suffix}", path.with_name(f"copy.db{suffix}"))
+
+    copy = Database(hass, "copy.db", SCHEMA)
+    await copy.async_open()
+
+    assert await copy.async_read(ALL) == [("a", "1"), ("b", "2")]
+    await copy.async_close()
+
+
+async def test_a_write_does_all_rows_or_none(database: Database) -> None:
+    await database.async_write(INSERT, ("a", "1"))
+
+    with pytest.raises(sqlite3.IntegrityError):
+        await database.async_write(INSERT, ("b", "2"), ("a", "3"))
+    await database.async_write(INSERT, ("c", "4"))
+
+    assert await database.async_read(ALL) == [("a", "1"), ("c", "4")]
+
+
+async def test_a_statement_that_makes_no_sense_changes_nothing(database: Database) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        await database.async_write("INSERT INTO nothing VALUES (?)", ("a",))
+    with pytest.raises(sqlite3.OperationalError):
+        await database.async_read("SELECT * FROM nothing")
+
+    await database.async_write(INSERT, ("a", "1"))
+    assert len(await database.async_read(ALL)) == 1
+
+
+async def test_many_can_write_at_once(database: Database) -> None:
+    await asyncio.gather(
+        *(database.async_write(INSERT, (f"{number:03}", "x")) for number in range(40))
+    )
+
+    assert len(await database.async_read(ALL)) == 40
+
+
+@pytest.mark.parametrize(
+    "content", [b"this is no database" * 100, b"SQLite format 3\0" + bytes(4096)]
+)
+async def test_a_damaged_store_is_set_aside(
+    hass: HomeAssistant,
+    path: Path,
+    content: bytes,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path.parent.mkdir(exist_ok=True)
+    _damage(path, content)
+    database = Database(hass, NAME, SCHEMA)
+
+    await database.async_open()
+
+    await database.async_write(INSERT, ("a", "1"))
+    assert await database.async_read(ALL) == [("a", "1")]
+    kept = [name for name in _names(path.parent) if ".damaged-" in name]
+    assert len(kept) == 1
+    assert f"The store {NAME} is damaged" in caplog.text
+    assert kept[0] in caplog.text
+    await database.async_close()
+
+
+async def test_a_store_with_damage_inside_is_set_aside(
+    hass: HomeAssistant, database: Database, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await database.async_write(INSERT, *((f"{number:05}", "x" * 500) for number in range(200)))
+    await database.async_close()
+    _damage(path, b"\xff" * 12288, start=8192)
+
+    again = Database(hass, NAME, SCHEMA)
+    await again.async_open()
+
+    assert await again.async_read(ALL) == []
+    assert "is damaged" in caplog.text
+    await again.async_close()
+
+
+async def test_a_store_that_cannot_be_used_at_all_is_an_error(
+    hass: HomeAssistant, path: Path
+) -> None:
+    os.makedirs(path)  # noqa: PTH103
+
+    with pytest.raises(sqlite3.OperationalError):
+        await Database(hass, NAME, SCHEMA).async_open()
+
+
+async def test_a_closed_store_is_an_error_and_opens_again(database: Database) -> None:
+    await database.async_write(INSERT, ("a", "1"))
+    await database.async_close()
+    await database.async_close()
+
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        await database.async_read(ALL)
+    await database.async_open()
+
+    assert await database.async_read(ALL) == [("a", "1")]
+
+
+async def test_removal_leaves_nothing(database: Database, path: Path) -> None:
+    await database.async_write(INSERT, ("a", "1"))
+
+    await database.async_remove()
+    await database.async_remove()
+
+    assert _names(path.parent) == []

@@ -1,0 +1,518 @@
+"""Tests of the media source: the tree, the search, and who can use it."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from http import HTTPStatus
+from pathlib import Path
+import sqlite3
+
+from homeassistant.components.media_player import BrowseError, MediaClass, SearchMediaQuery
+from homeassistant.components.media_source import (
+    BrowseMediaSource,
+    Unresolvable,
+    async_browse_media,
+    async_resolve_media,
+    async_search_media,
+)
+from homeassistant.config_entries import SOURCE_USER
+from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
+from homeassistant.core import HomeAssistant
+from homeassistant.core_config import async_process_ha_core_config
+from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.setup import async_setup_component
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator, WebSocketGenerator
+
+from custom_components.gaze import media_source
+from custom_components.gaze.const import DOMAIN
+from custom_components.gaze.gallery import Gallery, Image
+from demo.gaze_server import GazeServer
+
+from .conftest import SetUp
+from .gallery.pictures import MADE_AT, image, picture, put, take_away
+from .images import make_image
+
+ROOT = "media-source://gaze"
+DAY = 86_400
+
+type Add = Callable[..., Awaitable[Image]]
+
+
+@pytest.fixture(autouse=True)
+async def media_source_component(hass: HomeAssistant) -> None:
+    assert await async_setup_component(hass, "media_source", {})
+
+
+@pytest.fixture
+def add(entry: MockConfigEntry) -> Add:
+    """Return what adds an image to the gallery, each a minute after the one before."""
+    gallery: Gallery = entry.runtime_data.gallery
+
+    async def add_it(job_id: str, **changes: object) -> Image:
+        fields = {"made_at": MADE_AT + 60 * gallery.count} | changes
+        return await gallery.async_add(image(job_id, **fields), picture(shade=gallery.count))
+
+    return add_it
+
+
+@pytest.fixture
+async def second_entry(
+    server: GazeServer, setup_integration: SetUp, entry: MockConfigEntry
+) -> AsyncGenerator[MockConfigEntry]:
+    """Return the entry of a second server."""
+    async with GazeServer(duration=None, size=(64, 96)) as other:
+        second = MockConfigEntry(
+            domain=DOMAIN,
+            title="GAZE (other)",
+            entry_id="01K3GAZE0000000000000TEST2",
+            data={CONF_HOST: other.url, CONF_API_KEY: other.api_key, CONF_VERIFY_SSL: True},
+        )
+        assert entry.entry_id != second.entry_id
+        assert server.url != other.url
+        await setup_integration(second)
+        yield second
+
+
+async def _browse(hass: HomeAssistant, *parts: str) -> BrowseMediaSource:
+    found = await async_browse_media(hass, "/".join((ROOT, *parts)))
+    assert isinstance(found, BrowseMediaSource)
+    return found
+
+
+def _told(folder: BrowseMediaSource) -> list[tuple[str, str]]:
+    """Return what is in a folder: class and last part of the identifier."""
+    return [
+        (child.media_class, child.media_content_id.rpartition("/")[2])
+        for child in folder.children or []
+    ]
+
+
+# Browsing
+
+
+async def test_with_one_server_its_folders_come_at_once(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a")
+    await add("b", preset="oil-painting", preset_name="Oil painting")
+    await add("c", made_at=MADE_AT + 30 * DAY)
+
+    root = await _browse(hass)
+
+    assert root.title == "GAZE"
+    assert root.media_content_id == ROOT
+    assert _told(root) == [
+        (MediaClass.DIRECTORY, "all"),
+        (MediaClass.DIRECTORY, "neon_city"),
+        (MediaClass.DIRECTORY, "oil-painting"),
+        (MediaClass.DIRECTORY, "2026-09"),
+        (MediaClass.DIRECTORY, "2026-08"),
+        (MediaClass.IMAGE, "c"),
+        (MediaClass.IMAGE, "b"),
+        (MediaClass.IMAGE, "a"),
+    ]
+    assert root.children is not None
+    assert [child.title for child in root.children[:4]] == [
+        "All images",
+        "Neon city",
+        "Oil painting",
+        "2026-09",
+    ]
+    url = f"/api/gaze/image/{entry.entry_id}"
+    assert [child.thumbnail for child in root.children[:5]] == [
+        f"{url}/c?size=256",
+        f"{url}/c?size=256",
+        f"{url}/b?size=256",
+        f"{url}/c?size=256",
+        f"{url}/b?size=256",
+    ]
+    assert _told(await _browse(hass, entry.entry_id)) == _told(root)
+
+
+@pytest.mark.parametrize(
+    ("folder", "title", "expected"),
+    [
+        ("images/all", "All images", ["c", "b", "a"]),
+        ("preset/neon_city", "Neon city", ["c", "a"]),
+        ("preset/oil-painting", "Oil painting", ["b"]),
+        ("preset/gone", "Gone by now", ["d"]),
+        ("month/2026-08", "2026-08", ["b", "a"]),
+        ("month/2026-09", "2026-09", ["c"]),
+    ],
+)
+async def test_a_folder_shows_its_images_newest_first(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add: Add,
+    folder: str,
+    title: str,
+    expected: list[str],
+) -> None:
+    await add("a")
+    await add("b", preset="oil-painting", preset_name="Oil painting")
+    await add("c", made_at=MADE_AT + 30 * DAY)
+    if expected == ["d"]:
+        await add("d", preset="gone", preset_name="Gone by now")
+
+    found = await _browse(hass, entry.entry_id, folder)
+
+    assert found.title == title
+    assert found.children is not None
+    assert [child.media_content_id for child in found.children] == [
+        f"{ROOT}/{entry.entry_id}/{job_id}" for job_id in expected
+    ]
+    first = found.children[0]
+    assert first.thumbnail == f"/api/gaze/image/{entry.entry_id}/{expected[0]}?size=256"
+    assert (first.media_class, first.media_content_type) == (MediaClass.IMAGE, "image/png")
+    assert first.can_play
+    assert not first.can_expand
+    assert found.can_search
+
+
+async def test_a_title_tells_time_and_preset(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a")
+
+    [child] = (await _browse(hass, entry.entry_id, "images", "all")).children or []
+
+    assert child.title == "2026-08-12 07:03 · Neon city"
+
+
+async def test_an_empty_gallery_shows_as_empty(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    assert _told(await _browse(hass)) == [(MediaClass.DIRECTORY, "all")]
+    for folder in ("images/all", "preset/neon_city", "preset/unknown", "month/2026-08"):
+        found = await _browse(hass, entry.entry_id, folder)
+        assert found.children == []
+        assert found.as_dict()["children"] == []
+
+
+async def test_without_a_server_there_is_an_empty_folder(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(entry.entry_id)
+
+    assert (await _browse(hass)).children == []
+
+
+async def test_a_large_folder_has_pages(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media_source, "PAGE", 2)
+    for job_id in "abcde":
+        await add(job_id)
+
+    pages = []
+    folder = await _browse(hass, entry.entry_id, "images", "all")
+    while folder.children and folder.children[-1].can_expand:
+        assert folder.children_media_class is MediaClass.IMAGE
+        assert folder.children[-1].title == "Older images"
+        pages.append(_told(folder)[:-1])
+        folder = await _browse(hass, folder.children[-1].media_content_id.removeprefix(f"{ROOT}/"))
+    pages.append(_told(folder))
+
+    assert [[job_id for _, job_id in page] for page in pages] == [["e", "d"], ["c", "b"], ["a"]]
+
+
+async def test_with_several_servers_each_has_its_folder(
+    hass: HomeAssistant, entry: MockConfigEntry, second_entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a")
+    await second_entry.runtime_data.gallery.async_add(
+        image("z", made_at=MADE_AT + 1), picture(shade=9)
+    )
+    await add("b", made_at=MADE_AT + 2)
+
+    root = await _browse(hass)
+
+    assert _told(root) == [
+        (MediaClass.DIRECTORY, entry.entry_id),
+        (MediaClass.DIRECTORY, second_entry.entry_id),
+        (MediaClass.IMAGE, "b"),
+        (MediaClass.IMAGE, "z"),
+        (MediaClass.IMAGE, "a"),
+    ]
+    assert root.children is not None
+    assert [child.title for child in root.children[:2]] == ["GAZE", "GAZE (other)"]
+    assert (MediaClass.IMAGE, "z") in _told(await _browse(hass, second_entry.entry_id))
+    assert (MediaClass.IMAGE, "z") not in _told(await _browse(hass, entry.entry_id))
+
+
+async def test_an_image_can_be_browsed(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a")
+
+    found = await _browse(hass, entry.entry_id, "a")
+
+    assert found.media_class == MediaClass.IMAGE
+    assert found.media_content_id == f"{ROOT}/{entry.entry_id}/a"
+
+
+async def test_a_file_deleted_by_hand_is_not_listed(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add, media_dir: Path
+) -> None:
+    await add("a")
+    kept = await add("b")
+    take_away(media_dir / "gaze" / "gaze" / kept.path)
+
+    assert [job_id for kind, job_id in _told(await _browse(hass)) if kind == "image"] == ["a"]
+    with pytest.raises(Unresolvable):
+        await async_resolve_media(hass, f"{ROOT}/{entry.entry_id}/b", None)
+
+
+# Resolving
+
+
+async def test_an_image_resolves_to_its_address_and_its_file(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add, media_dir: Path
+) -> None:
+    kept = await add("a")
+
+    media = await async_resolve_media(hass, f"{ROOT}/{entry.entry_id}/a", None)
+
+    assert media.url == f"/api/gaze/image/{entry.entry_id}/a"
+    assert media.mime_type == "image/png"
+    assert media.path == media_dir / "gaze" / "gaze" / kept.path
+
+
+async def test_the_id_in_an_event_resolves(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    events = async_capture_events(hass, "gaze_event")
+
+    job_id = await make_image(hass, server, "neon_city")
+
+    [media_id] = [
+        event.data["media_content_id"] for event in events if event.data["type"] == "finished"
+    ]
+    assert media_id == f"{ROOT}/{entry.entry_id}/{job_id}"
+    media = await async_resolve_media(hass, media_id, None)
+    assert media.path is not None
+    assert media.path.read_bytes() == server.picture(job_id)
+
+
+async def test_a_browser_gets_a_signed_address(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add: Add,
+    hass_ws_client: WebSocketGenerator,
+    hass_client_no_auth: ClientSessionGenerator,
+) -> None:
+    await add("a")
+    socket = await hass_ws_client(hass)
+    await socket.send_json_auto_id(
+        {
+            "type": "media_source/resolve_media",
+            "media_content_id": f"{ROOT}/{entry.entry_id}/a",
+        }
+    )
+    answer = await socket.receive_json()
+
+    response = await (await hass_client_no_auth()).get(answer["result"]["url"])
+
+    assert response.status == HTTPStatus.OK
+    assert await response.read() == picture(shade=0)
+
+
+# What is not there
+
+STRANGE = ["..", "../..", "%2e%2e", "a/..", "/etc/passwd", "a b", "'", "\x00", "ü", "a" * 300, "."]
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        *STRANGE,
+        *(f"{{}}/{part}" for part in STRANGE),
+        *(f"{{}}/preset/{part}" for part in STRANGE),
+        *(f"{{}}/month/{part}" for part in (*STRANGE, "2026", "2026-1", "2026-08-12", "٢٠٢٦-08")),
+        *(f"{{}}/images/{part}" for part in (*STRANGE, "none", "al", "all2")),
+        *(f"{{}}/images/all/{part}" for part in (*STRANGE, "x", "-1", "²", "1/2", "9" * 40)),
+        "{}/",
+        "{}//",
+        "{}/missing",
+        "{}/other/all",
+        "{}/preset/",
+        "other/a",
+        "01K3GAZE0000000000000TEST2/a",
+    ],
+)
+async def test_what_is_not_there_is_a_clear_error(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add, identifier: str
+) -> None:
+    await add("a")
+    media_id = f"{ROOT}/{identifier.format(entry.entry_id)}"
+
+    with pytest.raises(BrowseError):
+        await async_browse_media(hass, media_id)
+    with pytest.raises(Unresolvable):
+        await async_resolve_media(hass, media_id, None)
+
+
+async def test_an_error_says_what_is_wrong(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    with pytest.raises(BrowseError, match=f"nothing with the id {entry.entry_id}/missing"):
+        await _browse(hass, entry.entry_id, "missing")
+    with pytest.raises(BrowseError, match="The server that this media belongs to is not set up"):
+        await _browse(hass, "other", "images", "all")
+
+
+async def test_folders_do_not_resolve(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a")
+
+    for identifier in ("", "/images/all", "/preset/neon_city", "/month/2026-08"):
+        with pytest.raises(Unresolvable):
+            await async_resolve_media(hass, f"{ROOT}/{entry.entry_id}{identifier}", None)
+
+
+async def test_an_image_of_one_server_is_not_found_at_another(
+    hass: HomeAssistant, second_entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a")
+
+    with pytest.raises(Unresolvable, match="nothing with the id"):
+        await async_resolve_media(hass, f"{ROOT}/{second_entry.entry_id}/a", None)
+    with pytest.raises(BrowseError, match="nothing with the id"):
+        await _browse(hass, second_entry.entry_id, "a")
+
+
+async def test_an_entry_of_another_integration_is_no_server(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a")
+    other = MockConfigEntry(domain="other")
+    other.add_to_hass(hass)
+
+    with pytest.raises(BrowseError):
+        await _browse(hass, other.entry_id, "images", "all")
+    assert entry.entry_id != other.entry_id
+
+
+async def test_a_link_in_the_folder_is_not_handed_out(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add, media_dir: Path, tmp_path: Path
+) -> None:
+    kept = await add("a")
+    secret = tmp_path / "secret.png"
+    put(secret, picture())
+    file = media_dir / "gaze" / "gaze" / kept.path
+    take_away(file)
+    file.symlink_to(secret)
+
+    with pytest.raises(Unresolvable):
+        await async_resolve_media(hass, f"{ROOT}/{entry.entry_id}/a", None)
+
+
+async def test_an_index_that_fails_is_a_clear_error(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a")
+    index = hass.config.path(".storage", f"gaze.{entry.entry_id}.gallery.db")
+    with sqlite3.connect(index) as connection:
+        connection.execute("ALTER TABLE image RENAME TO elsewhere")
+    connection.close()
+
+    with pytest.raises(BrowseError, match="The gallery has a problem: the list of images cannot"):
+        await _browse(hass, entry.entry_id, "images", "all")
+
+
+# Searching
+
+
+async def _search(hass: HomeAssistant, query: str, *parts: str, **filters: object) -> list[str]:
+    found = await async_search_media(
+        hass,
+        "/".join((ROOT, *parts)),
+        SearchMediaQuery(search_query=query, **filters),  # type: ignore[arg-type] # as they come
+    )
+    return [item.media_content_id.rpartition("/")[2] for item in found.result]
+
+
+async def test_a_search_looks_below_the_folder_where_it_starts(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a", extra_positive="red sky")
+    await add("b", preset="oil-painting", preset_name="Oil painting", tag="sky")
+    await add("c", checkpoint="sky.safetensors", made_at=MADE_AT + 30 * DAY)
+    await add("d", seed="777")
+
+    assert await _search(hass, "SKY") == ["c", "b", "a"]
+    assert await _search(hass, "oil") == ["b"]
+    assert await _search(hass, "777", entry.entry_id) == ["d"]
+    assert await _search(hass, "sky", entry.entry_id, "images/all") == ["c", "b", "a"]
+    assert await _search(hass, "sky", entry.entry_id, "preset/neon_city") == ["c", "a"]
+    assert await _search(hass, "sky", entry.entry_id, "month/2026-08") == ["b", "a"]
+    assert await _search(hass, "nothing") == []
+    assert await _search(hass, "sky", media_filter_classes=[MediaClass.IMAGE]) == ["c", "b", "a"]
+    assert await _search(hass, "sky", media_filter_classes=[MediaClass.MUSIC]) == []
+
+
+async def test_a_search_finds_images_of_all_servers(
+    hass: HomeAssistant, second_entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a")
+    await second_entry.runtime_data.gallery.async_add(
+        image("z", made_at=MADE_AT - 1), picture(shade=9)
+    )
+
+    assert await _search(hass, "neon") == ["a", "z"]
+    assert await _search(hass, "neon", second_entry.entry_id) == ["z"]
+
+
+@pytest.mark.parametrize("identifier", ["other", "{}/a", "{}/other/all", "{}/month/..", "{}/../x"])
+async def test_a_search_elsewhere_is_a_clear_error(
+    hass: HomeAssistant, entry: MockConfigEntry, identifier: str
+) -> None:
+    with pytest.raises(BrowseError):
+        await _search(hass, "sky", identifier.format(entry.entry_id))
+
+
+# Others who use it
+
+
+@pytest.mark.parametrize("folder", ["", "/{}", "/{}/images/all", "/{}/preset/neon_city"])
+async def test_collection_image_shows_any_of_our_folders(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add: Add,
+    hass_client: ClientSessionGenerator,
+    folder: str,
+) -> None:
+    await add("a")
+    client = await hass_client()
+    await async_process_ha_core_config(hass, {"internal_url": str(client.make_url("")).rstrip("/")})
+    flow = await hass.config_entries.flow.async_init(
+        "collection_image", context={"source": SOURCE_USER}
+    )
+
+    created = await hass.config_entries.flow.async_configure(
+        flow["flow_id"],
+        {
+            "media": [
+                {
+                    "media_content_id": f"{ROOT}{folder.format(entry.entry_id)}",
+                    "media_content_type": "",
+                }
+            ]
+        },
+    )
+    await hass.async_block_till_done()
+
+    assert created["type"] is FlowResultType.CREATE_ENTRY
+    [state] = [
+        state
+        for state in hass.states.async_all("image")
+        if state.attributes["friendly_name"].endswith("collection")
+    ]
+    response = await client.get(state.attributes["entity_picture"])
+    assert response.status == HTTPStatus.OK
+    assert await response.read() == picture(shade=0)
+
+
+async def test_home_assistant_lists_the_source(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    root = await async_browse_media(hass, None)
+
+    assert root.children is not None
+    assert ("GAZE", ROOT) in [(child.title, child.media_content_id) for child in root.children]
+    assert entry.title == "GAZE"

@@ -1,0 +1,467 @@
+"""Tests of the actions on kept images."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+import shutil
+from typing import Any
+
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.components.image import async_get_image
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers import entity_registry as er
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+import voluptuous as vol
+
+from custom_components.gaze.const import DOMAIN
+from custom_components.gaze.gallery import Gallery, Image
+from demo.gaze_server import GazeServer
+
+from .conftest import SetUp
+from .gallery.pictures import MADE_AT, image, names, picture, put, take_away
+from .images import make_image
+
+LATEST = "image.gaze_latest_image"
+NEON = "image.gaze_neon_city"
+KEPT = "sensor.gaze_kept_images"
+DAY = 86_400
+
+type Answer = dict[str, Any]
+type Call = Callable[..., Awaitable[Answer]]
+type Add = Callable[..., Awaitable[Image]]
+
+
+@pytest.fixture
+def call(hass: HomeAssistant) -> Call:
+    """Return what calls an action of ours that answers."""
+
+    async def call_it(action: str, **data: object) -> Answer:
+        answer = await hass.services.async_call(
+            DOMAIN, action, data, blocking=True, return_response=True
+        )
+        return dict(answer or {})
+
+    return call_it
+
+
+@pytest.fixture
+def save(hass: HomeAssistant) -> Callable[..., Awaitable[None]]:
+    """Return what saves an image."""
+
+    async def save_it(**data: object) -> None:
+        await hass.services.async_call(DOMAIN, "save_image", data, blocking=True)
+
+    return save_it
+
+
+@pytest.fixture
+def add(entry: MockConfigEntry) -> Add:
+    """Return what adds an image to the gallery, each a second after the one before."""
+    gallery: Gallery = entry.runtime_data.gallery
+
+    async def add_it(job_id: str, **changes: object) -> Image:
+        fields = {"made_at": MADE_AT + gallery.count} | changes
+        return await gallery.async_add(image(job_id, **fields), picture(shade=gallery.count))
+
+    return add_it
+
+
+@pytest.fixture
+def allowed(hass: HomeAssistant, tmp_path: Path) -> Path:
+    """Return a directory that Home Assistant may write to."""
+    path = tmp_path / "allowed"
+    path.mkdir()
+    hass.config.allowlist_external_dirs = {str(path)}
+    return path
+
+
+def _listed(answer: Answer) -> list[str]:
+    return [listed["job_id"] for listed in answer["images"]]
+
+
+# gaze.list_images
+
+
+async def test_a_listing_tells_all_of_an_image(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    await hass.services.async_call(
+        DOMAIN,
+        "generate",
+        {"preset": "Neon city", "seed": str(2**64 - 1), "tag": "wall", "extra_positive": "rain"},
+        blocking=True,
+    )
+    job_id = await server.finish()
+    await call("wait", job_id=job_id)
+
+    [listed] = (await call("list_images"))["images"]
+
+    finished_at = listed.pop("finished_at")
+    assert finished_at.endswith("+00:00")
+    assert listed.pop("batch_id")
+    assert listed == {
+        "job_id": job_id,
+        "preset": "neon_city",
+        "preset_name": "Neon city",
+        "tag": "wall",
+        "seed": "18446744073709551615",
+        "width": 64,
+        "height": 96,
+        "checkpoint": None,
+        "extra_positive": "rain",
+        "extra_negative": None,
+        "content_type": "image/png",
+        "size": len(server.picture(job_id)),
+        "media_content_id": f"media-source://gaze/{entry.entry_id}/{job_id}",
+        "image_url": f"/api/gaze/image/{entry.entry_id}/{job_id}",
+    }
+
+
+async def test_a_listing_can_be_narrowed(call: Call, add: Add) -> None:
+    await add("a", extra_positive="red sky")
+    await add("b", preset="oilpainting", preset_name="Oil painting", tag="wall")
+    await add("c", preset="gone", preset_name="Gone by now", seed="777", made_at=MADE_AT + DAY)
+
+    assert _listed(await call("list_images")) == ["c", "b", "a"]
+    assert _listed(await call("list_images", preset="oilpainting")) == ["b"]
+    assert _listed(await call("list_images", preset="OIL painting")) == ["b"]
+    assert _listed(await call("list_images", preset="gone by now")) == ["c"]
+    assert _listed(await call("list_images", preset="paper_forest")) == []
+    assert _listed(await call("list_images", tag="wall")) == ["b"]
+    assert _listed(await call("list_images", search="sky")) == ["a"]
+    assert _listed(await call("list_images", search="777")) == ["c"]
+    assert _listed(await call("list_images", since="2026-08-12 12:00:00")) == ["c"]
+    assert _listed(await call("list_images", since="2026-08-12T14:03:23+00:00")) == ["c", "b"]
+    assert _listed(await call("list_images", limit=1, offset=1)) == ["b"]
+
+
+async def test_a_listing_has_fifty_images_unless_told_otherwise(call: Call, add: Add) -> None:
+    for number in range(51):
+        await add(f"{number:08}")
+
+    assert len(_listed(await call("list_images"))) == 50
+    assert len(_listed(await call("list_images", limit=1000))) == 51
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_listing_of_an_unknown_preset_is_a_mistake(call: Call) -> None:
+    with pytest.raises(ServiceValidationError, match="GAZE has no preset nothing"):
+        await call("list_images", preset="nothing")
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize("field", [{"limit": 0}, {"limit": 1001}, {"offset": -1}, {"since": "x"}])
+async def test_a_listing_with_impossible_numbers_is_a_mistake(
+    call: Call, field: dict[str, object]
+) -> None:
+    with pytest.raises(vol.Invalid):
+        await call("list_images", **field)
+
+
+async def test_with_several_servers_one_must_be_named(
+    call: Call, add: Add, entry: MockConfigEntry, setup_integration: SetUp
+) -> None:
+    await add("a")
+    async with GazeServer(duration=None) as other:
+        second = MockConfigEntry(
+            domain=DOMAIN,
+            title="Other",
+            data={"host": other.url, "api_key": other.api_key, "verify_ssl": True},
+        )
+        await setup_integration(second)
+
+        with pytest.raises(ServiceValidationError):
+            await call("list_images")
+        assert _listed(await call("list_images", config_entry_id=entry.entry_id)) == ["a"]
+        assert _listed(await call("list_images", config_entry_id=second.entry_id)) == []
+
+
+# gaze.save_image
+
+
+async def test_an_image_is_saved_where_that_is_allowed(save: Call, add: Add, allowed: Path) -> None:
+    await add("a")
+
+    await save(job_id="a", filename=str(allowed / "copy.png"))
+
+    assert (allowed / "copy.png").read_bytes() == picture(shade=0)
+    assert names(allowed) == ["copy.png"]
+
+
+async def test_a_file_is_overwritten_only_on_request(save: Call, add: Add, allowed: Path) -> None:
+    await add("a")
+    file = allowed / "copy.png"
+    put(file, b"people's own")
+
+    with pytest.raises(ServiceValidationError, match="exists already"):
+        await save(job_id="a", filename=str(file))
+    assert file.read_bytes() == b"people's own"
+    await save(job_id="a", filename=str(file), overwrite=True)
+
+    assert file.read_bytes() == picture(shade=0)
+
+
+@pytest.mark.parametrize(
+    ("filename", "message"),
+    [
+        ("{outside}/copy.png", "not allowed to write"),
+        ("{allowed}/../outside/copy.png", "not allowed to write"),
+        ("{allowed}/link/copy.png", "not allowed to write"),
+        ("{allowed}/link.png", "not allowed to write"),
+        ("copy.png", "not allowed to write"),
+        ("/copy.png", "not allowed to write"),
+        ("{allowed}/missing/copy.png", "does not exist|not allowed to write"),
+        ("{allowed}/folder", "cannot be written: Is a directory"),
+        ("{allowed}/file/copy.png", "cannot be written|not allowed"),
+        ("{allowed}/\x00.png", "cannot be written"),
+        ("{allowed}/" + "n" * 300, "cannot be written: File name too long"),
+    ],
+)
+async def test_an_image_is_saved_nowhere_else(
+    save: Call, add: Add, allowed: Path, filename: str, message: str
+) -> None:
+    await add("a")
+    outside = allowed.with_name("outside")
+    put(outside / "secret.png", b"secret")
+    put(allowed / "file", b"a file")
+    put(allowed / "folder" / "inside", b"a file")
+    (allowed / "link").symlink_to(outside)
+    (allowed / "link.png").symlink_to(outside / "secret.png")
+
+    with pytest.raises(ServiceValidationError, match=message):
+        await save(
+            job_id="a",
+            filename=filename.format(allowed=allowed, outside=outside),
+            overwrite=True,
+        )
+
+    assert names(outside) == ["secret.png"]
+    assert (outside / "secret.png").read_bytes() == b"secret"
+    assert names(allowed) == ["file", "folder", "link", "link.png"]
+    assert names(allowed / "folder") == ["inside"]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_an_image_that_is_not_there_cannot_be_saved(save: Call, allowed: Path) -> None:
+    with pytest.raises(ServiceValidationError, match="no image of the job missing"):
+        await save(job_id="missing", filename=str(allowed / "copy.png"))
+    assert names(allowed) == []
+
+
+async def test_an_image_whose_file_is_gone_cannot_be_saved(
+    save: Call, add: Add, allowed: Path, media_dir: Path
+) -> None:
+    kept = await add("a")
+    take_away(media_dir / "gaze" / "gaze" / kept.path)
+
+    with pytest.raises(HomeAssistantError, match=r"The gallery has a problem: .*deleted"):
+        await save(job_id="a", filename=str(allowed / "copy.png"))
+
+
+# gaze.delete_images
+
+
+async def test_images_are_deleted_by_job(call: Call, add: Add, media_dir: Path) -> None:
+    for job_id in "abc":
+        await add(job_id)
+
+    answer = await call("delete_images", job_id=["a", "b", "b", "missing"])
+
+    assert answer == {"deleted": 2}
+    assert _listed(await call("list_images")) == ["c"]
+    assert len(list(media_dir.rglob("*.png"))) == 1
+
+
+async def test_an_answer_is_not_needed(hass: HomeAssistant, call: Call, add: Add) -> None:
+    await add("a")
+
+    await hass.services.async_call(DOMAIN, "delete_images", {"job_id": "a"}, blocking=True)
+
+    assert _listed(await call("list_images")) == []
+
+
+async def test_images_are_deleted_by_preset_and_age(
+    call: Call, add: Add, freezer: FrozenDateTimeFactory
+) -> None:
+    freezer.move_to(datetime.fromtimestamp(MADE_AT + 10 * DAY, UTC))
+    await add("a", made_at=MADE_AT)
+    await add("b", made_at=MADE_AT + 5 * DAY)
+    await add("c", preset="gone", preset_name="Gone", made_at=MADE_AT)
+    await add("d", preset="gone", preset_name="Gone", made_at=MADE_AT + 9 * DAY)
+
+    assert await call("delete_images", preset="gone", older_than={"days": 2}) == {"deleted": 1}
+    assert _listed(await call("list_images")) == ["d", "b", "a"]
+    assert await call("delete_images", older_than="168:00:00") == {"deleted": 1}
+    assert _listed(await call("list_images")) == ["d", "b"]
+    assert await call("delete_images", preset="Neon city") == {"deleted": 1}
+    assert _listed(await call("list_images")) == ["d"]
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"job_id": []}, {"job_id": "a", "preset": "x"}, {"job_id": "a", "older_than": 9}]
+)
+async def test_all_images_are_never_deleted_by_mistake(
+    call: Call, add: Add, fields: dict[str, object]
+) -> None:
+    await add("a")
+
+    with pytest.raises(ServiceValidationError, match="Name the images to delete"):
+        await call("delete_images", **fields)
+    assert _listed(await call("list_images")) == ["a"]
+
+
+async def test_an_image_that_cannot_be_deleted_is_an_error(
+    call: Call, add: Add, media_dir: Path
+) -> None:
+    kept = await add("a")
+    file = media_dir / "gaze" / "gaze" / kept.path
+    await call("list_images")
+    take_away(file)
+    put(file / "inside", b"a file in a folder of that name")
+
+    with pytest.raises(HomeAssistantError, match="cannot be removed"):
+        await call("delete_images", job_id="a")
+
+
+# What shows images
+
+
+async def test_deleting_the_newest_image_shows_the_one_before(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    first = await make_image(hass, server, "neon_city")
+    shown = hass.states.get(NEON)
+    second = await make_image(hass, server, "neon_city")
+    assert (await async_get_image(hass, LATEST)).content == server.picture(second)
+
+    await call("delete_images", job_id=second)
+
+    assert shown is not None
+    for entity_id in (LATEST, NEON):
+        state = hass.states.get(entity_id)
+        assert state is not None
+        assert state.state == shown.state
+        assert (await async_get_image(hass, entity_id)).content == server.picture(first)
+    assert entry.runtime_data.gallery.count == 1
+
+    await call("delete_images", job_id=first)
+    state = hass.states.get(LATEST)
+    assert state is not None
+    assert state.state == "unknown"
+
+
+async def test_a_newest_image_deleted_by_hand_shows_the_one_before(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    media_dir: Path,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    first = await make_image(hass, server, "neon_city")
+    await make_image(hass, server, "neon_city")
+    await make_image(hass, server, "neon_city")
+    gallery: Gallery = entry.runtime_data.gallery
+    for _ in range(2):
+        newest = gallery.newest()
+        assert newest is not None
+        take_away(media_dir / "gaze" / "gaze" / newest.path)
+        if newest.job_id != first and len(list(media_dir.rglob("*.png"))) > 1:
+            await gallery.async_overview()
+    client = await hass_client()
+
+    response = await client.get(f"/api/image_proxy/{LATEST}")
+
+    assert response.status == HTTPStatus.OK
+    assert await response.read() == server.picture(first)
+    assert gallery.count == 1
+
+
+async def test_an_image_on_a_disk_that_is_away_is_an_error_and_comes_back(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
+) -> None:
+    job_id = await make_image(hass, server, "neon_city")
+    away = shutil.move(media_dir, media_dir.with_name("away"))
+
+    with pytest.raises(HomeAssistantError, match="The image cannot be shown"):
+        await async_get_image(hass, LATEST)
+    shutil.move(away, media_dir)
+
+    assert (await async_get_image(hass, LATEST)).content == server.picture(job_id)
+    assert entry.runtime_data.gallery.count == 1
+
+
+async def test_the_number_of_kept_images_can_be_seen(
+    hass: HomeAssistant,
+    entity_registry: er.EntityRegistry,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    call: Call,
+) -> None:
+    entity_registry.async_update_entity(KEPT, disabled_by=None)
+    await hass.config_entries.async_reload(entry.entry_id)
+    job_id = await make_image(hass, server, "neon_city")
+    state = hass.states.get(KEPT)
+    assert state is not None
+    assert state.state == "1"
+
+    await call("delete_images", job_id=job_id)
+
+    state = hass.states.get(KEPT)
+    assert state is not None
+    assert state.state == "0"
+
+
+async def test_the_number_of_kept_images_is_off_by_default(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    assert entry.runtime_data.gallery.count == 0
+    assert hass.states.get(KEPT) is None
+
+
+# Options
+
+
+async def test_options_take_effect_at_once(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path, call: Call
+) -> None:
+    for _ in range(3):
+        await make_image(hass, server, "neon_city")
+
+    hass.config_entries.async_update_entry(entry, options={"keep_images": 1.0})
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    assert len(_listed(await call("list_images"))) == 1
+
+    hass.config_entries.async_update_entry(entry, options={"save_images": False})
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    job_id = await make_image(hass, server, "neon_city")
+    assert len(list(media_dir.rglob("*.png"))) == 1
+    assert (await async_get_image(hass, NEON)).content == server.picture(job_id)
+
+    hass.config_entries.async_update_entry(entry, options={"strip_metadata": True})
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    assert (await async_get_image(hass, NEON)).content == server.picture(job_id)
+    job_id = await make_image(hass, server, "neon_city")
+    assert b"tEXt" in server.picture(job_id)
+    content = (await async_get_image(hass, NEON)).content
+    assert b"tEXt" not in content
+    assert len(content) < len(server.picture(job_id))
+
+
+async def test_removing_the_entry_leaves_the_pictures_only(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
+) -> None:
+    await make_image(hass, server, "neon_city")
+
+    await hass.config_entries.async_remove(entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert len(list(media_dir.rglob("*.png"))) == 1
+    assert not list(Path(hass.config.path(".storage")).glob("gaze.*gallery*"))
+    assert not Path(hass.config.cache_path(DOMAIN, entry.entry_id)).exists()
