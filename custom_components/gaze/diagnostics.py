@@ -1,0 +1,136 @@
+"""What people can hand over when something goes wrong: bounded, and without secrets."""
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
+import re
+from typing import Any, Final
+
+from homeassistant.components.diagnostics import REDACTED, async_redact_data
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.const import CONF_API_KEY, CONF_HOST
+from homeassistant.core import HomeAssistant
+from yarl import URL
+
+from .coordinator import GazeConfigEntry, GazeCoordinator
+from .gallery import Folder, GalleryError
+from .jobs import Job
+from .names import clean
+
+MAX_JOBS: Final = 50
+MAX_PRESETS: Final = 200
+MAX_DURATIONS: Final = 200
+MAX_TEXT: Final = 200
+
+_SECRET: Final = {CONF_API_KEY, CONF_HOST}
+_PRIVATE: Final = {"extra_positive", "extra_negative", "tag"}
+
+
+async def async_get_config_entry_diagnostics(
+    _hass: HomeAssistant, entry: GazeConfigEntry
+) -> dict[str, Any]:
+    """Return how a server, its jobs and its images stand; the last `MAX_JOBS` jobs only."""
+    url = URL(entry.data[CONF_HOST])
+    found: dict[str, Any] = {
+        "entry": {
+            "title": _without(entry.title, _secrets(entry)),
+            "state": entry.state.value,
+            "data": async_redact_data(entry.data, _SECRET),
+            "options": dict(entry.options),
+        },
+        "address": {"scheme": url.scheme, "port": url.port, "has_path": url.path != "/"},
+    }
+    if entry.state is ConfigEntryState.LOADED:
+        coordinator = entry.runtime_data
+        found |= {
+            "server": _server(coordinator),
+            "jobs": _jobs(coordinator),
+            "pacing": coordinator.engine.pacing,
+            "durations": _durations(coordinator),
+            "gallery": await _gallery(coordinator),
+        }
+    return found
+
+
+def _server(coordinator: GazeCoordinator) -> dict[str, Any]:
+    """Return what is known of the server and its presets."""
+    error = coordinator.last_exception
+    secrets = _secrets(coordinator.config_entry)
+    return {
+        "answers": coordinator.last_update_success,
+        "error": None if error is None else type(error).__name__,
+        "error_text": None if error is None else _without(str(error), secrets),
+        "presets_listed": coordinator.presets_listed,
+        "preset_count": len(coordinator.data),
+        "presets": {
+            slug[:MAX_TEXT]: _without(preset.name, secrets)
+            for slug, preset in islice(coordinator.data.items(), MAX_PRESETS)
+        },
+    }
+
+
+def _jobs(coordinator: GazeCoordinator) -> dict[str, Any]:
+    """Return how many jobs are known, and the last ones."""
+    jobs = coordinator.engine.jobs
+    return {
+        "by_status": dict(sorted(Counter(job.status.value for job in jobs).items())),
+        "by_reason": dict(sorted(Counter(job.reason.value for job in jobs if job.reason).items())),
+        "last": [_job(coordinator, job) for job in jobs[-MAX_JOBS:]],
+    }
+
+
+def _job(coordinator: GazeCoordinator, job: Job) -> dict[str, Any]:
+    """Return a job's fields without what people wrote.
+
+    The server's own words are kept, as they are what explains a failure, but for addresses
+    and for what of the request they repeat.
+    """
+    fields = async_redact_data(coordinator.job_fields(job), _PRIVATE)
+    secrets = _secrets(coordinator.config_entry)
+    written = filter(None, (job.extra_positive, job.extra_negative, job.tag))
+    fields["preset_name"] = _without(job.preset_name, secrets)
+    if job.checkpoint is not None:
+        fields["checkpoint"] = _without(job.checkpoint, secrets)
+    if job.error is not None:
+        fields["error"] = _without(job.error, [*secrets, *written])
+    return fields
+
+
+def _durations(coordinator: GazeCoordinator) -> list[dict[str, Any]]:
+    """Return what was learned: seconds by preset, checkpoint and size."""
+    secrets = _secrets(coordinator.config_entry)
+    return [
+        {
+            "key": [_without(part, secrets) for part in key],
+            "seconds": [round(seconds, 2) for seconds in samples],
+        }
+        for key, samples in islice(coordinator.engine.durations.items(), MAX_DURATIONS)
+    ]
+
+
+async def _gallery(coordinator: GazeCoordinator) -> dict[str, Any]:
+    """Return how many images are kept, in all, by preset and by month."""
+    found: dict[str, Any] = {"count": coordinator.gallery.count}
+    try:
+        overview = await coordinator.gallery.async_overview()
+    except GalleryError as err:
+        return found | {"error": type(err).__name__}
+    return found | {"presets": _counts(overview.presets), "months": _counts(overview.months)}
+
+
+def _counts(folders: Iterable[Folder]) -> dict[str, int]:
+    """Return the number of images by folder."""
+    return {folder.key[:MAX_TEXT]: folder.count for folder in islice(folders, MAX_PRESETS)}
+
+
+def _secrets(entry: GazeConfigEntry) -> list[str]:
+    """Return what must not stand in any text: the key and the server's name or address."""
+    host = URL(entry.data[CONF_HOST]).host
+    return [secret for secret in (entry.data[CONF_API_KEY], host) if secret]
+
+
+def _without(text: str, secrets: Iterable[str]) -> str:
+    """Return a text as one line with the secrets in it redacted, in any case of letters."""
+    for secret in secrets:
+        text = re.sub(re.escape(secret), REDACTED, text, flags=re.IGNORECASE)
+    return clean(text, MAX_TEXT)

@@ -1,0 +1,181 @@
+"""What people hand over: complete enough to help, and nothing that is nobody's business."""
+
+import json
+from typing import Any
+
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.components.diagnostics import (
+    get_diagnostics_for_config_entry,
+)
+from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+from syrupy.assertion import SnapshotAssertion
+from syrupy.filters import paths
+from syrupy.matchers import path_type
+
+from custom_components.gaze.diagnostics import MAX_JOBS, MAX_TEXT
+from demo.faults import Fault
+from demo.gaze_server import GazeServer
+
+from .images import make_image, wait_for
+from .test_services import PRESET, act, until
+
+# What differs from run to run
+VARIABLE = path_type(
+    mapping={
+        "address.port": (int,),
+        r".*\.(batch|job)_id": (str,),
+        r".*\.(image_url|media_content_id)": (str,),
+        r".*\.duration": (float,),
+        r".*_at": (str,),
+        r"durations\..*\.seconds": (list,),
+        r"pacing\.next_question\.in": (float,),
+    },
+    regex=True,
+    strict=False,
+)
+
+
+@pytest.fixture
+def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """Return the snapshots in Home Assistant's own form, whichever plugin was loaded last."""
+    return snapshot.use_extension(HomeAssistantSnapshotExtension)
+
+
+async def diagnostics(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, entry: MockConfigEntry
+) -> dict[str, Any]:
+    """Return what people download."""
+    assert await async_setup_component(hass, "diagnostics", {})
+    found = await get_diagnostics_for_config_entry(hass, hass_client, entry)
+    assert isinstance(found, dict)
+    return found
+
+
+async def test_jobs_images_pace_and_options_are_told(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    hass_client: ClientSessionGenerator,
+    snapshot: SnapshotAssertion,
+) -> None:
+    await make_image(hass, server, PRESET)
+    await act(hass, "generate", preset=PRESET, extra_positive="a cat", tag="wall")
+    await wait_for(hass, server.fail())
+    entry.runtime_data.engine.durations.learn((PRESET, "", ""), 12.345)
+    await act(hass, "generate", preset=PRESET, width=512, height=768)
+
+    found = await diagnostics(hass, hass_client, entry)
+
+    assert found == snapshot(matcher=VARIABLE, exclude=paths("gallery.months"))
+    assert list(found["gallery"]["months"].values()) == [1]
+
+
+async def test_nothing_private_is_in_it(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    hass.config_entries.async_update_entry(entry, title="GAZE (127.0.0.1)")
+    await hass.async_block_till_done()
+    server.put_preset("home", "At 127.0.0.1")
+    await act(
+        hass,
+        "generate",
+        preset="home",
+        extra_positive="Aunt Emma",
+        extra_negative="Uncle Bob",
+        tag="birthday",
+    )
+    complaint = f"aunt emma, Uncle Bob, birthday: {server.api_key} fails at {server.url}"
+    await wait_for(hass, server.fail(error=complaint))
+
+    text = json.dumps(await diagnostics(hass, hass_client, entry))
+
+    assert "**REDACTED**, **REDACTED**, **REDACTED**: **REDACTED** fails at http" in text
+    for private in ("emma", "bob", "birthday", "127.0.0.1", server.api_key.casefold()):
+        assert private not in text.casefold()
+
+
+async def test_it_is_bounded(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    for _ in range(4):
+        await act(hass, "generate", preset=PRESET, count=20, checkpoint="x" * 10_000)
+
+    found = await diagnostics(hass, hass_client, entry)
+
+    newest = [record.job_id for record in server.jobs][-MAX_JOBS:]
+    assert [job["job_id"] for job in found["jobs"]["last"]] == newest
+    assert found["jobs"]["by_status"] == {"queued": 80}
+    assert {len(job["checkpoint"]) for job in found["jobs"]["last"]} == {MAX_TEXT}
+    assert len(json.dumps(found)) < 100_000
+
+
+async def test_a_server_that_could_not_be_set_up_is_told_too(
+    hass: HomeAssistant,
+    server: GazeServer,
+    config_entry: MockConfigEntry,
+    hass_client: ClientSessionGenerator,
+    media_dir: object,
+) -> None:
+    server.set_online(False)
+    config_entry.add_to_hass(hass)
+    await hass.config_entries.async_setup(config_entry.entry_id)
+
+    found = await diagnostics(hass, hass_client, config_entry)
+
+    assert config_entry.state is ConfigEntryState.SETUP_RETRY
+    assert found["entry"]["state"] == "setup_retry"
+    assert found["address"] == {"scheme": "http", "port": server.port, "has_path": False}
+    assert "jobs" not in found
+
+
+async def test_a_server_that_has_gone_silent_is_told(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    server.set_online(False)
+    await entry.runtime_data.async_refresh()
+
+    found = await diagnostics(hass, hass_client, entry)
+
+    assert not found["server"]["answers"]
+    assert found["server"]["error"] == "UpdateFailed"
+    assert found["server"]["presets"][PRESET] == server.presets[PRESET].name
+
+
+async def test_a_gallery_that_cannot_be_read_is_told(
+    hass: HomeAssistant, entry: MockConfigEntry, hass_client: ClientSessionGenerator
+) -> None:
+    await entry.runtime_data.gallery.async_close()
+
+    found = await diagnostics(hass, hass_client, entry)
+
+    assert found["gallery"] == {"count": 0, "error": "GalleryError"}
+
+
+async def test_a_status_that_is_not_known_is_told(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    server.faults.on(Fault.UNKNOWN_STATUS)
+    await act(hass, "generate", preset=PRESET)
+    server.begin()
+    await until(lambda: bool(entry.runtime_data.engine.pacing["unknown_statuses"]))
+
+    found = await diagnostics(hass, hass_client, entry)
+
+    assert found["pacing"]["unknown_statuses"] == ["rendering"]

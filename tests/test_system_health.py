@@ -1,0 +1,49 @@
+"""The system information page."""
+
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
+
+from custom_components.gaze.const import DOMAIN
+from demo.gaze_server import GazeServer
+
+from .conftest import SetUp
+from .images import make_image
+from .test_services import PRESET, act
+
+
+async def information(hass: HomeAssistant) -> dict[str, Any]:
+    """Return what the page shows of GAZE."""
+    assert await async_setup_component(hass, "system_health", {})
+    found = await get_system_health_info(hass, DOMAIN)
+    assert isinstance(found, dict)
+    return found
+
+
+async def test_jobs_and_images_are_counted(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await make_image(hass, server, PRESET)
+    await act(hass, "generate", preset=PRESET, count=3)
+
+    found = await information(hass)
+
+    assert found == {"servers": 1, "servers_reachable": 1, "open_jobs": 3, "kept_images": 1}
+
+
+async def test_a_server_that_does_not_answer_is_not_reachable(
+    hass: HomeAssistant,
+    server: GazeServer,
+    config_entry: MockConfigEntry,
+    setup_integration: SetUp,
+) -> None:
+    await setup_integration(config_entry)
+    MockConfigEntry(domain=DOMAIN, title="Never set up", data={}).add_to_hass(hass)
+    server.set_online(False)
+    await config_entry.runtime_data.async_refresh()
+
+    found = await information(hass)
+
+    assert found == {"servers": 2, "servers_reachable": 0, "open_jobs": 0, "kept_images": 0}
