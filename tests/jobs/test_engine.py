@@ -686,7 +686,7 @@ async def test_old_ended_jobs_are_forgotten(
         await generate(hass)
         server.fail()
         await reached(lambda: not coordinator(entry).engine.open_jobs)
-    await hass.async_block_till_done()
+    await reached(lambda: len(coordinator(entry).engine.jobs) == 2)
 
     kept: list[Job] = coordinator(entry).engine.jobs
 

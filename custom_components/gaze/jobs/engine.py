@@ -111,6 +111,20 @@ class JobEngine:
         """Return what is known about how long images take."""
         return self._pacer.durations
 
+    @property
+    def pacing(self) -> dict[str, Any]:
+        """Return what goes on, for diagnostics; `in` is seconds from now."""
+        question = self._pacer.next_question(self._now)
+        return {
+            "following": self._follower is not None and not self._follower.done(),
+            "server_failing": self._server_failing,
+            "requests": len(self._requests),
+            "fetching": sorted(self._fetches),
+            "next_question": question
+            and {"job_id": question[0], "in": round(max(question[1] - self._now, 0.0), 1)},
+            "unknown_statuses": sorted(status[:50] for status in self._unknown_statuses)[:20],
+        }
+
     def job(self, job_id: str) -> Job | None:
         """Return a job, or None where it is not known (any more)."""
         return self._jobs.get(job_id)

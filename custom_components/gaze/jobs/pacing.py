@@ -84,6 +84,10 @@ class Durations:
         """Return the durations seen for the key, oldest first."""
         return list(self._samples.get(key, ()))
 
+    def items(self) -> list[tuple[Key, list[float]]]:
+        """Return the durations seen, oldest first, for each key."""
+        return [(key, self.samples(key)) for key in self._samples]
+
     def learn(self, key: Key, seconds: float, *, rough: bool = False) -> None:
         """Remember one duration; a rough one only until a better one is known."""
         if rough and key in self._samples:

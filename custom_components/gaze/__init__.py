@@ -1,0 +1,72 @@
+"""The GAZE integration: images from a GAZE server, as entities, events and actions."""
+
+import logging
+
+from homeassistant.const import Platform
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ConfigEntryNotReady
+from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers.typing import ConfigType
+
+from .choices import DATA_CHOICES, async_setup_choices
+from .const import DOMAIN
+from .coordinator import GazeConfigEntry, GazeCoordinator, presets_store
+from .devices import async_setup_devices
+from .gallery import Gallery, ImageView
+from .jobs import Records
+from .services import async_setup_services
+
+_LOGGER = logging.getLogger(__name__)
+
+CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)
+
+PLATFORMS = [
+    Platform.AI_TASK,
+    Platform.BINARY_SENSOR,
+    Platform.BUTTON,
+    Platform.EVENT,
+    Platform.IMAGE,
+    Platform.NUMBER,
+    Platform.SELECT,
+    Platform.SENSOR,
+    Platform.TEXT,
+]
+
+
+async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
+    """Register the actions and the view."""
+    async_setup_services(hass)
+    await async_setup_choices(hass)
+    hass.http.register_view(ImageView)
+    return True
+
+
+async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool:
+    """Set up a server."""
+    coordinator = GazeCoordinator(hass, entry)
+    entry.async_on_unload(coordinator.async_stop)
+    await coordinator.async_open()
+    try:
+        await coordinator.async_config_entry_first_refresh()
+    except ConfigEntryNotReady as err:
+        if not await coordinator.async_take_kept_presets():
+            raise
+        _LOGGER.info("Starting with the presets of the last run: %s", err)
+    entry.runtime_data = coordinator
+    async_setup_devices(hass, entry)
+    await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
+    hass.data[DATA_CHOICES].async_follow(entry)
+    coordinator.async_start()
+    return True
+
+
+async def async_unload_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool:
+    """Unload a server."""
+    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+
+
+async def async_remove_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
+    """Remove what is kept of a server, but for the pictures."""
+    await Records(hass, entry.entry_id).async_remove()
+    await Gallery(hass, entry.entry_id, entry.title).async_remove()
+    await presets_store(hass, entry.entry_id).async_remove()

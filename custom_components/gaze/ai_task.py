@@ -1,0 +1,149 @@
+"""AI task: images for whoever asks Home Assistant for one, by the preset of the panel."""
+
+from collections.abc import Hashable
+from datetime import timedelta
+from typing import Any, Final, override
+
+from homeassistant.components.ai_task import (
+    AITaskEntity,
+    AITaskEntityFeature,
+    GenImageTask,
+    GenImageTaskResult,
+)
+from homeassistant.components.conversation import ChatLog
+from homeassistant.components.select import DOMAIN as SELECT_DOMAIN
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.entity import EntityDescription
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .const import DOMAIN
+from .coordinator import GazeConfigEntry, GazeCoordinator
+from .entity import GazeEntity
+from .jobs import Job, Reason, Status
+from .jobs.models import MAX_TEXT
+from .names import clean
+
+PARALLEL_UPDATES = 0
+
+AI_TASK = EntityDescription(key="ai_task")
+TIMEOUT: Final = timedelta(minutes=5)
+MAX_ERROR: Final = 200
+
+# What the panel says that holds for the pictures of others, too; its prompt and its seed are
+# for the picture that somebody is working at.
+_FROM_PANEL: Final = ("extra_negative", "checkpoint")
+_FAILURES: Final = {
+    Reason.SERVER: "job_failed_server",
+    Reason.LOST: "job_failed_lost",
+    Reason.NO_IMAGE: "job_failed_no_image",
+    Reason.DOWNLOAD: "job_failed_download",
+    Reason.GAVE_UP: "job_failed_gave_up",
+    Reason.STOPPED: "job_failed_stopped",
+}
+
+
+async def async_setup_entry(
+    _hass: HomeAssistant,
+    entry: GazeConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the AI task of a server."""
+    async_add_entities([GazeAITask(entry.runtime_data, AI_TASK)])
+
+
+class GazeAITask(GazeEntity, AITaskEntity):
+    """Makes one image of the panel's preset, with the instructions as the extra positive prompt."""
+
+    _attr_name = None
+    _attr_supported_features = AITaskEntityFeature.GENERATE_IMAGE
+
+    @override
+    def _appearance(self) -> Hashable:
+        """Leave out when it was last asked: that is written at once."""
+        return self.available
+
+    @override
+    async def _async_generate_image(
+        self, task: GenImageTask, chat_log: ChatLog
+    ) -> GenImageTaskResult:
+        """Queue an image and wait for it. A caller that goes away leaves the job followed.
+
+        Raises ServiceValidationError for what the caller can mend, HomeAssistantError for what
+        the server did and where the image takes longer than the time that is waited.
+        """
+        (job,) = await self.coordinator.async_generate(*self._request(task))
+        coordinator = await self.coordinator.async_wait([job.job_id], TIMEOUT.total_seconds())
+        job = _finished(coordinator, job)
+        image, content = await coordinator.async_picture(job.job_id)
+        return GenImageTaskResult(
+            image_data=content,
+            conversation_id=chat_log.conversation_id,
+            mime_type=image.content_type,
+            width=image.width,
+            height=image.height,
+            model=job.checkpoint or clean(job.preset_name),
+        )
+
+    def _request(self, task: GenImageTask) -> tuple[str, dict[str, Any]]:
+        """Return the preset to generate from, and what is to be changed of it."""
+        if task.attachments:
+            raise ServiceValidationError(
+                translation_domain=DOMAIN, translation_key="attachments_not_supported"
+            )
+        if len(task.instructions) > MAX_TEXT:
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="text_too_long",
+                translation_placeholders={"field": "instructions", "max": str(MAX_TEXT)},
+            )
+        panel = self.coordinator.panel.as_request()
+        request = {name: panel[name] for name in _FROM_PANEL}
+        # A panel that is being filled in may have one side only.
+        if panel["width"] and panel["height"]:
+            request |= {"width": panel["width"], "height": panel["height"]}
+        return self._preset(), {**request, "extra_positive": task.instructions}
+
+    def _preset(self) -> str:
+        """Return the preset of the panel by slug, or the only one that there is."""
+        presets = self.coordinator.data
+        if (chosen := self.coordinator.panel.preset) is not None:
+            return chosen
+        if len(presets) == 1:
+            return next(iter(presets))
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="no_preset_for_ai_task",
+            translation_placeholders={"entity_id": self._preset_entity_id()},
+        )
+
+    def _preset_entity_id(self) -> str:
+        """Return the entity in which the preset is chosen."""
+        unique_id = f"{self.coordinator.config_entry.entry_id}-preset"
+        entity_id = er.async_get(self.hass).async_get_entity_id(SELECT_DOMAIN, DOMAIN, unique_id)
+        return entity_id or f"{SELECT_DOMAIN}.{DOMAIN}_preset"
+
+
+def _finished(coordinator: GazeCoordinator, job: Job) -> Job:
+    """Return the job as it ended. Raises HomeAssistantError where it has no image."""
+    job = coordinator.engine.job(job.job_id) or job
+    if job.status is Status.DONE:
+        return job
+    if job.reason is None:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="image_not_finished",
+            translation_placeholders={
+                "job_id": job.job_id,
+                "minutes": f"{TIMEOUT.total_seconds() / 60:.0f}",
+            },
+        )
+    raise HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key=_FAILURES[job.reason],
+        translation_placeholders={
+            "job_id": job.job_id,
+            "error": clean(job.error or "", MAX_ERROR),
+        },
+    )

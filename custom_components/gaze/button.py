@@ -1,0 +1,100 @@
+"""Buttons: what can be had with one press."""
+
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import override
+
+from homeassistant.components.button import ButtonEntity, ButtonEntityDescription
+from homeassistant.const import EntityCategory
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .const import DOMAIN
+from .coordinator import GazeConfigEntry, GazeCoordinator
+from .entity import GazeEntity, async_add_preset_entities
+
+PARALLEL_UPDATES = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class GazeButtonDescription(ButtonEntityDescription):
+    """A button and what it does."""
+
+    press: Callable[[GazeCoordinator], Awaitable[None]]
+
+
+async def _generate_from_panel(coordinator: GazeCoordinator) -> None:
+    """Generate what the panel says. Raises ServiceValidationError while no preset is chosen."""
+    slug = coordinator.panel.preset
+    if slug is None or slug not in coordinator.data:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_preset_chosen")
+    await coordinator.async_generate(slug, coordinator.panel.as_request())
+
+
+BUTTONS = (
+    GazeButtonDescription(key="generate", translation_key="generate", press=_generate_from_panel),
+    GazeButtonDescription(
+        key="generate_again",
+        translation_key="generate_again",
+        press=GazeCoordinator.async_generate_again,
+    ),
+    GazeButtonDescription(
+        key="refresh_presets",
+        translation_key="refresh_presets",
+        entity_category=EntityCategory.CONFIG,
+        press=GazeCoordinator.async_refresh_presets,
+    ),
+)
+PRESET_GENERATE = ButtonEntityDescription(key="generate", translation_key="generate")
+
+
+async def async_setup_entry(
+    _hass: HomeAssistant,
+    entry: GazeConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the buttons of a server."""
+    coordinator = entry.runtime_data
+    async_add_entities(GazeButton(coordinator, description) for description in BUTTONS)
+    async_add_preset_entities(
+        entry,
+        async_add_entities,
+        lambda slug: GazePresetButton(coordinator, PRESET_GENERATE, slug),
+    )
+
+
+class GazeBaseButton(GazeEntity, ButtonEntity):
+    """A button, which cannot be pressed while GAZE is off."""
+
+    @override
+    def _appearance(self) -> Hashable:
+        """Leave out when it was pressed: that is written at once."""
+        return self.available
+
+
+class GazeButton(GazeBaseButton):
+    """Does something on the server."""
+
+    entity_description: GazeButtonDescription
+
+    @override
+    async def async_press(self) -> None:
+        """Do it."""
+        await self.entity_description.press(self.coordinator)
+
+
+class GazePresetButton(GazeBaseButton):
+    """Generates from a preset as it is."""
+
+    def __init__(
+        self, coordinator: GazeCoordinator, description: ButtonEntityDescription, slug: str
+    ) -> None:
+        """Keep the preset."""
+        super().__init__(coordinator, description, slug)
+        self._preset = slug
+
+    @override
+    async def async_press(self) -> None:
+        """Generate an image."""
+        await self.coordinator.async_generate(self._preset, {})

@@ -1,0 +1,97 @@
+"""Base of the entities."""
+
+from collections.abc import Callable, Hashable
+from typing import override
+
+from homeassistant.core import callback
+from homeassistant.helpers.device_registry import DeviceInfo
+from homeassistant.helpers.entity import Entity, EntityDescription
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.update_coordinator import CoordinatorEntity
+
+from .coordinator import GazeConfigEntry, GazeCoordinator
+from .devices import device_identifier, shown_presets
+
+
+@callback
+def async_add_preset_entities(
+    entry: GazeConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+    make: Callable[[str], Entity],
+) -> None:
+    """Add the entity that `make` returns for the slug of each preset that is a device.
+
+    Those of presets that come later are added when they come. They go with their device.
+    """
+    coordinator = entry.runtime_data
+    known: set[str] = set()
+
+    @callback
+    def add_new() -> None:
+        shown = shown_presets(coordinator)
+        new = [slug for slug in shown if slug not in known]
+        known.clear()
+        known.update(shown)
+        if new:
+            async_add_entities([make(slug) for slug in new])
+
+    add_new()
+    entry.async_on_unload(coordinator.async_add_listener(add_new))
+
+
+class GazeEntity(CoordinatorEntity[GazeCoordinator]):
+    """An entity of the device of the server, or of the preset with this slug.
+
+    It looks at itself when presets or jobs (of the preset) change or the server goes off,
+    and writes its state where that is another one.
+    """
+
+    _attr_has_entity_name = True
+
+    def __init__(
+        self, coordinator: GazeCoordinator, description: EntityDescription, slug: str | None = None
+    ) -> None:
+        """Name the entity after its description's key."""
+        super().__init__(coordinator)
+        entry_id = coordinator.config_entry.entry_id
+        key = description.key if slug is None else f"{slug}-{description.key}"
+        self.entity_description = description
+        self.slug = slug
+        self._attr_unique_id = f"{entry_id}-{key}"
+        self._attr_device_info = DeviceInfo(identifiers={device_identifier(entry_id, slug)})
+        self._shown: Hashable = None
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen for jobs too."""
+        await super().async_added_to_hass()
+        self.async_on_remove(
+            self.coordinator.async_add_job_listener(self._handle_coordinator_update, self.slug)
+        )
+        self._shown = self._appearance()
+
+    @callback
+    def async_entity_id_changed(self, old_entity_id: str) -> None:
+        """Do nothing: nothing here is kept by entity id."""
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        """Write the state where it is another one."""
+        if (appearance := self._appearance()) != self._shown:
+            self._shown = appearance
+            super()._handle_coordinator_update()
+
+    def _appearance(self) -> Hashable:
+        """Return what decides whether the state has to be written again."""
+        return (self.available, self.state)
+
+
+class GazePanelEntity(GazeEntity):
+    """A field of the panel: people's own, whatever the server does."""
+
+    @property
+    @override
+    def available(self) -> bool:
+        """It can be filled at all times."""
+        return True

@@ -1,0 +1,81 @@
+"""The event entity: what happens to the jobs of a server."""
+
+from typing import Any, override
+
+from homeassistant.components.event import EventEntity, EventEntityDescription
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+
+from .coordinator import GazeConfigEntry
+from .entity import GazeEntity
+from .jobs import JobEvent
+
+PARALLEL_UPDATES = 0
+
+GENERATION = EventEntityDescription(
+    key="generation",
+    translation_key="generation",
+    event_types=[event.value for event in JobEvent],
+)
+
+
+async def async_setup_entry(
+    _hass: HomeAssistant,
+    entry: GazeConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the event entity of a server."""
+    async_add_entities([GazeEvent(entry.runtime_data, GENERATION)])
+
+
+class GazeEvent(GazeEntity, EventEntity):
+    """Tells what happens to jobs, with the job's fields as attributes."""
+
+    _unrecorded_attributes = frozenset(
+        {
+            "batch_id",
+            "checkpoint",
+            "count",
+            "duration",
+            "entity_id",
+            "error",
+            "extra_negative",
+            "extra_positive",
+            "finished_at",
+            "height",
+            "image_url",
+            "index",
+            "job_id",
+            "media_content_id",
+            "preset_name",
+            "requested_at",
+            "seed",
+            "started_at",
+            "status",
+            "tag",
+            "width",
+        }
+    )
+
+    @property
+    @override
+    def available(self) -> bool:
+        """What happened last stays true while the server is off."""
+        return True
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen for events only."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self.coordinator.async_add_event_listener(self._tell))
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        """Leave the state as it is: only events change it."""
+
+    @callback
+    def _tell(self, event: JobEvent, fields: dict[str, Any]) -> None:
+        """Fire the event."""
+        self._trigger_event(event.value, fields)
+        self.async_write_ha_state()

@@ -1,0 +1,104 @@
+"""Image entities: the newest finished image."""
+
+from contextlib import suppress
+from typing import override
+
+from homeassistant.components.image import ImageEntity, ImageEntityDescription
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.util import dt as dt_util
+
+from .const import DOMAIN
+from .coordinator import GazeConfigEntry, GazeCoordinator
+from .entity import GazeEntity, async_add_preset_entities
+from .gallery import GalleryError, Image, ImageGoneError
+
+PARALLEL_UPDATES = 0
+
+LATEST_IMAGE = ImageEntityDescription(key="latest_image", translation_key="latest_image")
+PRESET_IMAGE = ImageEntityDescription(key="preset_image", translation_key="preset_image")
+
+
+async def async_setup_entry(
+    hass: HomeAssistant,
+    entry: GazeConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the image entities of a server."""
+    coordinator = entry.runtime_data
+    async_add_entities([GazeImage(hass, coordinator, LATEST_IMAGE)])
+    async_add_preset_entities(
+        entry,
+        async_add_entities,
+        lambda slug: GazePresetImage(hass, coordinator, PRESET_IMAGE, slug),
+    )
+
+
+class GazeImage(GazeEntity, ImageEntity):
+    """The newest image of the server, or of a preset. Shown while GAZE is off, too."""
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        coordinator: GazeCoordinator,
+        description: ImageEntityDescription,
+        slug: str | None = None,
+    ) -> None:
+        """Show the newest image kept."""
+        GazeEntity.__init__(self, coordinator, description, slug)
+        ImageEntity.__init__(self, hass)
+        self._image: Image | None = None
+        self._show_newest()
+
+    @property
+    @override
+    def available(self) -> bool:
+        """Kept images do not need the server."""
+        return True
+
+    @override
+    async def async_image(self) -> bytes | None:
+        """Return the bytes of the image shown.
+
+        Where the image turns out to be deleted, or a newer one comes in between, the answer is
+        the one shown then: bytes and content type belong together.
+        """
+        try:
+            while (image := self._image) is not None:
+                with suppress(ImageGoneError):
+                    content = await self.coordinator.gallery.async_read(image)
+                    if image == self._image:
+                        return content
+        except GalleryError as err:
+            raise HomeAssistantError(
+                translation_domain=DOMAIN,
+                translation_key="image_unreadable",
+                translation_placeholders={"error": str(err)},
+            ) from err
+        return None
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        """Write state where there is a new image, and only then."""
+        if self._show_newest():
+            super()._handle_coordinator_update()
+
+    def _show_newest(self) -> bool:
+        """Take the newest image kept; return whether it is another one."""
+        newest = self.coordinator.gallery.newest(self.slug)
+        if newest == self._image:
+            return False
+        self._image = newest
+        self._attr_image_last_updated = None
+        if newest is not None:
+            self._attr_image_last_updated = dt_util.utc_from_timestamp(newest.made_at)
+            self._attr_content_type = newest.content_type
+        return True
+
+
+class GazePresetImage(GazeImage):
+    """The newest image of a preset: what its device is about, so it bears the device's name."""
+
+    _attr_name = None

@@ -1,0 +1,64 @@
+"""Tells in the logbook what happens to jobs."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from homeassistant.components.logbook import (
+    LOGBOOK_ENTRY_ENTITY_ID,
+    LOGBOOK_ENTRY_MESSAGE,
+    LOGBOOK_ENTRY_NAME,
+)
+from homeassistant.core import Event, HomeAssistant, callback
+
+from .const import DOMAIN, EVENT_GAZE
+from .jobs import JobEvent, Reason
+from .names import clean
+
+# Each goes on from the preset's name.
+MESSAGES: Final[Mapping[str, str]] = {
+    JobEvent.QUEUED: "was queued",
+    JobEvent.STARTED: "is being generated",
+    JobEvent.FINISHED: "has a new image",
+    JobEvent.FAILED: "failed",
+}
+FAILURES: Final[Mapping[str | None, str]] = {
+    Reason.SERVER: "failed on the server",
+    Reason.LOST: "was lost: GAZE no longer knows the job",
+    Reason.NO_IMAGE: "failed: GAZE has no image of it",
+    Reason.DOWNLOAD: "failed: the image could not be fetched",
+    Reason.GAVE_UP: "failed: it was not finished in time",
+    Reason.STOPPED: "is no longer followed",
+}
+MAX_ERROR: Final = 200
+
+
+@callback
+def async_describe_events(
+    _hass: HomeAssistant,
+    async_describe_event: Callable[[str, str, Callable[[Event], dict[str, Any]]], None],
+) -> None:
+    """Describe the events of jobs."""
+    async_describe_event(DOMAIN, EVENT_GAZE, _describe)
+
+
+@callback
+def _describe(event: Event) -> dict[str, Any]:
+    """Return the sentence for an event, in plain text, and the entity that it is about."""
+    data = event.data
+    entry = {
+        LOGBOOK_ENTRY_NAME: clean(str(data.get("preset_name") or data.get("preset") or "GAZE")),
+        LOGBOOK_ENTRY_MESSAGE: _message(data),
+    }
+    if entity_id := data.get("entity_id"):
+        entry[LOGBOOK_ENTRY_ENTITY_ID] = entity_id
+    return entry
+
+
+def _message(data: Mapping[str, Any]) -> str:
+    """Return what happened."""
+    if data.get("type") != JobEvent.FAILED:
+        return MESSAGES.get(str(data.get("type")), "changed")
+    message = FAILURES.get(data.get("reason"), MESSAGES[JobEvent.FAILED])
+    if data.get("reason") == Reason.SERVER and (error := clean(data.get("error") or "", MAX_ERROR)):
+        return f"{message}: {error}"
+    return message

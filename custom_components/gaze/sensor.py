@@ -1,0 +1,142 @@
+"""Sensors: what the server is doing for us."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import override
+
+from homeassistant.components.sensor import (
+    SensorDeviceClass,
+    SensorEntity,
+    SensorEntityDescription,
+    SensorStateClass,
+)
+from homeassistant.const import EntityCategory, UnitOfTime
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.typing import StateType
+from homeassistant.util import dt as dt_util
+
+from .coordinator import GazeConfigEntry, GazeCoordinator
+from .entity import GazeEntity
+from .jobs import Job, Status
+
+PARALLEL_UPDATES = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GazeSensorDescription(SensorEntityDescription):
+    """A sensor and where its value comes from."""
+
+    value: Callable[[GazeCoordinator], StateType | datetime]
+
+
+def _status(coordinator: GazeCoordinator) -> str:
+    """Return what the server is doing for us."""
+    open_jobs = coordinator.engine.open_jobs
+    if not open_jobs:
+        return "idle"
+    made = any(job.status is Status.PROCESSING for job in open_jobs)
+    return "generating" if made else "waiting"
+
+
+def _estimated_finish(coordinator: GazeCoordinator) -> datetime | None:
+    """Return when the open jobs will have ended, as far as durations are learned."""
+    engine = coordinator.engine
+    seconds = engine.seconds_until_free() if engine.open_jobs else None
+    if seconds is None:
+        return None
+    return (dt_util.utcnow() + timedelta(seconds=seconds)).replace(microsecond=0)
+
+
+def _last_done(coordinator: GazeCoordinator) -> Job | None:
+    """Return the last job that made an image."""
+    done = (job for job in reversed(coordinator.engine.jobs) if job.status is Status.DONE)
+    return max(done, key=lambda job: job.finished_at or 0.0, default=None)
+
+
+def _last_duration(coordinator: GazeCoordinator) -> float | None:
+    """Return how long the last image was processed, in seconds."""
+    job = _last_done(coordinator)
+    return None if job is None else job.duration
+
+
+def _last_seed(coordinator: GazeCoordinator) -> str | None:
+    """Return the seed of the last image."""
+    job = _last_done(coordinator)
+    return None if job is None else job.seed
+
+
+SENSORS = (
+    GazeSensorDescription(
+        key="status",
+        translation_key="status",
+        device_class=SensorDeviceClass.ENUM,
+        options=["idle", "waiting", "generating"],
+        value=_status,
+    ),
+    GazeSensorDescription(
+        key="open_jobs",
+        translation_key="open_jobs",
+        state_class=SensorStateClass.MEASUREMENT,
+        value=lambda coordinator: len(coordinator.engine.open_jobs),
+    ),
+    GazeSensorDescription(
+        key="estimated_finish",
+        translation_key="estimated_finish",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        value=_estimated_finish,
+    ),
+    GazeSensorDescription(
+        key="last_duration",
+        translation_key="last_duration",
+        device_class=SensorDeviceClass.DURATION,
+        native_unit_of_measurement=UnitOfTime.SECONDS,
+        value=_last_duration,
+    ),
+    GazeSensorDescription(
+        key="last_seed",
+        translation_key="last_seed",
+        value=_last_seed,
+    ),
+    GazeSensorDescription(
+        key="presets",
+        translation_key="presets",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        value=lambda coordinator: len(coordinator.data),
+    ),
+    GazeSensorDescription(
+        key="kept_images",
+        translation_key="kept_images",
+        entity_category=EntityCategory.DIAGNOSTIC,
+        entity_registry_enabled_default=False,
+        value=lambda coordinator: coordinator.gallery.count,
+    ),
+)
+
+
+async def async_setup_entry(
+    _hass: HomeAssistant,
+    entry: GazeConfigEntry,
+    async_add_entities: AddConfigEntryEntitiesCallback,
+) -> None:
+    """Add the sensors of a server."""
+    async_add_entities(GazeSensor(entry.runtime_data, description) for description in SENSORS)
+
+
+class GazeSensor(GazeEntity, SensorEntity):
+    """A value that Home Assistant knows by itself, also while the server is off."""
+
+    entity_description: GazeSensorDescription
+
+    @property
+    @override
+    def available(self) -> bool:
+        """It is known at all times."""
+        return True
+
+    @property
+    @override
+    def native_value(self) -> StateType | datetime:
+        """Return the value."""
+        return self.entity_description.value(self.coordinator)

@@ -1,0 +1,396 @@
+"""The actions."""
+
+from collections.abc import Callable, Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+from homeassistant.const import ATTR_CONFIG_ENTRY_ID
+from homeassistant.core import (
+    HomeAssistant,
+    ServiceCall,
+    ServiceResponse,
+    SupportsResponse,
+    callback,
+)
+from homeassistant.exceptions import ServiceValidationError
+from homeassistant.helpers import config_validation as cv, service
+from homeassistant.util import dt as dt_util
+from homeassistant.util.json import JsonObjectType
+import voluptuous as vol
+
+from .const import DOMAIN, IMAGE_VIEW_URL, MEDIA_ID
+from .coordinator import GazeConfigEntry, GazeCoordinator, gallery_errors, unknown_job
+from .gallery import Image, Selection, write_copy
+from .jobs import Job
+
+DEFAULT_TIMEOUT: Final = "00:05:00"
+MAX_TIMEOUT: Final = 3600.0
+
+
+class Action(StrEnum):
+    """Names of the actions."""
+
+    DELETE_IMAGES = "delete_images"
+    GENERATE = "generate"
+    LIST_IMAGES = "list_images"
+    LIST_JOBS = "list_jobs"
+    LIST_PRESETS = "list_presets"
+    REGENERATE = "regenerate"
+    SAVE_IMAGE = "save_image"
+    STOP_TRACKING = "stop_tracking"
+    TRACK_JOB = "track_job"
+    WAIT = "wait"
+
+
+type _Fields = dict[vol.Marker, Any]
+
+_SERVER: Final[_Fields] = {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string}
+_NUMBER: Final = vol.Any(int, float, str)
+_TIMEOUT: Final[_Fields] = {
+    vol.Optional("timeout", default=DEFAULT_TIMEOUT): cv.positive_time_period
+}
+_WAITING: Final[_Fields] = {vol.Optional("wait", default=False): cv.boolean, **_TIMEOUT}
+# Numbers are checked where the request is made, so that each mistake gets its own text.
+_CHANGES: Final[_Fields] = {
+    vol.Optional("count"): _NUMBER,
+    vol.Optional("extra_positive"): cv.string,
+    vol.Optional("extra_negative"): cv.string,
+    vol.Optional("seed"): _NUMBER,
+    vol.Optional("width"): _NUMBER,
+    vol.Optional("height"): _NUMBER,
+    vol.Optional("checkpoint"): cv.string,
+    vol.Optional("tag"): cv.string,
+    vol.Optional("if_busy", default="queue"): vol.In(["queue", "skip"]),
+}
+_SELECTION: Final[_Fields] = {
+    vol.Optional("job_id"): vol.All(cv.ensure_list, [cv.string]),
+    vol.Optional("batch_id"): vol.All(cv.ensure_list, [cv.string]),
+}
+
+SERVER_SCHEMA: Final = vol.Schema(_SERVER)
+GENERATE_SCHEMA: Final = vol.Schema(
+    {**_SERVER, **_WAITING, **_CHANGES, vol.Required("preset"): cv.string}
+)
+REGENERATE_SCHEMA: Final = vol.Schema(
+    {
+        **_SERVER,
+        **_WAITING,
+        **_CHANGES,
+        vol.Required("job_id"): cv.string,
+        vol.Optional("same_seed", default=False): cv.boolean,
+        vol.Optional("preset"): cv.string,
+    }
+)
+TRACK_JOB_SCHEMA: Final = vol.Schema(
+    {
+        **_SERVER,
+        **_WAITING,
+        vol.Required("job_id"): cv.string,
+        vol.Required("preset"): cv.string,
+        vol.Optional("tag"): cv.string,
+    }
+)
+WAIT_SCHEMA: Final = vol.Schema({**_SERVER, **_TIMEOUT, **_SELECTION})
+STOP_TRACKING_SCHEMA: Final = vol.Schema(
+    {
+        **_SERVER,
+        **_SELECTION,
+        vol.Optional("preset"): cv.string,
+        vol.Optional("all", default=False): cv.boolean,
+    }
+)
+
+LIST_IMAGES_SCHEMA: Final = vol.Schema(
+    {
+        **_SERVER,
+        vol.Optional("preset"): cv.string,
+        vol.Optional("tag"): cv.string,
+        vol.Optional("search"): cv.string,
+        vol.Optional("since"): cv.datetime,
+        vol.Optional("limit", default=50): vol.All(vol.Coerce(int), vol.Range(min=1, max=1000)),
+        vol.Optional("offset", default=0): vol.All(vol.Coerce(int), vol.Range(min=0)),
+    }
+)
+SAVE_IMAGE_SCHEMA: Final = vol.Schema(
+    {
+        **_SERVER,
+        vol.Required("job_id"): cv.string,
+        vol.Required("filename"): cv.string,
+        vol.Optional("overwrite", default=False): cv.boolean,
+    }
+)
+DELETE_IMAGES_SCHEMA: Final = vol.Schema(
+    {
+        **_SERVER,
+        vol.Optional("job_id"): vol.All(cv.ensure_list, [cv.string]),
+        vol.Optional("preset"): cv.string,
+        vol.Optional("older_than"): cv.positive_time_period,
+    }
+)
+
+
+async def _async_generate(call: ServiceCall) -> ServiceResponse:
+    """Queue images."""
+    seconds = _seconds(call)
+    coordinator = _server_for_preset(call)
+    jobs = await coordinator.async_generate(call.data["preset"], call.data)
+    return await _async_answer(coordinator, jobs, seconds)
+
+
+async def _async_regenerate(call: ServiceCall) -> ServiceResponse:
+    """Queue the request of an earlier job once more."""
+    seconds = _seconds(call)
+    coordinator = _server(call)
+    jobs = await coordinator.async_regenerate(
+        call.data["job_id"],
+        {name: value for name, value in call.data.items() if name != "job_id"},
+        same_seed=call.data["same_seed"],
+    )
+    return await _async_answer(coordinator, jobs, seconds)
+
+
+async def _async_track_job(call: ServiceCall) -> ServiceResponse:
+    """Follow a job that was queued elsewhere."""
+    seconds = _seconds(call)
+    coordinator = _server(call)
+    jobs = await coordinator.async_track(
+        call.data["job_id"], call.data["preset"], call.data.get("tag")
+    )
+    return await _async_answer(coordinator, jobs, seconds)
+
+
+async def _async_wait(call: ServiceCall) -> ServiceResponse:
+    """Wait for jobs that were queued before."""
+    coordinator = _server(call)
+    return await _async_answer(coordinator, _selected(coordinator, call), _timeout(call))
+
+
+async def _async_stop_tracking(call: ServiceCall) -> None:
+    """Forget open jobs."""
+    coordinator = _server(call)
+    jobs = coordinator.engine.open_jobs
+    if preset := call.data.get("preset"):
+        found = coordinator.find_preset(preset)
+        slug = preset if found is None else found.slug
+        jobs = [job for job in jobs if job.preset == slug]
+    elif not call.data["all"]:
+        jobs = [job for job in _selected(coordinator, call) if job.open]
+    await coordinator.engine.async_stop_tracking(jobs)
+
+
+async def _async_list_jobs(call: ServiceCall) -> ServiceResponse:
+    """List the open jobs and the last ended ones, newest first."""
+    coordinator = _server(call)
+    jobs = reversed(coordinator.engine.jobs)
+    return {"jobs": [coordinator.job_fields(job) for job in jobs]}
+
+
+async def _async_list_presets(call: ServiceCall) -> ServiceResponse:
+    """List the presets."""
+    presets = _server(call).data.values()
+    return {"presets": [{"slug": preset.slug, "name": preset.name} for preset in presets]}
+
+
+async def _async_list_images(call: ServiceCall) -> ServiceResponse:
+    """List kept images, newest first."""
+    coordinator = _server(call)
+    since = call.data.get("since")
+    with gallery_errors():
+        images = await coordinator.gallery.async_select(
+            Selection(
+                preset=await _kept_preset(coordinator, call),
+                tag=call.data.get("tag"),
+                search=call.data.get("search"),
+                since=None if since is None else dt_util.as_utc(since).timestamp(),
+            ),
+            call.data["limit"],
+            call.data["offset"],
+        )
+    return {"images": [_image_fields(coordinator, image) for image in images]}
+
+
+async def _async_save_image(call: ServiceCall) -> None:
+    """Copy a kept image to a file."""
+    coordinator = _server(call)
+    job_id, filename = call.data["job_id"], call.data["filename"]
+    _, content = await coordinator.async_picture(job_id)
+    await call.hass.async_add_executor_job(
+        _save, call.hass, filename, content, call.data["overwrite"]
+    )
+
+
+async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
+    """Delete kept images; return how many there were."""
+    coordinator = _server(call)
+    gallery = coordinator.gallery
+    job_ids = call.data.get("job_id", [])
+    older_than = call.data.get("older_than")
+    by_selection = "preset" in call.data or older_than is not None
+    if bool(job_ids) == by_selection:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN, translation_key="no_images_selected"
+        )
+    until = None if older_than is None else (dt_util.utcnow() - older_than).timestamp()
+    with gallery_errors():
+        if by_selection:
+            images = await gallery.async_select(
+                Selection(preset=await _kept_preset(coordinator, call), until=until)
+            )
+        else:
+            found = [await gallery.async_get(job_id) for job_id in dict.fromkeys(job_ids)]
+            images = [image for image in found if image is not None]
+        return {"deleted": await gallery.async_delete(images)}
+
+
+def _server(call: ServiceCall) -> GazeCoordinator:
+    """Return the server that the call names, or the only one."""
+    entry: GazeConfigEntry = service.async_get_config_entry(
+        call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID)
+    )
+    return entry.runtime_data
+
+
+def _server_for_preset(call: ServiceCall) -> GazeCoordinator:
+    """Return the server that the call names, or the one with the preset that is free first."""
+    entries: list[GazeConfigEntry] = call.hass.config_entries.async_loaded_entries(DOMAIN)
+    if ATTR_CONFIG_ENTRY_ID in call.data or len(entries) <= 1:
+        return _server(call)
+    servers = [entry.runtime_data for entry in entries]
+    offering = [server for server in servers if server.find_preset(call.data["preset"])]
+    reachable = [server for server in offering if server.last_update_success]
+    return min(
+        reachable or offering or servers,
+        key=lambda server: server.engine.load(),
+    )
+
+
+def _selected(coordinator: GazeCoordinator, call: ServiceCall) -> list[Job]:
+    """Return the jobs that the call names by job or batch."""
+    engine = coordinator.engine
+    jobs: dict[str, Job] = {}
+    for job_id in call.data.get("job_id", ()):
+        if (job := engine.job(job_id)) is None:
+            raise unknown_job(job_id)
+        jobs[job_id] = job
+    for batch_id in call.data.get("batch_id", ()):
+        if not (batch := engine.batch(batch_id)):
+            raise unknown_job(batch_id)
+        jobs.update((job.job_id, job) for job in batch)
+    if not jobs:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="nothing_selected")
+    return list(jobs.values())
+
+
+async def _kept_preset(coordinator: GazeCoordinator, call: ServiceCall) -> str | None:
+    """Return the slug of the preset that the call names: the server's, or one that has images."""
+    if (text := call.data.get("preset")) is None:
+        return None
+    if (preset := coordinator.find_preset(text)) is not None:
+        return preset.slug
+    wanted = text.strip().casefold()
+    for folder in (await coordinator.gallery.async_overview()).presets:
+        if wanted in {folder.key.casefold(), folder.name.strip().casefold()}:
+            return folder.key
+    raise ServiceValidationError(
+        translation_domain=DOMAIN,
+        translation_key="unknown_preset",
+        translation_placeholders={"preset": text[:60]},
+    )
+
+
+def _image_fields(coordinator: GazeCoordinator, image: Image) -> JsonObjectType:
+    """Return a kept image as answers tell it: a job's words, and `size` in bytes."""
+    entry_id = coordinator.config_entry.entry_id
+    return {
+        "job_id": image.job_id,
+        "batch_id": image.batch_id,
+        "preset": image.preset,
+        "preset_name": image.preset_name,
+        "tag": image.tag,
+        "seed": image.seed,
+        "width": image.width,
+        "height": image.height,
+        "checkpoint": image.checkpoint,
+        "extra_positive": image.extra_positive,
+        "extra_negative": image.extra_negative,
+        "finished_at": dt_util.utc_from_timestamp(image.made_at).isoformat(),
+        "content_type": image.content_type,
+        "size": image.size,
+        "media_content_id": MEDIA_ID.format(entry_id, image.job_id),
+        "image_url": IMAGE_VIEW_URL.format(entry_id, image.job_id),
+    }
+
+
+def _save(hass: HomeAssistant, filename: str, content: bytes, overwrite: bool) -> None:
+    """Write a picture to a file that people named, where Home Assistant may write. Blocks."""
+    key, placeholders = "save_failed", {"filename": filename}
+    try:
+        path = Path(filename)
+        path = path.parent.resolve() / path.name
+        if hass.config.is_allowed_path(str(path)):
+            write_copy(path, content, overwrite=overwrite)
+            return
+        key = "path_not_allowed"
+    except FileExistsError:
+        key = "file_exists"
+    except FileNotFoundError:
+        key = "folder_missing"
+    except (OSError, ValueError) as err:
+        placeholders["error"] = getattr(err, "strerror", None) or str(err)
+    raise ServiceValidationError(
+        translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders
+    )
+
+
+def _seconds(call: ServiceCall) -> float:
+    """Return how long the call waits; nothing where it does not."""
+    return _timeout(call) if call.data["wait"] else 0.0
+
+
+def _timeout(call: ServiceCall) -> float:
+    """Return the call's timeout in seconds."""
+    seconds: float = call.data["timeout"].total_seconds()
+    if seconds > MAX_TIMEOUT:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="timeout_too_long")
+    return seconds
+
+
+async def _async_answer(
+    coordinator: GazeCoordinator, jobs: list[Job], seconds: float
+) -> ServiceResponse:
+    """Wait for the jobs and answer with them as they stand."""
+    coordinator = await coordinator.async_wait([job.job_id for job in jobs], seconds)
+    current = [coordinator.engine.job(job.job_id) or job for job in jobs]
+    batch_ids = {job.batch_id for job in jobs}
+    return {
+        "batch_id": batch_ids.pop() if len(batch_ids) == 1 else None,
+        "complete": all(job.told_end for job in current),
+        "skipped": not jobs,
+        "jobs": [coordinator.job_fields(job) for job in current],
+    }
+
+
+type _Handler = Callable[[ServiceCall], Coroutine[Any, Any, ServiceResponse]]
+
+_ACTIONS: Final[dict[Action, tuple[_Handler, vol.Schema, SupportsResponse]]] = {
+    Action.DELETE_IMAGES: (_async_delete_images, DELETE_IMAGES_SCHEMA, SupportsResponse.OPTIONAL),
+    Action.GENERATE: (_async_generate, GENERATE_SCHEMA, SupportsResponse.OPTIONAL),
+    Action.LIST_IMAGES: (_async_list_images, LIST_IMAGES_SCHEMA, SupportsResponse.ONLY),
+    Action.LIST_JOBS: (_async_list_jobs, SERVER_SCHEMA, SupportsResponse.ONLY),
+    Action.LIST_PRESETS: (_async_list_presets, SERVER_SCHEMA, SupportsResponse.ONLY),
+    Action.REGENERATE: (_async_regenerate, REGENERATE_SCHEMA, SupportsResponse.OPTIONAL),
+    Action.SAVE_IMAGE: (_async_save_image, SAVE_IMAGE_SCHEMA, SupportsResponse.NONE),
+    Action.STOP_TRACKING: (_async_stop_tracking, STOP_TRACKING_SCHEMA, SupportsResponse.NONE),
+    Action.TRACK_JOB: (_async_track_job, TRACK_JOB_SCHEMA, SupportsResponse.OPTIONAL),
+    Action.WAIT: (_async_wait, WAIT_SCHEMA, SupportsResponse.ONLY),
+}
+
+
+@callback
+def async_setup_services(hass: HomeAssistant) -> None:
+    """Register the actions."""
+    for action, (handler, schema, supports_response) in _ACTIONS.items():
+        hass.services.async_register(
+            DOMAIN, action, handler, schema=schema, supports_response=supports_response
+        )

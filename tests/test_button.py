@@ -1,0 +1,164 @@
+"""Tests of the buttons: a preset as it is, and what the panel says."""
+
+import json
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import ServiceValidationError
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from demo.gaze_server import GazeServer
+
+from .images import press
+
+GENERATE = "button.gaze_generate"
+
+
+async def choose(hass: HomeAssistant, preset: str) -> None:
+    await hass.services.async_call(
+        "select",
+        "select_option",
+        {"entity_id": "select.gaze_preset", "option": preset},
+        blocking=True,
+    )
+
+
+async def fill(hass: HomeAssistant, **values: str | float) -> None:
+    for key, value in values.items():
+        domain = "text" if isinstance(value, str) else "number"
+        await hass.services.async_call(
+            domain,
+            "set_value",
+            {"entity_id": f"{domain}.gaze_{key}", "value": value},
+            blocking=True,
+        )
+
+
+def _requests(server: GazeServer) -> list[tuple[str, dict[str, Any]]]:
+    return [(job.preset.slug, dict(job.body)) for job in server.jobs]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_the_button_of_a_preset_generates_it_as_it_is(
+    hass: HomeAssistant, server: GazeServer
+) -> None:
+    await choose(hass, "Oil painting")
+    await fill(hass, extra_positive="not for this one", count=3)
+
+    await press(hass, "button.gaze_neon_city_generate")
+
+    assert _requests(server) == [("neon_city", {"count": 1})]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_an_empty_panel_generates_the_preset_as_it_is(
+    hass: HomeAssistant, server: GazeServer
+) -> None:
+    await choose(hass, "Oil painting")
+
+    await press(hass, GENERATE)
+
+    assert _requests(server) == [("oilpainting", {"count": 1})]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_what_is_typed_is_sent_to_the_letter(hass: HomeAssistant, server: GazeServer) -> None:
+    await choose(hass, "Neon city")
+    prompt = ' (masterpiece:1.2), "q", {{ 1 + 1 }}, <lora:x:1>, 日本, \N{ARTIST PALETTE}  '
+    await fill(
+        hass,
+        extra_positive=prompt,
+        extra_negative="blurry,  ",
+        seed="18446744073709551615",
+        checkpoint="Illustrious/model v1.safetensors",
+        count=2,
+        width=768,
+        height=1152,
+    )
+
+    await press(hass, GENERATE)
+
+    body = {
+        "count": 2,
+        "extra_positive": prompt,
+        "extra_negative": "blurry,  ",
+        "seed": 2**64 - 1,
+        "checkpoint": "Illustrious/model v1.safetensors",
+        "width": 768,
+        "height": 1152,
+    }
+    assert _requests(server) == [("neon_city", body)] * 2
+    assert json.loads(json.dumps(server.jobs[0].body)) == body
+
+
+@pytest.mark.usefixtures("entry")
+async def test_without_a_preset_the_panel_asks_for_one(
+    hass: HomeAssistant, server: GazeServer
+) -> None:
+    with pytest.raises(ServiceValidationError, match=r"^Choose a preset first$"):
+        await press(hass, GENERATE)
+
+    assert server.jobs == []
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_preset_that_vanished_has_to_be_replaced(
+    hass: HomeAssistant, server: GazeServer
+) -> None:
+    await choose(hass, "Neon city")
+    server.remove_preset("neon_city")
+    await press(hass, "button.gaze_refresh_presets")
+
+    with pytest.raises(ServiceValidationError, match=r"^Choose a preset first$"):
+        await press(hass, GENERATE)
+
+    assert server.requests["generate"] == 0
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize("side", ["width", "height"])
+async def test_one_side_alone_is_explained(
+    hass: HomeAssistant, server: GazeServer, side: str
+) -> None:
+    await choose(hass, "Neon city")
+    await fill(hass, **{side: 768})
+
+    with pytest.raises(ServiceValidationError, match="both width and height, or neither"):
+        await press(hass, GENERATE)
+
+    assert server.requests["generate"] == 0
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [("seed", "abc", "The seed must be"), ("width", 700.5, "width"), ("width", 8, "width")],
+)
+async def test_a_wrong_field_is_named(
+    hass: HomeAssistant, server: GazeServer, field: str, value: str | float, message: str
+) -> None:
+    await choose(hass, "Neon city")
+    await fill(hass, height=768, **{field: value})
+
+    with pytest.raises(ServiceValidationError, match=message):
+        await press(hass, GENERATE)
+
+    assert server.requests["generate"] == 0
+
+
+async def test_a_pressed_button_is_written_once(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    await press(hass, "button.gaze_neon_city_generate")
+    await hass.async_block_till_done()
+    pressed = hass.states.get("button.gaze_neon_city_generate")
+    server.put_preset("snow", "Snow")
+
+    await entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
+
+    state = hass.states.get("button.gaze_neon_city_generate")
+    assert pressed is not None
+    assert state is not None
+    assert state.last_reported == pressed.last_reported

@@ -1,0 +1,198 @@
+"""Tests of what all entities have in common."""
+
+from collections.abc import Callable
+import json
+from pathlib import Path
+
+from homeassistant.const import (
+    EVENT_STATE_CHANGED,
+    EVENT_STATE_REPORTED,
+    STATE_UNAVAILABLE,
+    EntityCategory,
+)
+from homeassistant.core import (
+    Event,
+    EventStateChangedData,
+    EventStateReportedData,
+    HomeAssistant,
+    callback,
+)
+from homeassistant.helpers import entity_registry as er
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.syrupy import HomeAssistantSnapshotExtension
+from syrupy.assertion import SnapshotAssertion
+
+from custom_components.gaze.const import DOMAIN
+from demo.gaze_server import GazeServer
+
+from .images import make_image, press, wait_for
+
+COMPONENT = Path(__file__).parent.parent / "custom_components" / "gaze"
+# What is made up anew at each start
+CHANGING = {"access_token", "entity_picture"}
+
+type Writes = Callable[[], list[str]]
+
+
+@pytest.fixture
+def writes(hass: HomeAssistant) -> Writes:
+    """Return what tells the entities written since it was last asked."""
+    written: list[str] = []
+
+    @callback
+    def note(event: Event[EventStateChangedData] | Event[EventStateReportedData]) -> None:
+        written.append(event.data["entity_id"])
+
+    @callback
+    def all_of_them(_: object) -> bool:
+        return True
+
+    hass.bus.async_listen(EVENT_STATE_CHANGED, note)
+    hass.bus.async_listen(EVENT_STATE_REPORTED, note, event_filter=all_of_them)
+
+    def take() -> list[str]:
+        taken = sorted(written)
+        written.clear()
+        return taken
+
+    return take
+
+
+async def test_all_entities(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    entity_registry: er.EntityRegistry,
+    snapshot: SnapshotAssertion,
+) -> None:
+    entity_registry.async_update_entity("sensor.gaze_kept_images", disabled_by=None)
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+
+    snapshot = snapshot.use_extension(HomeAssistantSnapshotExtension)
+    for registered in sorted(
+        er.async_entries_for_config_entry(entity_registry, entry.entry_id),
+        key=lambda registered: registered.entity_id,
+    ):
+        state = hass.states.get(registered.entity_id)
+        assert state is not None
+        assert {
+            "unique_id": registered.unique_id,
+            "category": registered.entity_category,
+            "translation_key": registered.translation_key,
+            "state": state.state,
+            "attributes": {
+                name: value for name, value in state.attributes.items() if name not in CHANGING
+            },
+        } == snapshot(name=registered.entity_id)
+
+
+async def test_entities_few_need_are_off(
+    entry: MockConfigEntry, entity_registry: er.EntityRegistry
+) -> None:
+    off = {
+        registered.entity_id
+        for registered in er.async_entries_for_config_entry(entity_registry, entry.entry_id)
+        if registered.disabled_by is er.RegistryEntryDisabler.INTEGRATION
+    }
+
+    assert off == {"sensor.gaze_kept_images"}
+
+
+async def test_every_entity_has_a_name_and_an_icon(
+    entry: MockConfigEntry, entity_registry: er.EntityRegistry
+) -> None:
+    names = json.loads((COMPONENT / "translations" / "en.json").read_text())["entity"]
+    icons = json.loads((COMPONENT / "icons.json").read_text())["entity"]
+
+    for registered in er.async_entries_for_config_entry(entity_registry, entry.entry_id):
+        if registered.translation_key is None:
+            assert registered.original_device_class is not None
+            continue
+        assert registered.translation_key in icons[registered.domain]
+        if registered.translation_key != "preset_image":  # bears the device's name
+            assert names[registered.domain][registered.translation_key]["name"]
+
+
+async def test_only_what_is_about_the_integration_has_a_category(
+    entry: MockConfigEntry, entity_registry: er.EntityRegistry
+) -> None:
+    categories = {
+        registered.entity_id: registered.entity_category
+        for registered in er.async_entries_for_config_entry(entity_registry, entry.entry_id)
+        if registered.entity_category is not None
+    }
+
+    assert categories == {
+        "binary_sensor.gaze_connectivity": EntityCategory.DIAGNOSTIC,
+        "button.gaze_refresh_presets": EntityCategory.CONFIG,
+        "sensor.gaze_kept_images": EntityCategory.DIAGNOSTIC,
+        "sensor.gaze_presets": EntityCategory.DIAGNOSTIC,
+    }
+
+
+async def test_an_unchanged_refresh_writes_nothing(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, writes: Writes
+) -> None:
+    await make_image(hass, server, "neon_city")
+    writes()
+
+    await entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
+
+    assert writes() == []
+
+
+async def test_a_new_preset_writes_what_it_changes(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, writes: Writes
+) -> None:
+    server.put_preset("snow", "Snow")
+
+    await entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
+
+    assert set(writes()) == {
+        "button.gaze_snow_generate",
+        "image.gaze_snow",
+        "select.gaze_preset",
+        "sensor.gaze_presets",
+    }
+
+
+async def test_an_image_writes_its_own_preset_and_the_server(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, writes: Writes
+) -> None:
+    await press(hass, "button.gaze_neon_city_generate")
+    job_id = server.begin()
+    await hass.services.async_call(
+        DOMAIN, "wait", {"job_id": job_id, "timeout": 1}, blocking=True, return_response=True
+    )
+    await server.finish()
+    await wait_for(hass, job_id)
+
+    written = writes()
+    assert entry.runtime_data.engine.open_jobs == []
+    assert len(written) <= 16
+    assert {entity_id for entity_id in written if "neon_city" in entity_id} == {
+        "button.gaze_neon_city_generate",
+        "image.gaze_neon_city",
+    }
+    assert not [entity_id for entity_id in written if "oil_painting" in entity_id]
+    assert written.count("image.gaze_neon_city") == 1
+    assert written.count("image.gaze_latest_image") == 1
+
+
+async def test_what_needs_the_server_is_unavailable_without_it(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, writes: Writes
+) -> None:
+    server.set_online(False)
+
+    await entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
+
+    unavailable = {
+        state.entity_id for state in hass.states.async_all() if state.state == STATE_UNAVAILABLE
+    }
+    assert unavailable == set(hass.states.async_entity_ids("button"))
+    assert len(unavailable) == 8
+    assert writes() == sorted({*unavailable, "binary_sensor.gaze_connectivity"})

@@ -1,0 +1,92 @@
+"""Tests of the image entities: which picture they show."""
+
+from http import HTTPStatus
+from pathlib import Path
+
+from homeassistant.components.image import async_get_image
+from homeassistant.const import STATE_UNKNOWN
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from demo.gaze_server import GazeServer
+
+from .images import make_image
+
+
+def _state(hass: HomeAssistant, entity_id: str) -> str:
+    state = hass.states.get(entity_id)
+    assert state is not None
+    return state.state
+
+
+async def test_a_preset_shows_its_own_newest_image(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    first = await make_image(hass, server, "neon_city")
+    await make_image(hass, server, "paper_forest")
+
+    client = await hass_client()
+    response = await client.get("/api/image_proxy/image.gaze_neon_city")
+
+    assert response.status == HTTPStatus.OK
+    kept = await entry.runtime_data.gallery.async_get(first)
+    assert await response.read() == await entry.runtime_data.gallery.async_read(kept)
+    assert _state(hass, "image.gaze_latest_image") == _state(hass, "image.gaze_paper_forest")
+    assert _state(hass, "image.gaze_neon_city") != _state(hass, "image.gaze_paper_forest")
+    assert _state(hass, "image.gaze_oil_painting") == STATE_UNKNOWN
+
+
+async def test_a_preset_that_comes_back_shows_its_old_image(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    await make_image(hass, server, "neon_city")
+    before = _state(hass, "image.gaze_neon_city")
+    server.remove_preset("neon_city")
+    await entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
+    server.put_preset("neon_city", "Neon city")
+
+    await entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
+
+    assert _state(hass, "image.gaze_neon_city") == before
+
+
+async def test_a_deleted_file_gives_way_to_the_image_before(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, media_dir: Path
+) -> None:
+    await make_image(hass, server, "neon_city")
+    before = _state(hass, "image.gaze_neon_city")
+    first = set(media_dir.rglob("*.png"))
+    await make_image(hass, server, "neon_city")
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    (newest,) = set(media_dir.rglob("*.png")) - first
+    newest.unlink()
+
+    shown = await async_get_image(hass, "image.gaze_neon_city")
+
+    assert shown.content == first.pop().read_bytes()
+    assert _state(hass, "image.gaze_neon_city") == before
+
+
+async def test_an_unreadable_file_is_explained(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, media_dir: Path
+) -> None:
+    await make_image(hass, server, "neon_city")
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    (file,) = media_dir.rglob("*.png")
+    file.unlink()
+    file.mkdir()
+
+    with pytest.raises(HomeAssistantError) as raised:
+        await async_get_image(hass, "image.gaze_neon_city")
+
+    assert str(raised.value.__cause__).startswith("The image cannot be shown")

@@ -1,0 +1,187 @@
+"""Set-up, unload and removal of a server."""
+
+from pathlib import Path
+
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import CoreState, HomeAssistant
+from homeassistant.helpers.storage import STORAGE_DIR
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.gaze.const import DOMAIN, EVENT_GAZE
+from demo.faults import Fault
+from demo.gaze_server import GazeServer
+
+from .conftest import SetUp
+from .test_services import PRESET, act, made, until
+
+
+def kept_files(hass: HomeAssistant) -> list[str]:
+    """Return the names of our files in the storage directory."""
+    return sorted(path.name for path in Path(hass.config.path(STORAGE_DIR)).glob(f"{DOMAIN}.*"))
+
+
+async def test_a_server_can_be_unloaded_and_set_up_again(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    assert await hass.config_entries.async_unload(entry.entry_id)
+    unloaded = entry.state
+
+    assert await hass.config_entries.async_setup(entry.entry_id)
+
+    assert unloaded is ConfigEntryState.NOT_LOADED
+    assert entry.state is ConfigEntryState.LOADED
+
+
+async def test_a_server_that_never_answered_is_tried_again_later(
+    hass: HomeAssistant, server: GazeServer, config_entry: MockConfigEntry, media_dir: Path
+) -> None:
+    server.set_online(False)
+    config_entry.add_to_hass(hass)
+
+    await hass.config_entries.async_setup(config_entry.entry_id)
+
+    assert config_entry.state is ConfigEntryState.SETUP_RETRY
+    assert "cannot be listed" in (config_entry.reason or "")
+
+
+async def test_a_wrong_key_asks_for_the_right_one(
+    hass: HomeAssistant, server: GazeServer, config_entry: MockConfigEntry, media_dir: Path
+) -> None:
+    server.regenerate_key()
+    config_entry.add_to_hass(hass)
+
+    await hass.config_entries.async_setup(config_entry.entry_id)
+
+    assert config_entry.state is ConfigEntryState.SETUP_ERROR
+    assert hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+
+
+async def test_images_are_shown_when_home_assistant_starts_while_the_server_is_off(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await made(hass, server)
+    shown = hass.states.get("image.gaze_latest_image")
+    await hass.config_entries.async_unload(entry.entry_id)
+    server.set_online(False)
+
+    await hass.config_entries.async_setup(entry.entry_id)
+    state = hass.states.get("image.gaze_latest_image")
+    preset = hass.states.get("image.gaze_neon_city")
+    connectivity = hass.states.get("binary_sensor.gaze_connectivity")
+    server.set_online(True)
+    await entry.runtime_data.async_refresh()
+
+    assert entry.state is ConfigEntryState.LOADED
+    assert shown is not None
+    assert state is not None
+    assert state.state == shown.state
+    assert preset is not None
+    assert preset.state == shown.state
+    assert connectivity is not None
+    assert connectivity.state == "off"
+    assert hass.states.is_state("binary_sensor.gaze_connectivity", "on")
+
+
+async def test_jobs_are_followed_once_home_assistant_has_started(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await act(hass, "generate", preset=PRESET)
+    await server.finish()
+    await hass.config_entries.async_unload(entry.entry_id)
+    server.reset_counts()
+    told: list[str] = []
+    hass.bus.async_listen(EVENT_GAZE, lambda event: told.append(event.data["type"]))
+    hass.set_state(CoreState.starting)
+
+    await hass.config_entries.async_setup(entry.entry_id)
+    before = server.requests["job"]
+    hass.set_state(CoreState.running)
+    hass.bus.async_fire("homeassistant_started")
+    await until(lambda: told == ["finished"])
+
+    assert before == 0
+
+
+async def test_removing_a_server_keeps_the_pictures_and_nothing_else(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
+) -> None:
+    await made(hass, server)
+    while_set_up = kept_files(hass)
+
+    await hass.config_entries.async_remove(entry.entry_id)
+
+    assert while_set_up
+    assert kept_files(hass) == []
+    assert len(list(media_dir.rglob("*.png"))) == 1
+
+
+async def test_a_store_that_cannot_be_used_is_told(
+    hass: HomeAssistant, config_entry: MockConfigEntry, media_dir: Path
+) -> None:
+    Path(hass.config.path(STORAGE_DIR, f"{DOMAIN}.{config_entry.entry_id}.jobs.db")).mkdir(
+        parents=True
+    )
+    config_entry.add_to_hass(hass)
+
+    await hass.config_entries.async_setup(config_entry.entry_id)
+
+    assert config_entry.state is ConfigEntryState.SETUP_RETRY
+    assert "cannot be opened" in (config_entry.reason or "")
+
+
+async def test_a_store_that_cannot_be_used_is_no_server_that_is_off(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(entry.entry_id)
+    store = Path(hass.config.path(STORAGE_DIR, f"{DOMAIN}.{entry.entry_id}.jobs.db"))
+    store.unlink()
+    store.mkdir()
+
+    await hass.config_entries.async_setup(entry.entry_id)
+
+    assert entry.state is ConfigEntryState.SETUP_RETRY
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.GARBAGE_JSON, Fault.WRONG_TYPES, Fault.MISSING_FIELDS, Fault.HUGE_JSON]
+)
+async def test_a_bad_list_leaves_the_last_good_one_standing(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, fault: Fault
+) -> None:
+    server.faults.on(fault, "presets")
+
+    await entry.runtime_data.async_refresh()
+
+    assert list(entry.runtime_data.data) == list(server.presets)
+    assert not entry.runtime_data.last_update_success
+
+
+async def test_the_key_is_in_no_log(
+    hass: HomeAssistant,
+    server: GazeServer,
+    config_entry: MockConfigEntry,
+    setup_integration: SetUp,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    await setup_integration(config_entry)
+    await made(hass, server)
+    server.faults.on(Fault.SERVER_ERROR)
+    await config_entry.runtime_data.async_refresh()
+    server.faults.clear()
+    server.regenerate_key()
+    await config_entry.runtime_data.async_refresh()
+
+    assert config_entry.data["api_key"] not in caplog.text
+
+
+async def test_the_key_goes_out_as_a_header_of_api_requests_only(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await made(hass, server)
+
+    for request in server.log:
+        assert entry.data["api_key"] not in request.path
+        names = [name for name, value in request.headers.items() if value == entry.data["api_key"]]
+        assert names == (["X-API-Key"] if request.path.startswith("/api/") else [])

@@ -1,0 +1,98 @@
+"""Tests of the sentences in the logbook."""
+
+from typing import Any
+
+from homeassistant.components.logbook.const import DOMAIN as LOGBOOK
+from homeassistant.core import Event, HomeAssistant
+from homeassistant.setup import async_setup_component
+import pytest
+from pytest_homeassistant_custom_component.common import async_capture_events
+
+from custom_components.gaze.const import DOMAIN, EVENT_GAZE
+from demo.gaze_server import GazeServer
+
+from .images import make_image
+
+
+@pytest.fixture
+async def logbook(hass: HomeAssistant) -> None:
+    """Set up the logbook without a database."""
+    hass.config.components.add("recorder")
+    assert await async_setup_component(hass, "logbook", {})
+    await hass.async_block_till_done()
+
+
+def _told(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
+    fields = {"preset": "neon_city", "preset_name": "Neon city", "entity_id": "image.x"}
+    domain, describe = hass.data[LOGBOOK].external_events[EVENT_GAZE]
+    assert domain == DOMAIN
+    return dict(describe(Event(EVENT_GAZE, {**fields, **data})))
+
+
+@pytest.mark.usefixtures("logbook", "entry")
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"type": "queued"}, "was queued"),
+        ({"type": "started"}, "is being generated"),
+        ({"type": "finished"}, "has a new image"),
+        (
+            {"type": "failed", "reason": "server", "error": "out of\n <b>memory</b>"},
+            "failed on the server: out of <b>memory</b>",
+        ),
+        ({"type": "failed", "reason": "server", "error": None}, "failed on the server"),
+        (
+            {"type": "failed", "reason": "lost", "error": None},
+            "was lost: GAZE no longer knows the job",
+        ),
+        ({"type": "failed", "reason": "no_image"}, "failed: GAZE has no image of it"),
+        (
+            {"type": "failed", "reason": "download", "error": "404"},
+            "failed: the image could not be fetched",
+        ),
+        ({"type": "failed", "reason": "gave_up"}, "failed: it was not finished in time"),
+        ({"type": "failed", "reason": "stopped"}, "is no longer followed"),
+        ({"type": "failed", "reason": "of a later version"}, "failed"),
+        ({"type": "of a later version"}, "changed"),
+    ],
+)
+async def test_each_event_is_a_sentence(
+    hass: HomeAssistant, data: dict[str, Any], message: str
+) -> None:
+    assert _told(hass, **data) == {
+        "name": "Neon city",
+        "message": message,
+        "entity_id": "image.x",
+    }
+
+
+@pytest.mark.usefixtures("logbook", "entry")
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ({"preset_name": "a\nb\u202ec"}, "a bc"),
+        ({"preset_name": "x" * 10_000}, "x" * 79 + "…"),
+        ({"preset_name": None}, "neon_city"),
+        ({"preset_name": None, "preset": None}, "GAZE"),
+    ],
+)
+async def test_a_name_stays_within_its_line(
+    hass: HomeAssistant, data: dict[str, Any], name: str
+) -> None:
+    assert _told(hass, type="finished", **data)["name"] == name
+
+
+@pytest.mark.usefixtures("logbook", "entry")
+async def test_a_real_event_leads_to_the_image(hass: HomeAssistant, server: GazeServer) -> None:
+    events = async_capture_events(hass, EVENT_GAZE)
+    await make_image(hass, server, "neon_city")
+
+    told = _told(hass, **events[-1].data)
+
+    assert told["message"] == "has a new image"
+    assert told["entity_id"] == "image.gaze_neon_city"
+
+
+@pytest.mark.usefixtures("logbook", "entry")
+async def test_an_event_without_an_entity_has_no_link(hass: HomeAssistant) -> None:
+    assert "entity_id" not in _told(hass, type="queued", entity_id=None)

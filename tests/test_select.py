@@ -1,0 +1,131 @@
+"""Tests of the panel's select: it keeps the choice by slug, whatever the presets are called."""
+
+from homeassistant.const import STATE_UNKNOWN
+from homeassistant.core import HomeAssistant, State
+from homeassistant.exceptions import ServiceValidationError
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_mock_restore_state_shutdown_restart,
+    mock_restore_cache_with_extra_data,
+)
+
+from demo.gaze_server import GazeServer
+
+from .conftest import SetUp
+from .images import press
+from .test_button import choose
+
+SELECT = "select.gaze_preset"
+REFRESH = "button.gaze_refresh_presets"
+
+
+def _chosen(hass: HomeAssistant) -> str:
+    state = hass.states.get(SELECT)
+    assert state is not None
+    return state.state
+
+
+def _options(hass: HomeAssistant) -> list[str]:
+    state = hass.states.get(SELECT)
+    assert state is not None
+    options: list[str] = state.attributes["options"]
+    return options
+
+
+async def test_the_presets_are_offered_by_name_in_the_servers_order(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    assert _options(hass) == [preset.name for preset in server.presets.values()]
+    assert _chosen(hass) == STATE_UNKNOWN
+    assert entry.runtime_data.panel.preset is None
+
+
+async def test_a_choice_is_kept_by_slug(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await choose(hass, "Oil painting")
+
+    assert _chosen(hass) == "Oil painting"
+    assert entry.runtime_data.panel.preset == "oilpainting"
+
+
+@pytest.mark.usefixtures("entry")
+async def test_what_is_not_offered_cannot_be_chosen(hass: HomeAssistant) -> None:
+    with pytest.raises(ServiceValidationError):
+        await choose(hass, "oilpainting")
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_new_name_keeps_the_choice(hass: HomeAssistant, server: GazeServer) -> None:
+    await choose(hass, "Neon city")
+    server.put_preset("neon_city", "Night city")
+
+    await press(hass, REFRESH)
+
+    assert _chosen(hass) == "Night city"
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_vanished_preset_leaves_nothing_chosen_until_it_is_back(
+    hass: HomeAssistant, server: GazeServer
+) -> None:
+    await choose(hass, "Neon city")
+    server.remove_preset("neon_city")
+    await press(hass, REFRESH)
+    without, offered = _chosen(hass), _options(hass)
+    server.put_preset("neon_city", "Neon city")
+
+    await press(hass, REFRESH)
+
+    assert without == STATE_UNKNOWN
+    assert "Neon city" not in offered
+    assert _chosen(hass) == "Neon city"
+
+
+async def test_presets_of_one_name_can_both_be_chosen(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    server.put_preset("neon_city_2", "Neon city")
+    await press(hass, REFRESH)
+
+    await choose(hass, "Neon city (neon_city_2)")
+
+    assert entry.runtime_data.panel.preset == "neon_city_2"
+
+
+async def test_the_choice_outlives_a_reload(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await choose(hass, "Neon city")
+
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert _chosen(hass) == "Neon city"
+    assert entry.runtime_data.panel.preset == "neon_city"
+
+
+async def test_the_choice_outlives_a_restart_in_which_the_preset_was_renamed(
+    hass: HomeAssistant,
+    server: GazeServer,
+    config_entry: MockConfigEntry,
+    setup_integration: SetUp,
+) -> None:
+    server.put_preset("neon_city", "Night city")
+    mock_restore_cache_with_extra_data(
+        hass, [(State(SELECT, "Neon city"), {"preset": "neon_city"})]
+    )
+
+    await setup_integration(config_entry)
+
+    assert _chosen(hass) == "Night city"
+
+
+async def test_the_choice_is_stored_for_the_next_start(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    await choose(hass, "Neon city")
+
+    data = await async_mock_restore_state_shutdown_restart(hass)
+
+    stored = data.last_states[SELECT].extra_data
+    assert stored is not None
+    assert stored.as_dict() == {"preset": "neon_city"}
+    assert entry.runtime_data.panel.preset == "neon_city"

@@ -1,0 +1,86 @@
+"""The sensors."""
+
+from datetime import datetime
+
+from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from demo.gaze_server import GazeServer
+
+from .test_services import PRESET, act, made, until
+
+
+def state(hass: HomeAssistant, key: str) -> str:
+    """Return the state of a sensor."""
+    found = hass.states.get(f"sensor.gaze_{key}")
+    assert found is not None
+    return found.state
+
+
+async def test_the_status_follows_the_jobs(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    seen = [(state(hass, "status"), state(hass, "open_jobs"))]
+    answer = await act(hass, "generate", preset=PRESET, count=2)
+    seen.append((state(hass, "status"), state(hass, "open_jobs")))
+    server.begin()
+    await until(lambda: state(hass, "status") == "generating")
+    seen.append((state(hass, "status"), state(hass, "open_jobs")))
+    await server.finish()
+    await server.finish()
+    await act(hass, "wait", batch_id=answer["batch_id"], timeout={"seconds": 30})
+    seen.append((state(hass, "status"), state(hass, "open_jobs")))
+
+    assert seen == [("idle", "0"), ("waiting", "2"), ("generating", "2"), ("idle", "0")]
+
+
+async def test_the_seed_of_the_last_image_is_exact(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    before = state(hass, "last_seed")
+    await made(hass, server, seed=2**64 - 1)
+
+    assert before == "unknown"
+    assert state(hass, "last_seed") == "18446744073709551615"
+
+
+async def test_the_last_image_is_remembered_across_a_restart(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await made(hass, server, seed=7)
+
+    await hass.config_entries.async_reload(entry.entry_id)
+
+    assert state(hass, "last_seed") == "7"
+
+
+async def test_the_finish_is_estimated_from_what_was_learned(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    idle = state(hass, "estimated_finish")
+    await act(hass, "generate", preset=PRESET)
+    unknown = state(hass, "estimated_finish")
+    entry.runtime_data.engine.durations.learn((PRESET, "", ""), 100.0)
+    await act(hass, "generate", preset=PRESET)
+
+    finish = datetime.fromisoformat(state(hass, "estimated_finish"))
+
+    assert idle == unknown == "unknown"
+    assert (finish - dt_util.utcnow()).total_seconds() == pytest.approx(200, abs=20)
+
+
+async def test_the_last_duration_is_that_of_the_processing(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    before = state(hass, "last_duration")
+    answer = await act(hass, "generate", preset=PRESET)
+    server.begin()
+    await until(lambda: state(hass, "status") == "generating")
+    await server.finish()
+    answer = await act(hass, "wait", batch_id=answer["batch_id"], timeout={"seconds": 30})
+
+    assert before == "unknown"
+    assert float(state(hass, "last_duration")) == answer["jobs"][0]["duration"]
+    assert 0 < answer["jobs"][0]["duration"] < 30

@@ -1,0 +1,602 @@
+"""The actions about jobs and presets."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+import voluptuous as vol
+
+from custom_components.gaze.const import DOMAIN
+from demo.faults import Fault
+from demo.gaze_server import GazeServer
+
+from .conftest import SetUp
+
+PRESET = "neon_city"
+SEED = 2**64 - 1
+
+
+async def act(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
+    """Call an action and return its answer."""
+    answer = await hass.services.async_call(
+        DOMAIN, action, data, blocking=True, return_response=True
+    )
+    assert answer is not None
+    fields: dict[str, Any] = dict(answer)
+    return fields
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that happens by itself."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def made(hass: HomeAssistant, server: GazeServer, **data: Any) -> dict[str, Any]:
+    """Generate one image and return its job."""
+    answer = await act(hass, "generate", preset=PRESET, **data)
+    await server.finish()
+    job_id = answer["jobs"][0]["job_id"]
+    answer = await act(hass, "wait", job_id=job_id, timeout={"seconds": 30})
+    assert answer["complete"]
+    job: dict[str, Any] = answer["jobs"][0]
+    return job
+
+
+@pytest.fixture
+async def second_server(socket_enabled: None) -> AsyncGenerator[GazeServer]:
+    """Return another running server."""
+    async with GazeServer(duration=None, seed=2, size=(64, 96)) as server:
+        yield server
+
+
+@pytest.fixture
+async def second_entry(second_server: GazeServer, setup_integration: SetUp) -> MockConfigEntry:
+    """Return the entry of the second server, set up."""
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        title="GAZE (second)",
+        data={
+            "host": second_server.url,
+            "api_key": second_server.api_key,
+            "verify_ssl": True,
+        },
+    )
+    await setup_integration(entry)
+    return entry
+
+
+async def test_everything_that_generate_is_told_reaches_the_server(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await act(
+        hass,
+        "generate",
+        preset=PRESET,
+        count="2",
+        extra_positive="<b>two cats</b>, {{ 1 + 1 }}",
+        extra_negative="blurry",
+        seed=str(SEED),
+        width=768.0,
+        height="512",
+        checkpoint="Illustrious/model.safetensors",
+        tag="wallpaper",
+    )
+
+    body = {
+        "count": 2,
+        "extra_positive": "<b>two cats</b>, {{ 1 + 1 }}",
+        "extra_negative": "blurry",
+        "seed": SEED,
+        "width": 768,
+        "height": 512,
+        "checkpoint": "Illustrious/model.safetensors",
+    }
+    assert [record.body for record in server.jobs] == [body, body]
+    assert answer["batch_id"]
+    assert not answer["complete"]
+    assert not answer["skipped"]
+    assert [job["job_id"] for job in answer["jobs"]] == [job.job_id for job in server.jobs]
+    assert {job["seed"] for job in answer["jobs"]} == {str(SEED)}
+    assert {job["tag"] for job in answer["jobs"]} == {"wallpaper"}
+    assert {job["entity_id"] for job in answer["jobs"]} == {"image.gaze_neon_city"}
+
+
+async def test_what_generate_is_not_told_is_left_to_the_preset(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await act(hass, "generate", preset=PRESET, seed="", extra_positive="")
+
+    assert [record.body for record in server.jobs] == [{"count": 1}]
+
+
+@pytest.mark.parametrize("text", ["oilpainting", "Oil painting", " oil PAINTING ", "OILPAINTING"])
+async def test_a_preset_is_found_by_slug_or_name(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, text: str
+) -> None:
+    answer = await act(hass, "generate", preset=text)
+
+    assert answer["jobs"][0]["preset"] == "oilpainting"
+    assert answer["jobs"][0]["preset_name"] == "Oil painting"
+
+
+async def test_generate_needs_no_answer_to_be_asked_for(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await hass.services.async_call(DOMAIN, "generate", {"preset": PRESET}, blocking=True)
+
+    assert len(server.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({"count": 0}, "invalid_count"),
+        ({"count": 21}, "invalid_count"),
+        ({"count": 1.5}, "invalid_count"),
+        ({"count": True}, "invalid_count"),
+        ({"count": "many"}, "invalid_count"),
+        ({"seed": -1}, "invalid_seed"),
+        ({"seed": 2**64}, "invalid_seed"),
+        ({"seed": True}, "invalid_seed"),
+        ({"seed": 1.0}, "invalid_seed"),
+        ({"seed": "0x10"}, "invalid_seed"),
+        ({"seed": "9" * 5000}, "invalid_seed"),
+        ({"width": 768}, "size_incomplete"),
+        ({"height": 768}, "size_incomplete"),
+        ({"width": 770, "height": 768}, "invalid_size"),
+        ({"width": 768, "height": 8}, "invalid_size"),
+        ({"width": 16392, "height": 768}, "invalid_size"),
+        ({"width": "wide", "height": 768}, "invalid_size"),
+        ({"width": True, "height": 768}, "invalid_size"),
+        ({"extra_positive": "x" * 20_001}, "text_too_long"),
+        ({"wait": True, "timeout": {"hours": 2}}, "timeout_too_long"),
+        ({"preset": "nothing like it"}, "unknown_preset"),
+        ({"preset": "neon_ctiy"}, "unknown_preset_near"),
+    ],
+)
+async def test_each_mistake_has_its_own_message_and_nothing_is_queued(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    fields: dict[str, Any],
+    key: str,
+) -> None:
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "generate", **{"preset": PRESET, **fields})
+
+    assert caught.value.translation_key == key
+    assert caught.value.translation_domain == DOMAIN
+    assert len(str(caught.value)) < 400
+    assert "{" not in str(caught.value)
+    assert server.requests["generate"] == 0
+
+
+async def test_near_names_are_offered_for_an_unknown_preset(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    with pytest.raises(ServiceValidationError, match="Neon city"):
+        await act(hass, "generate", preset="Neon citty")
+
+
+async def test_a_preset_that_was_added_on_the_server_is_found(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.put_preset("brand_new", "Brand new")
+
+    answer = await act(hass, "generate", preset="Brand new")
+
+    assert answer["jobs"][0]["preset"] == "brand_new"
+
+
+async def test_a_preset_that_is_gone_when_it_is_asked_for_is_named(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.remove_preset(PRESET)
+
+    with pytest.raises(ServiceValidationError, match="Neon city") as caught:
+        await act(hass, "generate", preset=PRESET)
+    await until(lambda: PRESET not in entry.runtime_data.data)
+
+    assert caught.value.translation_key == "preset_gone"
+
+
+@pytest.mark.parametrize(
+    ("fault", "value", "key", "words"),
+    [
+        (Fault.SERVER_ERROR, True, "server_failed", "GAZE failed"),
+        (Fault.BUSY, 503, "server_busy", "too busy"),
+        (Fault.GARBAGE_JSON, True, "unexpected_answer", "unexpected"),
+        (Fault.WRONG_TYPES, True, "unexpected_answer", "unexpected"),
+        (Fault.MISSING_FIELDS, True, "unexpected_answer", "unexpected"),
+        (Fault.REDIRECT, True, "unexpected_answer", "redirect"),
+    ],
+)
+async def test_what_the_server_did_is_told_in_a_message_of_its_own(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    caplog: pytest.LogCaptureFixture,
+    fault: Fault,
+    value: Any,
+    key: str,
+    words: str,
+) -> None:
+    server.faults.on(fault, "generate", value=value)
+
+    with pytest.raises(HomeAssistantError, match=words) as caught:
+        await act(hass, "generate", preset=PRESET)
+
+    assert caught.value.translation_key == key
+    assert "<" not in str(caught.value)
+    assert server.api_key not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_server_that_cannot_be_reached_is_told(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.set_online(False)
+
+    with pytest.raises(HomeAssistantError) as caught:
+        await act(hass, "generate", preset=PRESET)
+
+    assert caught.value.translation_key == "connection_failed"
+    assert not entry.runtime_data.last_update_success
+
+
+async def test_a_key_that_was_replaced_asks_for_the_new_one(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.regenerate_key()
+
+    with pytest.raises(HomeAssistantError) as caught:
+        await act(hass, "generate", preset=PRESET)
+
+    assert caught.value.translation_key == "auth_failed"
+    assert hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+
+
+async def test_the_servers_own_reason_is_told(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.SERVER_ERROR, "generate")
+    server.faults.on(Fault.HTML_ERRORS, "generate")
+
+    with pytest.raises(HomeAssistantError, match="500") as caught:
+        await act(hass, "generate", preset=PRESET)
+
+    assert "html" not in str(caught.value).lower()
+
+
+async def test_skipping_does_nothing_while_the_preset_is_busy(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await act(hass, "generate", preset=PRESET, if_busy="skip")
+
+    skipped = await act(hass, "generate", preset=PRESET, if_busy="skip")
+    other = await act(hass, "generate", preset="oilpainting", if_busy="skip")
+
+    assert skipped == {"batch_id": None, "complete": True, "skipped": True, "jobs": []}
+    assert not other["skipped"]
+    assert len(server.jobs) == 2
+
+
+async def test_skipping_counts_requests_under_way(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answers = await asyncio.gather(
+        *(act(hass, "generate", preset=PRESET, if_busy="skip") for _ in range(5))
+    )
+
+    assert sorted(answer["skipped"] for answer in answers) == [False, True, True, True, True]
+    assert len(server.jobs) == 1
+
+
+async def test_more_open_jobs_than_allowed_are_refused(
+    hass: HomeAssistant, server: GazeServer, config_entry: MockConfigEntry, setup_integration: SetUp
+) -> None:
+    config_entry.add_to_hass(hass)
+    hass.config_entries.async_update_entry(config_entry, options={"max_open_jobs": 3})
+    await setup_integration(config_entry)
+    await act(hass, "generate", preset=PRESET, count=2)
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "generate", preset=PRESET, count=2)
+    await act(hass, "generate", preset=PRESET, count=1)
+
+    assert caught.value.translation_key == "too_many_open_jobs"
+    assert len(server.jobs) == 3
+
+
+async def test_waiting_for_several_jobs_and_batches(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    first = await act(hass, "generate", preset=PRESET, count=2)
+    second = await act(hass, "generate", preset="oilpainting")
+    for _ in range(3):
+        await server.finish()
+
+    answer = await act(
+        hass,
+        "wait",
+        batch_id=[first["batch_id"]],
+        job_id=second["jobs"][0]["job_id"],
+        timeout={"seconds": 30},
+    )
+    again = await act(hass, "wait", batch_id=first["batch_id"], timeout={"seconds": 1})
+
+    assert answer["complete"]
+    assert answer["batch_id"] is None
+    assert len(answer["jobs"]) == 3
+    assert again["batch_id"] == first["batch_id"]
+    assert [job["index"] for job in again["jobs"]] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({}, "nothing_selected"),
+        ({"job_id": "unknown"}, "unknown_job"),
+        ({"batch_id": "unknown"}, "unknown_job"),
+        ({"job_id": "../../etc/passwd"}, "unknown_job"),
+    ],
+)
+@pytest.mark.parametrize("action", ["wait", "stop_tracking"])
+async def test_jobs_that_are_not_known_are_named(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    action: str,
+    fields: dict[str, Any],
+    key: str,
+) -> None:
+    with pytest.raises(ServiceValidationError) as caught:
+        await hass.services.async_call(
+            DOMAIN, action, fields, blocking=True, return_response=action == "wait"
+        )
+
+    assert caught.value.translation_key == key
+
+
+async def test_generating_again_takes_a_new_seed(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    job = await made(hass, server, extra_positive="a cat", width=64, height=64, seed=5, tag="t")
+
+    answer = await act(hass, "regenerate", job_id=job["job_id"])
+
+    assert server.jobs[1].body == {
+        "count": 1,
+        "extra_positive": "a cat",
+        "width": 64,
+        "height": 64,
+    }
+    assert answer["jobs"][0]["tag"] == "t"
+    assert answer["jobs"][0]["preset"] == PRESET
+
+
+async def test_generating_again_with_the_same_seed_and_changes(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    job = await made(hass, server, extra_positive="a cat")
+
+    await act(
+        hass,
+        "regenerate",
+        job_id=job["job_id"],
+        same_seed=True,
+        extra_positive="a dog",
+        preset="oilpainting",
+        count=2,
+    )
+
+    assert server.jobs[1].preset.slug == "oilpainting"
+    assert server.jobs[1].body == {"count": 2, "extra_positive": "a dog", "seed": int(job["seed"])}
+
+
+async def test_an_image_whose_job_is_forgotten_can_be_generated_again(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("custom_components.gaze.jobs.engine.KEPT_ENDED", 1)
+    job = await made(hass, server, extra_positive="a cat")
+    await made(hass, server)
+    await until(lambda: len(entry.runtime_data.engine.jobs) == 1)
+
+    await act(hass, "regenerate", job_id=job["job_id"], same_seed=True)
+
+    assert server.jobs[2].body["extra_positive"] == "a cat"
+    assert server.jobs[2].body["seed"] == int(job["seed"])
+
+
+async def test_generating_an_unknown_job_again_is_refused(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "regenerate", job_id="unknown")
+
+    assert caught.value.translation_key == "unknown_job"
+
+
+async def test_the_same_seed_must_be_known(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await act(hass, "generate", preset=PRESET)
+    job_id = answer["jobs"][0]["job_id"]
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "regenerate", job_id=job_id, same_seed=True)
+
+    assert caught.value.translation_key == "seed_unknown"
+
+
+async def test_a_job_queued_elsewhere_is_followed(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    (foreign,) = server.add_foreign_jobs(1)
+
+    answer = await act(hass, "track_job", job_id=foreign, preset="Neon city", tag="from the web")
+    again = await act(hass, "track_job", job_id=foreign, preset="Neon city")
+    await server.finish()
+    ended = await act(hass, "wait", job_id=foreign, timeout={"seconds": 30})
+
+    assert answer["jobs"][0]["job_id"] == foreign
+    assert again["batch_id"] == answer["batch_id"]
+    assert ended["jobs"][0]["status"] == "done"
+    assert ended["jobs"][0]["tag"] == "from the web"
+
+
+@pytest.mark.parametrize("job_id", ["unknown", "../presets", "a b"])
+async def test_a_job_that_the_server_does_not_know_is_not_followed(
+    hass: HomeAssistant, entry: MockConfigEntry, job_id: str
+) -> None:
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "track_job", job_id=job_id, preset=PRESET)
+
+    assert caught.value.translation_key == "unknown_job"
+
+
+async def test_tracking_tells_what_the_server_did(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    (foreign,) = server.add_foreign_jobs(1)
+    server.faults.on(Fault.GARBAGE_JSON, "job")
+
+    with pytest.raises(HomeAssistantError) as caught:
+        await act(hass, "track_job", job_id=foreign, preset=PRESET)
+
+    assert caught.value.translation_key == "unexpected_answer"
+
+
+@pytest.mark.parametrize("by", ["job_id", "batch_id", "preset", "preset_name", "all"])
+async def test_tracking_can_be_stopped(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, by: str
+) -> None:
+    answer = await act(hass, "generate", preset=PRESET)
+    await act(hass, "generate", preset="oilpainting")
+    job = answer["jobs"][0]
+    fields = {"all": True} if by == "all" else {by.removesuffix("_name"): job.get(by, PRESET)}
+
+    await hass.services.async_call(DOMAIN, "stop_tracking", fields, blocking=True)
+    listed = await act(hass, "list_jobs")
+
+    stopped = [job["preset"] for job in listed["jobs"] if job["reason"] == "stopped"]
+    assert stopped == (["oilpainting", PRESET] if by == "all" else [PRESET])
+
+
+async def test_jobs_are_listed_newest_first(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    done = await made(hass, server)
+    answer = await act(hass, "generate", preset="oilpainting")
+
+    listed = await act(hass, "list_jobs")
+
+    assert [job["job_id"] for job in listed["jobs"]] == [
+        answer["jobs"][0]["job_id"],
+        done["job_id"],
+    ]
+    assert [job["status"] for job in listed["jobs"]] == ["queued", "done"]
+
+
+async def test_presets_are_listed_in_the_servers_order(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await act(hass, "list_presets")
+
+    assert answer == {
+        "presets": [
+            {"slug": preset.slug, "name": preset.name} for preset in server.presets.values()
+        ]
+    }
+
+
+async def test_with_several_servers_the_one_that_is_free_first_is_taken(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    second_server: GazeServer,
+    second_entry: MockConfigEntry,
+) -> None:
+    for _ in range(4):
+        await act(hass, "generate", preset=PRESET)
+
+    assert len(server.jobs) == 2
+    assert len(second_server.jobs) == 2
+
+
+async def test_with_several_servers_one_that_offers_the_preset_and_answers_is_taken(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    second_server: GazeServer,
+    second_entry: MockConfigEntry,
+) -> None:
+    second_server.put_preset("only_here", "Only here")
+    await second_entry.runtime_data.async_refresh()
+    await act(hass, "generate", preset="only_here")
+    server.set_online(False)
+    await entry.runtime_data.async_refresh()
+
+    for _ in range(2):
+        await act(hass, "generate", preset=PRESET)
+
+    assert len(second_server.jobs) == 3
+
+
+async def test_with_several_servers_the_other_actions_ask_which(
+    hass: HomeAssistant, entry: MockConfigEntry, second_entry: MockConfigEntry
+) -> None:
+    with pytest.raises(ServiceValidationError):
+        await act(hass, "list_presets")
+
+    answer = await act(hass, "list_presets", config_entry_id=second_entry.entry_id)
+
+    assert answer["presets"]
+
+
+async def test_a_named_server_is_taken(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    second_server: GazeServer,
+    second_entry: MockConfigEntry,
+) -> None:
+    for _ in range(2):
+        await act(hass, "generate", preset=PRESET, config_entry_id=second_entry.entry_id)
+
+    assert len(server.jobs) == 0
+    assert len(second_server.jobs) == 2
+
+
+async def test_actions_say_when_no_server_is_loaded(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(entry.entry_id)
+
+    with pytest.raises(ServiceValidationError):
+        await act(hass, "generate", preset=PRESET)
+
+
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        ("generate", {}),
+        ("generate", {"preset": PRESET, "if_busy": "perhaps"}),
+        ("generate", {"preset": PRESET, "surprise": 1}),
+        ("regenerate", {}),
+        ("track_job", {"job_id": "a"}),
+    ],
+)
+async def test_fields_that_do_not_fit_are_refused(
+    hass: HomeAssistant, entry: MockConfigEntry, action: str, fields: dict[str, Any]
+) -> None:
+    with pytest.raises(vol.Invalid):
+        await act(hass, action, **fields)

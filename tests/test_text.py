@@ -1,0 +1,75 @@
+"""Tests of the panel's texts."""
+
+from homeassistant.core import HomeAssistant, State
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    mock_restore_cache_with_extra_data,
+)
+
+from demo.gaze_server import GazeServer
+
+from .conftest import SetUp
+from .test_button import fill
+
+TEXTS = ["extra_positive", "extra_negative", "seed", "checkpoint"]
+
+
+@pytest.mark.parametrize("key", TEXTS)
+async def test_a_text_goes_into_the_panel_as_typed(
+    hass: HomeAssistant, entry: MockConfigEntry, key: str
+) -> None:
+    await fill(hass, **{key: "  two  words "})
+
+    state = hass.states.get(f"text.gaze_{key}")
+    assert state is not None
+    assert state.state == "  two  words "
+    assert getattr(entry.runtime_data.panel, key) == "  two  words "
+
+
+@pytest.mark.parametrize("key", TEXTS)
+async def test_a_text_outlives_a_restart(
+    hass: HomeAssistant, config_entry: MockConfigEntry, setup_integration: SetUp, key: str
+) -> None:
+    entity_id = f"text.gaze_{key}"
+    data = {"native_value": "unknown", "native_min": 0, "native_max": 255}
+    mock_restore_cache_with_extra_data(hass, [(State(entity_id, "unknown"), data)])
+
+    await setup_integration(config_entry)
+
+    assert getattr(config_entry.runtime_data.panel, key) == "unknown"
+
+
+async def test_a_text_can_be_emptied_for_good(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    await fill(hass, seed="1")
+    await fill(hass, seed="")
+
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert entry.runtime_data.panel.seed == ""
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_text_that_no_state_can_hold_is_refused(hass: HomeAssistant) -> None:
+    await fill(hass, extra_positive="x" * 255)
+
+    with pytest.raises(ValueError, match="too long"):
+        await fill(hass, extra_positive="x" * 256)
+
+    state = hass.states.get("text.gaze_extra_positive")
+    assert state is not None
+    assert state.state == "x" * 255
+
+
+async def test_texts_can_be_typed_while_the_server_is_off(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    server.set_online(False)
+    await entry.runtime_data.async_refresh()
+
+    await fill(hass, extra_positive="later")
+
+    state = hass.states.get("text.gaze_extra_positive")
+    assert state is not None
+    assert state.state == "later"
