@@ -6,8 +6,6 @@ from pathlib import Path
 from homeassistant.components.image import async_get_image
 from homeassistant.const import STATE_UNKNOWN
 from homeassistant.core import HomeAssistant
-from homeassistant.exceptions import HomeAssistantError
-import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
@@ -74,19 +72,3 @@ async def test_a_deleted_file_gives_way_to_the_image_before(
 
     assert shown.content == first.pop().read_bytes()
     assert _state(hass, "image.gaze_neon_city") == before
-
-
-async def test_an_unreadable_file_is_explained(
-    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, media_dir: Path
-) -> None:
-    await make_image(hass, server, "neon_city")
-    await hass.config_entries.async_reload(entry.entry_id)
-    await hass.async_block_till_done()
-    (file,) = media_dir.rglob("*.png")
-    file.unlink()
-    file.mkdir()
-
-    with pytest.raises(HomeAssistantError) as raised:
-        await async_get_image(hass, "image.gaze_neon_city")
-
-    assert str(raised.value.__cause__).startswith("The image cannot be shown")
