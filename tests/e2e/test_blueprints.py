@@ -1,0 +1,146 @@
+"""The notification blueprint in a real Home Assistant, from the request to the pressed buttons.
+
+The phone is one that registers as the app does; what is pushed to it arrives here, and a pressed
+button goes back the way that the app sends it. `HASS=/path/to/another/version/bin/hass` runs the
+same with that Home Assistant.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from http import HTTPStatus
+import os
+from pathlib import Path
+import secrets
+import shutil
+from typing import Any, override
+
+import aiohttp
+import pytest
+
+from demo.__main__ import check_log, connect, first_preset, gaze_stand_in, saved_image
+from demo.home_assistant import CHECKOUT, HomeAssistant, free_port
+from tests.test_blueprints import Push, button, registration
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
+
+NAME = "finished_on_phone"
+BLUEPRINT = Path("blueprints") / "automation" / "gaze" / f"{NAME}.yaml"
+# Seconds; of an image that takes one
+DELIVERY = 20
+
+
+class HomeWithPhones(HomeAssistant):
+    """A Home Assistant that phones can register at, with the blueprint imported."""
+
+    @override
+    def prepare(self) -> None:
+        """Write the configuration."""
+        super().prepare()
+        configuration = self.folder / "configuration.yaml"
+        text = configuration.read_text().replace(
+            "automation: []\n", "automation: !include automations.yaml\nmobile_app:\n"
+        )
+        configuration.write_text(text)
+        automations = self.folder / "automations.yaml"
+        if not automations.exists():
+            automations.write_text("[]\n")
+        target = self.folder / BLUEPRINT
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / BLUEPRINT, target)
+
+
+@pytest.fixture
+async def push() -> AsyncGenerator[Push]:
+    """Return the push service of the phone."""
+    async with Push() as push:
+        yield push
+
+
+async def _arrived(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DELIVERY):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+class _Api:
+    """What the app and the editor of automations do over HTTP."""
+
+    def __init__(self, home_assistant: HomeAssistant) -> None:
+        self._url = home_assistant.url
+        token = home_assistant.browser_tokens["access_token"]
+        self._login = {"Authorization": f"Bearer {token}"}
+
+    async def post(self, path: str, data: dict[str, Any]) -> Any:
+        async with (
+            aiohttp.ClientSession(raise_for_status=True, headers=self._login) as session,
+            session.post(self._url + path, json=data) as answer,
+        ):
+            return await answer.json() if answer.status != HTTPStatus.NO_CONTENT else None
+
+
+async def test_the_buttons_of_a_notification_work_from_the_phone_on(
+    tmp_path: Path, push: Push
+) -> None:
+    api_key = secrets.token_hex(16)
+    hass = os.environ.get("HASS")
+    async with (
+        gaze_stand_in(tmp_path, port=free_port(), api_key=api_key, duration=1) as gaze_url,
+        HomeWithPhones(
+            tmp_path / "home", port=free_port(), hass=Path(hass) if hass else None
+        ) as home_assistant,
+    ):
+        await home_assistant.onboard()
+        await connect(home_assistant, gaze_url, api_key)
+        api = _Api(home_assistant)
+        webhook = (await api.post("/api/mobile_app/registrations", registration(push)))[
+            "webhook_id"
+        ]
+        devices = await home_assistant.websocket({"type": "config/device_registry/list"})
+        (phone,) = [device["id"] for device in devices if device["name"] == "Phone"]
+        wallpaper = home_assistant.media / "wallpaper.png"
+        inputs = {"phone": phone, "wallpaper": os.fspath(wallpaper)}
+        await api.post(
+            f"/api/config/automation/config/{NAME}",
+            {
+                "alias": "Images on the phone",
+                "use_blueprint": {"path": f"gaze/{NAME}.yaml", "input": inputs},
+            },
+        )
+
+        async def press(title: str) -> None:
+            event = {"action": button(list(push.shown.values())[-1], title)}
+            data = {"event_type": "mobile_app_notification_action", "event_data": event}
+            await api.post(f"/api/webhook/{webhook}", {"type": "fire_event", "data": data})
+
+        async def images() -> list[str]:
+            answer = await home_assistant.call_action("gaze", "list_images", return_response=True)
+            return [image["job_id"] for image in answer["images"]]
+
+        await home_assistant.call_action(
+            "gaze", "generate", {"preset": await first_preset(home_assistant)}
+        )
+        await _arrived(lambda: any("seed" in text for text in push.texts))
+        (first,) = await images()
+        (shown,) = push.shown.values()
+        picture, content_type = await home_assistant.fetch(shown["data"]["image"])
+        made = saved_image(home_assistant, first).read_bytes()
+
+        await press("Keep as wallpaper")
+        await _arrived(lambda: "Kept as wallpaper" in push.messages[-1].get("title", ""))
+        kept = wallpaper.read_bytes()
+
+        await press("Again")
+        await _arrived(lambda: len(push.shown) == 2 and "seed" in push.texts[-1])
+        second, *_ = await images()
+
+        await press("Delete")
+        await _arrived(lambda: push.texts[-1] == "clear_notification")
+        left = await images()
+
+        assert push.texts[0] == "Queued"
+        assert list(push.shown) == [f"gaze-{first}"]
+        assert (picture, content_type) == (made, "image/png")
+        assert kept == made
+        assert second != first
+        assert left == [first]
+        check_log(home_assistant, api_key)

@@ -1,0 +1,499 @@
+"""The blueprints: valid for Home Assistant, and each run from its trigger to the picture."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+import re
+import shutil
+from typing import Any, Self
+from urllib.parse import unquote
+
+from aiohttp import web
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.components.automation.config import AUTOMATION_BLUEPRINT_SCHEMA
+from homeassistant.components.blueprint.models import Blueprint
+from homeassistant.components.blueprint.schemas import BLUEPRINT_SCHEMA
+from homeassistant.const import STATE_OFF, STATE_ON
+from homeassistant.core import HomeAssistant, SupportsResponse
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import device_registry as dr
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+from homeassistant.util.yaml import load_yaml_dict
+import pytest
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_fire_time_changed,
+    async_mock_service,
+)
+
+from demo.gaze_server import GazeServer
+
+from .test_services import PRESET, act, made, until
+
+CHECKOUT = Path(__file__).parent.parent
+BLUEPRINTS = CHECKOUT / "blueprints"
+ALL = sorted(BLUEPRINTS.rglob("*.yaml"))
+SCHEMAS: dict[str, Callable[[Any], Any]] = {
+    "automation": AUTOMATION_BLUEPRINT_SCHEMA,
+    "script": BLUEPRINT_SCHEMA,
+}
+REPOSITORY = "https://github.com/gaze-home-assistant/gaze/blob/main/"
+IMPORT = "https://my.home-assistant.io/redirect/blueprint_import/?blueprint_url="
+WEBHOOK = "webhook-of-the-phone"
+
+type Run = Callable[..., Awaitable[None]]
+
+
+class Push:
+    """The push service of a phone, on this machine: keeps what is sent to the phone."""
+
+    def __init__(self) -> None:
+        """Nothing has come yet."""
+        self.messages: list[dict[str, Any]] = []
+        self.url = ""
+        application = web.Application()
+        application.router.add_post("/push", self._take)
+        self._runner = web.AppRunner(application)
+
+    async def __aenter__(self) -> Self:
+        """Listen."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}/push"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+    @property
+    def texts(self) -> list[str]:
+        """The messages' texts."""
+        return [message["message"] for message in self.messages]
+
+    @property
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """The notifications that the phone shows, by tag: one replaces the one before."""
+        shown: dict[str, dict[str, Any]] = {}
+        for message in self.messages:
+            shown[message["data"]["tag"]] = message
+        return {tag: last for tag, last in shown.items() if last["message"] != "clear_notification"}
+
+    async def _take(self, request: web.Request) -> web.Response:
+        self.messages.append(await request.json())
+        return web.json_response({}, status=201)
+
+
+def registration(push: Push) -> dict[str, Any]:
+    """Return what the app tells when it registers a phone."""
+    return {
+        "app_data": {"push_token": "token", "push_url": push.url},
+        "app_id": "io.example",
+        "app_name": "Home Assistant",
+        "app_version": "2026.10",
+        "device_id": "phone",
+        "device_name": "Phone",
+        "manufacturer": "Example",
+        "model": "Phone",
+        "os_name": "Android",
+        "os_version": "17",
+        "supports_encryption": False,
+    }
+
+
+def button(message: dict[str, Any], title: str) -> str:
+    """Return what a button of a notification stands for."""
+    actions = {action["title"]: action["action"] for action in message["data"]["actions"]}
+    return str(actions[title])
+
+
+@pytest.fixture(autouse=True)
+async def home(hass: HomeAssistant) -> None:
+    """Set up what every Home Assistant has."""
+    assert await async_setup_component(hass, "homeassistant", {})
+
+
+@pytest.fixture
+async def run(
+    hass: HomeAssistant, hass_config_dir: str, entry: MockConfigEntry
+) -> AsyncGenerator[Run]:
+    """Return what sets an automation or script up that uses a blueprint."""
+
+    async def run(domain: str, name: str, **inputs: Any) -> None:
+        source = BLUEPRINTS / domain / "gaze" / f"{name}.yaml"
+        folder = Path(hass_config_dir) / "blueprints" / domain / "gaze"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, folder)
+        use = {"use_blueprint": {"path": f"gaze/{name}.yaml", "input": inputs}}
+        config: Any = [{"id": name, "alias": name, **use}]
+        if domain == "script":
+            config = {name: use}
+        assert await async_setup_component(hass, domain, {domain: config})
+        await hass.async_block_till_done()
+        state = hass.states.get(f"{domain}.{name}")
+        assert state is not None
+        assert state.state == (STATE_ON if domain == "automation" else STATE_OFF)
+
+    yield run
+
+    if automations := hass.states.async_entity_ids("automation"):
+        await hass.services.async_call(
+            "automation", "turn_off", {"entity_id": automations}, blocking=True
+        )
+
+
+@pytest.fixture
+async def push(socket_enabled: None) -> AsyncGenerator[Push]:
+    """Return the push service of the phone."""
+    async with Push() as push:
+        yield push
+
+
+@pytest.fixture
+async def phone(hass: HomeAssistant, push: Push, device_registry: dr.DeviceRegistry) -> str:
+    """Return the device id of a phone with the app."""
+    assert await async_setup_component(hass, "mobile_app", {})
+    data = {**registration(push), "webhook_id": WEBHOOK, "user_id": "nobody"}
+    entry = MockConfigEntry(domain="mobile_app", title="Phone", data=data)
+    entry.add_to_hass(hass)
+    assert await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+    (device,) = dr.async_entries_for_config_entry(device_registry, entry.entry_id)
+    return device.id
+
+
+async def press(hass: HomeAssistant, message: dict[str, Any], title: str) -> None:
+    """Press a button of a notification: the app fires an event."""
+    hass.bus.async_fire("mobile_app_notification_action", {"action": button(message, title)})
+    await hass.async_block_till_done()
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_a_blueprint_is_valid_by_home_assistants_own_schema(path: Path) -> None:
+    domain = path.parent.parent.name
+    data = load_yaml_dict(str(path))
+
+    blueprint = Blueprint(data, path=path.name, expected_domain=domain, schema=SCHEMAS[domain])
+
+    assert blueprint.validate() is None
+    assert blueprint.name.startswith("GAZE")
+    assert blueprint.metadata["homeassistant"]["min_version"] == "2026.10.0"
+    assert blueprint.metadata["source_url"] == REPOSITORY + path.relative_to(CHECKOUT).as_posix()
+    assert all(value["name"] and value["selector"] for value in blueprint.inputs.values())
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/blueprints.md"])
+def test_every_blueprint_can_be_imported_by_a_link(page: str) -> None:
+    text = (CHECKOUT / page).read_text()
+
+    links = re.findall(re.escape(IMPORT) + r"([^)\s]+)", text)
+
+    assert sorted(unquote(link) for link in links) == [
+        REPOSITORY + path.relative_to(CHECKOUT).as_posix() for path in ALL
+    ]
+
+
+async def test_one_notification_is_replaced_until_the_picture_is_there(
+    hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
+) -> None:
+    await run("automation", "finished_on_phone", phone=phone)
+
+    answer = await act(hass, "generate", preset=PRESET)
+    server.begin()
+    await until(lambda: len(push.messages) == 2)
+    await server.finish()
+    await until(lambda: len(push.messages) == 3)
+
+    job_id = answer["jobs"][0]["job_id"]
+    job = (await act(hass, "list_jobs"))["jobs"][0]
+    assert push.texts[:2] == ["Queued", "Being made"]
+    assert list(push.shown) == [f"gaze-{job_id}"]
+    (shown,) = push.shown.values()
+    assert shown["title"] == "Neon city"
+    assert job["seed"] in shown["message"]
+    assert shown["data"]["image"] == job["image_url"]
+    assert [action["title"] for action in shown["data"]["actions"]] == [
+        "Again",
+        "Keep as wallpaper",
+        "Delete",
+    ]
+
+
+async def test_the_buttons_do_what_they_say(
+    hass: HomeAssistant,
+    server: GazeServer,
+    run: Run,
+    phone: str,
+    push: Push,
+    media_dir: Path,
+) -> None:
+    wallpaper = media_dir / "wallpaper.png"
+    hass.config.allowlist_external_dirs.add(str(media_dir))
+    await run(
+        "automation",
+        "finished_on_phone",
+        phone=phone,
+        progress=False,
+        wallpaper=str(wallpaper),
+    )
+    first = await made(hass, server, extra_positive="a cat")
+    await until(lambda: len(push.messages) == 1)
+
+    await press(hass, push.messages[0], "Keep as wallpaper")
+    await until(lambda: len(push.messages) == 2)
+    kept = wallpaper.read_bytes()
+    await press(hass, push.messages[1], "Again")
+    await until(lambda: len(server.jobs) == 2)
+    await server.finish()
+    await until(lambda: len(push.messages) == 3)
+    await press(hass, push.messages[1], "Delete")
+    await until(lambda: len(push.messages) == 4)
+
+    images = (await act(hass, "list_images"))["images"]
+    second = images[0]
+    assert kept.startswith(b"\x89PNG")
+    assert push.messages[1]["title"] == "Kept as wallpaper"
+    assert server.jobs[1].body == {"count": 1, "extra_positive": "a cat"}
+    assert second["seed"] != first["seed"]
+    assert [image["job_id"] for image in images] == [server.jobs[1].job_id]
+    assert list(push.shown) == [f"gaze-{server.jobs[1].job_id}"]
+
+
+async def test_a_failure_is_told_with_its_reason(
+    hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
+) -> None:
+    await run("automation", "finished_on_phone", phone=phone)
+
+    await act(hass, "generate", preset=PRESET)
+    server.fail(error="<b>out of memory</b>")
+    await until(lambda: len(push.messages) == 2)
+    await press(hass, push.messages[-1], "Again")
+    await until(lambda: len(push.messages) == 3)
+
+    assert push.texts[1] == "GAZE failed: bout of memory/b"
+    assert push.texts[2] == "Queued"
+    assert len(server.jobs) == 2
+
+
+async def test_only_images_that_are_wanted_are_told(
+    hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
+) -> None:
+    await run(
+        "automation", "finished_on_phone", phone=phone, preset="oil painting", tag="wallpaper"
+    )
+
+    await act(hass, "generate", preset=PRESET, tag="wallpaper")
+    await act(hass, "generate", preset="oilpainting")
+    await act(hass, "generate", preset="oilpainting", tag="wallpaper", count=2)
+    await until(lambda: len(push.messages) == 2)
+    await hass.async_block_till_done()
+
+    assert [message["title"] for message in push.messages] == [
+        "Oil painting (1 of 2)",
+        "Oil painting (2 of 2)",
+    ]
+
+
+async def test_buttons_of_others_are_left_alone(
+    hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
+) -> None:
+    await run("automation", "finished_on_phone", phone=phone, progress=False)
+    job = await made(hass, server)
+    await until(lambda: len(push.messages) == 1)
+    mine = button(push.messages[0], "Delete")
+
+    for action in (mine.replace("finished_on_phone", "another"), "gaze", "OPEN", None, 5):
+        hass.bus.async_fire("mobile_app_notification_action", {"action": action})
+    hass.bus.async_fire("mobile_app_notification_action", {})
+    await hass.async_block_till_done()
+
+    images = (await act(hass, "list_images"))["images"]
+    assert [image["job_id"] for image in images] == [job["job_id"]]
+    assert len(push.messages) == 1
+
+
+async def test_a_trigger_of_choice_has_a_picture_made_and_cools_down(
+    hass: HomeAssistant, server: GazeServer, run: Run, freezer: FrozenDateTimeFactory
+) -> None:
+    hass.states.async_set("sensor.door", "shut")
+    hass.states.async_set("sensor.visitor", "the postman")
+    await run(
+        "automation",
+        "picture_on_trigger",
+        when=[{"trigger": "state", "entity_id": "sensor.door", "to": "open"}],
+        only_if=[{"condition": "template", "value_template": "{{ is_state('sensor.on', '1') }}"}],
+        preset="Neon city",
+        prompt="{{ states('sensor.visitor') }}, {{ trigger.to_state.state }}",
+        cool_down={"minutes": 10},
+        tag="door",
+    )
+
+    async def open_the_door() -> None:
+        hass.states.async_set("sensor.door", "shut")
+        await hass.async_block_till_done()
+        hass.states.async_set("sensor.door", "open")
+        await hass.async_block_till_done()
+
+    await open_the_door()
+    unwanted = len(server.jobs)
+    hass.states.async_set("sensor.on", "1")
+    await open_the_door()
+    listed = await act(hass, "list_jobs")
+    await hass.services.async_call("gaze", "stop_tracking", {"all": True}, blocking=True)
+    freezer.tick(timedelta(minutes=9))
+    await open_the_door()
+    too_early = len(server.jobs)
+    freezer.tick(timedelta(minutes=2))
+    await open_the_door()
+
+    assert unwanted == 0
+    assert too_early == 1
+    assert len(server.jobs) == 2
+    assert server.jobs[0].body == {"count": 1, "extra_positive": "the postman, open"}
+    assert listed["jobs"][0]["tag"] == "door"
+
+
+def register_house(hass: HomeAssistant, forecast: list[dict[str, Any]] | None) -> None:
+    """Register weather and calendars as their integrations do."""
+    hass.states.async_set("weather.home", "rainy", {"temperature": 3.5})
+    async_mock_service(
+        hass,
+        "weather",
+        "get_forecasts",
+        response={"weather.home": {"forecast": forecast}},
+        supports_response=SupportsResponse.ONLY,
+        raise_exception=HomeAssistantError("no daily forecast") if forecast is None else None,
+    )
+    events = [{"summary": "Anna's birthday"}, {"summary": " "}, {"summary": "Dentist"}]
+    async_mock_service(
+        hass,
+        "calendar",
+        "get_events",
+        response={"calendar.family": {"events": events}, "calendar.work": {"events": []}},
+        supports_response=SupportsResponse.ONLY,
+    )
+
+
+@pytest.mark.parametrize(
+    ("forecast", "calendars", "prompt"),
+    [
+        (
+            [{"condition": "partlycloudy", "temperature": 0}, {"condition": "sunny"}],
+            ["calendar.family", "calendar.work"],
+            "poster, partly cloudy weather, 0 degrees, {month}, Anna's birthday, Dentist",
+        ),
+        (None, [], "poster, rainy weather, 3.5 degrees, {month}"),
+    ],
+)
+async def test_the_picture_of_the_day_tells_weather_and_calendar(
+    hass: HomeAssistant,
+    server: GazeServer,
+    run: Run,
+    forecast: list[dict[str, Any]] | None,
+    calendars: list[str],
+    prompt: str,
+) -> None:
+    register_house(hass, forecast)
+    done = async_mock_service(hass, "test", "done")
+    await run(
+        "automation",
+        "picture_of_the_day",
+        time="06:30:00",
+        preset="paper_forest",
+        weather="weather.home",
+        calendars=calendars,
+        style="poster",
+        done=[
+            {
+                "action": "test.done",
+                "data": {"id": "{{ picture.media_content_id }}", "prompt": "{{ prompt }}"},
+            }
+        ],
+    )
+
+    half_past_six = dt_util.now().replace(hour=6, minute=30, second=0, microsecond=0)
+    if half_past_six <= dt_util.now():
+        half_past_six += timedelta(days=1)
+    async_fire_time_changed(hass, half_past_six)
+    await until(lambda: len(server.jobs) == 1)
+    await server.finish()
+    await until(lambda: len(done) == 1)
+
+    prompt = prompt.format(month=dt_util.now().strftime("%B"))
+    assert server.jobs[0].body == {"count": 1, "extra_positive": prompt}
+    assert done[0].data["prompt"] == prompt
+    assert done[0].data["id"] == (await act(hass, "list_images"))["images"][0]["media_content_id"]
+
+
+async def test_the_picture_of_the_day_does_nothing_with_a_failure(
+    hass: HomeAssistant, server: GazeServer, run: Run
+) -> None:
+    register_house(hass, [])
+    done = async_mock_service(hass, "test", "done")
+    await run(
+        "automation",
+        "picture_of_the_day",
+        preset=PRESET,
+        weather="weather.home",
+        done=[{"action": "test.done"}],
+    )
+
+    triggered = asyncio.create_task(
+        hass.services.async_call(
+            "automation",
+            "trigger",
+            {"entity_id": "automation.picture_of_the_day"},
+            blocking=True,
+        )
+    )
+    await until(lambda: len(server.jobs) == 1)
+    server.fail()
+    await triggered
+
+    assert done == []
+
+
+async def ask_script(hass: HomeAssistant, **fields: Any) -> dict[str, Any]:
+    """Call the script as another script does."""
+    answer = await hass.services.async_call(
+        "script", "generate_and_wait", fields, blocking=True, return_response=True
+    )
+    assert answer is not None
+    return dict(answer)
+
+
+async def test_the_script_gives_its_caller_the_picture(
+    hass: HomeAssistant, server: GazeServer, run: Run
+) -> None:
+    await run("script", "generate_and_wait", preset=PRESET)
+
+    asked = asyncio.create_task(ask_script(hass, prompt="a cat", preset="oilpainting", tag="t"))
+    await until(lambda: len(server.jobs) == 1)
+    await server.finish()
+    picture = await asked
+
+    assert server.jobs[0].preset.slug == "oilpainting"
+    assert server.jobs[0].body == {"count": 1, "extra_positive": "a cat"}
+    assert picture == (await act(hass, "list_jobs"))["jobs"][0]
+    assert picture["status"] == "done"
+    assert picture["media_content_id"]
+
+
+async def test_the_script_tells_its_caller_of_a_failure_and_of_a_job_that_goes_on(
+    hass: HomeAssistant, server: GazeServer, run: Run
+) -> None:
+    await run("script", "generate_and_wait", preset=PRESET, timeout={"milliseconds": 300})
+
+    asked = asyncio.create_task(ask_script(hass))
+    await until(lambda: len(server.jobs) == 1)
+    server.fail()
+    failed = await asked
+    open_job = await ask_script(hass)
+
+    assert server.jobs[0].body == {"count": 1}
+    assert (failed["status"], failed["reason"]) == ("failed", "server")
+    assert open_job["status"] == "queued"
+    assert open_job["media_content_id"] is None
