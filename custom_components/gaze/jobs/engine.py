@@ -33,7 +33,7 @@ from ..api import (
 )
 from ..gallery import Gallery, GalleryError, Image, PictureError
 from .models import GenerateRequest, Job, JobEvent, Reason, Status
-from .pacing import MAX_GAP, Durations, Pacer
+from .pacing import MAX_GAP, Durations, Expectation, Key, Pacer
 from .records import Records
 
 _LOGGER = logging.getLogger(__name__)
@@ -146,10 +146,13 @@ class JobEngine:
         """
         now = dt_util.utcnow().timestamp()
         total = 0.0
+        known: dict[Key, Expectation | None] = {}  # a thousand jobs have few keys
         for job in self.open_jobs:
             if job.source_url is not None:
                 continue
-            expected = self.durations.expected(job.key)
+            if (key := job.key) not in known:
+                known[key] = self.durations.expected(key)
+            expected = known[key]
             typical = unknown if expected is None else expected.typical
             if typical is None:
                 return None
@@ -174,9 +177,9 @@ class JobEngine:
         self._running = True
         for job in list(self._jobs.values()):
             if not job.told_queued:
-                await self._tell_queued([job])
+                await self._tell_queued([job.job_id])
             if not job.open and not job.told_end:
-                await self._tell_end(job)
+                await self._tell_end(self._jobs[job.job_id])
         for job in self.open_jobs:
             self._take_up(job)
         self._follow()
@@ -287,9 +290,11 @@ class JobEngine:
         ]
         self._jobs.update((job.job_id, job) for job in jobs)
         await self._records.async_save(*jobs)
-        jobs = await self._tell_queued(jobs)
+        await self._tell_queued(job_ids)
+        jobs = [self._jobs[job_id] for job_id in job_ids]
         for job in jobs:
-            self._take_up(job)
+            if job.open:  # nobody has stopped it meanwhile
+                self._take_up(job)
         self._follow()
         return jobs
 
@@ -380,6 +385,7 @@ class JobEngine:
         """Act on what the server says of a job."""
         job = self._jobs.get(job_id)
         if job is None or not job.open:
+            self._pacer.ended(job_id, self._now, done=False)
             return
         match report.status:
             case ReportedStatus.DONE:
@@ -511,6 +517,7 @@ class JobEngine:
 
     async def _end(self, job_id: str, status: Status, **changes: Any) -> None:
         """End an open job: on disk first, then told."""
+        await self._tell_queued([job_id])
         job = self._jobs.get(job_id)
         if job is None or not job.open:
             return
@@ -520,13 +527,17 @@ class JobEngine:
         await self._tell_end(job)
         self._follow()
 
-    async def _tell_queued(self, jobs: list[Job]) -> list[Job]:
-        """Tell that jobs are queued, and note that they were told."""
-        for job in jobs:
-            self._on_job(JobEvent.QUEUED, job)
-        jobs = [self._change(job, told_queued=True) for job in jobs]
-        await self._records.async_save(*jobs)
-        return jobs
+    async def _tell_queued(self, job_ids: list[str]) -> None:
+        """Tell that jobs are queued, where nobody has yet, and note that they were told."""
+        told: list[str] = []
+        for job_id in job_ids:
+            if told:
+                await asyncio.sleep(0)  # who listens may be slow: others get a turn in between
+            if (job := self._jobs.get(job_id)) is not None and not job.told_queued:
+                self._on_job(JobEvent.QUEUED, self._change(job, told_queued=True))
+                told.append(job_id)
+        if told:
+            await self._records.async_save(*(self._jobs[job_id] for job_id in told))
 
     async def _tell_end(self, job: Job) -> None:
         """Tell how a job ended, note that it was told, and wake who waits for it."""

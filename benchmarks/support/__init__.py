@@ -1,0 +1,1 @@
+"""What the benchmarks share: servers to measure against, processes to measure in, tables."""
