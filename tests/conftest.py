@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -114,6 +115,8 @@ async def setup_integration(
     media_dir: Path,
 ) -> AsyncGenerator[SetUp]:
     """Return what adds an entry and sets it up; at the end all entries must unload."""
+    # Every real Home Assistant has it, and conversation, which AI tasks need, cannot do without.
+    assert await async_setup_component(hass, "homeassistant", {})
 
     async def set_up(entry: MockConfigEntry) -> None:
         entry.add_to_hass(hass)
