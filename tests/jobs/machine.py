@@ -1,0 +1,368 @@
+"""A Home Assistant that can be killed, on a disk that fills up, in time that jumps."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+import resource
+from selectors import DefaultSelector, SelectorKey
+import shutil
+from typing import Any, override
+
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.config_entries import (
+    SIGNAL_CONFIG_ENTRY_CHANGED,
+    ConfigEntry,
+    ConfigEntryChange,
+    ConfigEntryState,
+)
+from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
+from homeassistant.core import DOMAIN as HOMEASSISTANT, Event, HomeAssistant, callback
+from homeassistant.helpers import frame
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
+from homeassistant.loader import DATA_CUSTOM_COMPONENTS
+from homeassistant.setup import async_setup_component
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_test_home_assistant
+
+from custom_components.gaze.const import CONF_GIVE_UP_AFTER, DOMAIN, EVENT_GAZE
+from custom_components.gaze.coordinator import GazeCoordinator
+from demo.gaze_server import GazeServer
+
+ENTRY_ID = "01K3GAZE00000000000000TEST"
+PATIENCE = 0.001  # real seconds that a loopback socket may take to hand over what was written
+WORK_TIME = 0.001  # seconds of the loop's time that a thread takes for any piece of work
+
+
+class _Selector(DefaultSelector):
+    """Waits for sockets; while they have nothing to say, time jumps."""
+
+    def __init__(self, clock: FrozenDateTimeFactory) -> None:
+        """Take the wall clock along."""
+        super().__init__()
+        self.now = 0.0
+        self._clock = clock
+
+    @override
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        """Return what is ready; where nothing is, the timeout passes at once."""
+        if timeout is not None and timeout <= 0:
+            return super().select(0)
+        ready = super().select(PATIENCE)
+        if timeout is not None and not ready:
+            self.now += timeout
+            self._clock.tick(timeout)
+        return ready
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop for which computing takes no time, and waiting neither.
+
+    Its time stands still while anything happens and jumps to the next timer when nothing
+    does, with the wall clock. What threads do is in order and takes `WORK_TIME` each, so that
+    the same happens in each run. `on_step` is called before and after each piece of it.
+    """
+
+    def __init__(self, clock: FrozenDateTimeFactory) -> None:
+        """Start at zero."""
+        self._jumping = _Selector(clock)
+        super().__init__(self._jumping)
+        self.on_step: Callable[[], None] | None = None
+        self._thread = ThreadPoolExecutor(1)
+
+    @override
+    def time(self) -> float:
+        """Return the time in seconds."""
+        return self._jumping.now
+
+    @override
+    def run_in_executor[*Ts, T](
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        """Let a thread work. The steps of other executors are not counted."""
+        result: asyncio.Future[T] = self.create_future()
+        if executor is None:
+            self._step()
+            self.call_later(WORK_TIME, self._work, result, self._thread, func, args)
+        else:
+            self.call_soon(self._work, result, executor, func, args)
+        return result
+
+    @override
+    def close(self) -> None:
+        """Close, with the thread."""
+        self._thread.shutdown()
+        super().close()
+
+    def _work(
+        self,
+        result: asyncio.Future[Any],
+        executor: Executor,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+    ) -> None:
+        """Do a piece of work, whether or not somebody still waits for it."""
+        work = executor.submit(func, *args)
+        error = work.exception()
+        if not result.done():
+            if error is None:
+                result.set_result(work.result())
+            else:
+                result.set_exception(error)
+        if executor is self._thread:
+            self._step()
+
+    def _step(self) -> None:
+        """Tell that the disk is as a kill could leave it."""
+        if self.on_step is not None:
+            self.on_step()
+
+
+class Disk:
+    """The disk of this process: while it is full, nothing can be written to any file."""
+
+    def __init__(self) -> None:
+        """Take it as it is."""
+        self._limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        self.full = False
+
+    def fill(self) -> None:
+        """Refuse every write from now on."""
+        self.full = True
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, self._limits[1]))
+
+    def free(self) -> None:
+        """Allow writes again."""
+        self.full = False
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._limits)
+
+    @contextmanager
+    def spare(self) -> Generator[None]:
+        """Allow writes that Home Assistant has nothing to do with."""
+        full = self.full
+        self.free()
+        try:
+            yield
+        finally:
+            if full:
+                self.fill()
+
+
+class Interruption(StrEnum):
+    """How a run ends."""
+
+    KILL = "killed"
+    STOP = "stopped"
+    RELOAD = "reloaded"
+
+
+@dataclass(kw_only=True, slots=True)
+class Run:
+    """A time in which the integration was set up without a break. Times are the loop's."""
+
+    ended_at: float | None = None
+    killed: bool = False
+
+
+class Home:
+    """One installation of Home Assistant with one GAZE entry, over many starts.
+
+    It dies by copying its configuration directory, as it is on disk at that moment, for the
+    next start; from then on it is cut off from the server, and nobody hears it any more.
+    """
+
+    hass: HomeAssistant
+    _entry: MockConfigEntry
+    _remains: AsyncExitStack
+
+    def __init__(
+        self,
+        loop: JumpingLoop,
+        folder: Path,
+        server: GazeServer,
+        disk: Disk,
+        *,
+        give_up_after: int,
+        on_event: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """Use folders below `folder`; `give_up_after` is in hours."""
+        self.api_key = server.api_key  # as people know it
+        self.runs: list[Run] = []
+        self._loop = loop
+        self._folder = folder
+        self._server = server
+        self._disk = disk
+        self._options = {CONF_GIVE_UP_AFTER: give_up_after}
+        self._on_event = on_event
+        self._lives = 1
+        self._online = True
+        self._death: asyncio.Future[None] = loop.create_future()
+        self._planned: tuple[Interruption, int] | None = None
+        self._interrupting: asyncio.Task[None] | None = None
+        self.folder.mkdir(parents=True)
+
+    @property
+    def folder(self) -> Path:
+        """Return the configuration directory of this life."""
+        return self._folder / f"life-{self._lives}"
+
+    @property
+    def media(self) -> Path:
+        """Return the media directory of this life."""
+        return self.folder / "media"
+
+    @property
+    def coordinator(self) -> GazeCoordinator | None:
+        """Return the integration's coordinator while the entry is set up."""
+        if self._entry.state is not ConfigEntryState.LOADED:
+            return None
+        coordinator: GazeCoordinator = self._entry.runtime_data
+        return coordinator
+
+    @property
+    def online(self) -> bool:
+        """Return whether home and server are connected."""
+        return self._online
+
+    async def set_online(self, online: bool) -> None:
+        """Connect home and server, or cut them off."""
+        self._online = online
+        self._server.set_online(online)
+
+    @property
+    def interruption_planned(self) -> bool:
+        """Return whether an interruption is still to come."""
+        return self._planned is not None
+
+    def interrupt(self, how: Interruption, steps: int = 0) -> None:
+        """Interrupt Home Assistant now, or in so many steps of the loop's."""
+        self._planned = (how, steps)
+        if steps > 0:
+            return
+        self._planned = None
+        match how:
+            case Interruption.KILL:
+                self._die(killed=True)
+            case Interruption.STOP:
+                self._interrupting = self._loop.create_task(self.stop())
+            case Interruption.RELOAD:
+                self._interrupting = self._loop.create_task(self.reload())
+
+    async def live[T](self, doing: Coroutine[Any, Any, T]) -> T | None:
+        """Do something and return the result; None where Home Assistant ended over it.
+
+        Where it ended it runs again afterwards.
+        """
+        task = asyncio.create_task(doing)
+        either: set[asyncio.Future[Any]] = {task, self._death}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if self._interrupting is not None:
+            await self._interrupting
+            self._interrupting = None
+        if not self._death.done():
+            return await task
+        await asyncio.wait({task})
+        await self._bury()
+        await self.live(self.start())
+        return None
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass; after a death the rest of it passes in the next life."""
+        until = self._loop.time() + seconds
+        while (left := until - self._loop.time()) > 0:
+            await asyncio.wait({self._death}, timeout=left)
+            await self.live(asyncio.sleep(0))
+
+    async def start(self) -> None:
+        """Start Home Assistant on what the last life left on disk."""
+        self.runs.append(Run())
+        self._remains = AsyncExitStack()
+        self.hass = await self._remains.enter_async_context(
+            async_test_home_assistant(config_dir=str(self.folder))
+        )
+        frame.async_setup(self.hass)
+        await async_setup_component(self.hass, HOMEASSISTANT, {})
+        self.hass.config.media_dirs = {"local": str(self.media)}
+        self.hass.data.pop(DATA_CUSTOM_COMPONENTS)
+        self.hass.bus.async_listen(EVENT_GAZE, self._hear)
+        self._entry = MockConfigEntry(
+            domain=DOMAIN,
+            title="GAZE",
+            entry_id=ENTRY_ID,
+            data={
+                CONF_HOST: self._server.url,
+                CONF_API_KEY: self.api_key,
+                CONF_VERIFY_SSL: True,
+            },
+            options=self._options,
+        )
+        self._entry.add_to_hass(self.hass)
+        async_dispatcher_connect(self.hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._note_unload)
+        self._loop.on_step = self._count_step
+        await self.hass.config_entries.async_setup(ENTRY_ID)
+        await self.hass.async_block_till_done()
+
+    async def stop(self) -> None:
+        """Stop Home Assistant as people do."""
+        await self.hass.async_stop()
+        self._die(killed=False)
+
+    async def reload(self) -> None:
+        """Reload the entry, with the API key that people know."""
+        data = {**self._entry.data, CONF_API_KEY: self.api_key}
+        self.hass.config_entries.async_update_entry(self._entry, data=data)
+        await self.hass.config_entries.async_reload(ENTRY_ID)
+        await self.hass.async_block_till_done()
+
+    async def close(self) -> None:
+        """Stop for good."""
+        await self.hass.async_stop()
+        self._die(killed=False)
+        await self._bury()
+        shutil.rmtree(self._folder)
+
+    @callback
+    def _note_unload(self, _change: ConfigEntryChange, entry: ConfigEntry) -> None:
+        """Note that a run has ended."""
+        if entry.state is ConfigEntryState.NOT_LOADED and not self._death.done():
+            self.runs[-1].ended_at = self._loop.time()
+            self.runs.append(Run())
+
+    @callback
+    def _hear(self, event: Event) -> None:
+        """Hand on an event, as long as there is anybody to hear it."""
+        if not self._death.done():
+            self._on_event(dict(event.data))
+
+    def _count_step(self) -> None:
+        """Interrupt at the step at which it was to be."""
+        if self._planned is not None:
+            how, steps = self._planned
+            self.interrupt(how, steps - 1)
+
+    def _die(self, *, killed: bool) -> None:
+        """End this life here and now, unless it has ended."""
+        if self._death.done():
+            return
+        self._loop.on_step = None
+        if killed:
+            self._planned = None
+        self.runs[-1].ended_at = self._loop.time()
+        self.runs[-1].killed = killed
+        left = self.folder
+        self._lives += 1
+        with self._disk.spare():
+            shutil.copytree(left, self.folder)
+        self._server.set_online(False)
+        self._death.set_result(None)
+
+    async def _bury(self) -> None:
+        """Put away what a life leaves in this process."""
+        if self.coordinator is not None:
+            await self.hass.config_entries.async_unload(ENTRY_ID)
+        await self.hass.async_stop(force=True)
+        await self._remains.aclose()
+        self._server.set_online(self._online)
+        self._death = self._loop.create_future()
