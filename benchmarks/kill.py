@@ -284,10 +284,10 @@ async def house(folder: Path, *, seed: int, hass: Path | None = None) -> AsyncGe
             entry_id = step["result"]["entry_id"]
 
             async def is_kept() -> bool:
+                kept = home_assistant.folder / ".storage"
                 return all(
-                    text in path.read_text()
+                    (kept / name).exists() and text in (kept / name).read_text()
                     for name, text in (("core.config_entries", entry_id), ("auth", "users"))
-                    if (path := home_assistant.folder / ".storage" / name).exists()
                 )
 
             await server.set_fault(f"latency=generate:{LATENCY}")

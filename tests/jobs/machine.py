@@ -1,11 +1,13 @@
 """A Home Assistant that can be killed, on a disk that fills up, in time that jumps."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 import resource
 from selectors import DefaultSelector, SelectorKey
@@ -61,8 +63,9 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     """An event loop for which computing takes no time, and waiting neither.
 
     Its time stands still while anything happens and jumps to the next timer when nothing
-    does, with the wall clock. What threads do is in order and takes `WORK_TIME` each, so that
-    the same happens in each run. `on_step` is called before and after each piece of it.
+    does, with the wall clock. Threads do what they are given in order, `WORK_TIME` after they
+    were given it, so that the same happens each time. `on_step` is called when a piece of work
+    is given to them and after it is done.
     """
 
     def __init__(self, clock: FrozenDateTimeFactory) -> None:
@@ -71,6 +74,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         super().__init__(self._jumping)
         self.on_step: Callable[[], None] | None = None
         self._thread = ThreadPoolExecutor(1)
+        self._given: deque[Callable[[], None]] = deque()
 
     @override
     def time(self) -> float:
@@ -83,12 +87,18 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Future[T]:
         """Let a thread work. The steps of other executors are not counted."""
         result: asyncio.Future[T] = self.create_future()
-        if executor is None:
-            self._step()
-            self.call_later(WORK_TIME, self._work, result, self._thread, func, args)
-        else:
-            self.call_soon(self._work, result, executor, func, args)
+        if executor is not None:
+            self.call_soon(_work, result, partial(executor.submit, func, *args))
+            return result
+        self._step()
+        self._given.append(partial(_work, result, partial(self._thread.submit, func, *args)))
+        self.call_later(WORK_TIME, self._work_once)
         return result
+
+    def finish_work(self) -> None:
+        """Let the thread finish all that it was given."""
+        while self._given:
+            self._work_once()
 
     @override
     def close(self) -> None:
@@ -96,28 +106,28 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         self._thread.shutdown()
         super().close()
 
-    def _work(
-        self,
-        result: asyncio.Future[Any],
-        executor: Executor,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-    ) -> None:
-        """Do a piece of work, whether or not somebody still waits for it."""
-        work = executor.submit(func, *args)
-        error = work.exception()
-        if not result.done():
-            if error is None:
-                result.set_result(work.result())
-            else:
-                result.set_exception(error)
-        if executor is self._thread:
+    def _work_once(self) -> None:
+        """Do the next piece of work, unless it was done early."""
+        if self._given:
+            self._given.popleft()()
             self._step()
 
     def _step(self) -> None:
         """Tell that the disk is as a kill could leave it."""
         if self.on_step is not None:
             self.on_step()
+
+
+def _work[T](result: asyncio.Future[T], submit: Callable[[], Future[T]]) -> None:
+    """Do a piece of work, whether or not somebody still waits for it."""
+    work = submit()
+    error = work.exception()
+    if result.done():
+        return
+    if error is None:
+        result.set_result(work.result())
+    else:
+        result.set_exception(error)
 
 
 class Disk:
@@ -220,6 +230,12 @@ class Home:
             return None
         coordinator: GazeCoordinator = self._entry.runtime_data
         return coordinator
+
+    def shown(self, preset: str) -> str | None:
+        """Return the job id of the newest image of a preset, by slug."""
+        coordinator: GazeCoordinator = self._entry.runtime_data
+        newest = coordinator.gallery.newest(preset)
+        return None if newest is None else newest.job_id
 
     @property
     def online(self) -> bool:
@@ -349,6 +365,8 @@ class Home:
         self._loop.on_step = None
         if killed:
             self._planned = None
+        else:
+            self._loop.finish_work()
         self.runs[-1].ended_at = self._loop.time()
         self.runs[-1].killed = killed
         left = self.folder

@@ -481,9 +481,7 @@ class HomeAndServer(RuleBasedStateMachine):
             self._complain(data, "it has another picture than the server made")
         if data["seed"] != str(record.seed):
             self._complain(data, f"it has the seed {data['seed']} instead of {record.seed}")
-        coordinator = self.home.coordinator
-        newest = None if coordinator is None else coordinator.gallery.newest(data["preset"])
-        if newest is None or newest.job_id != job_id:
+        if self.home.shown(data["preset"]) != job_id:
             self._complain(data, "it is not shown")
 
     def _check_reason(self, data: dict[str, Any]) -> None:
