@@ -219,7 +219,7 @@ class HomeAndServer(RuleBasedStateMachine):
         with self._interrupted(how, step):
             self.gaze_works(jobs, 8)
 
-    @rule(how=st.sampled_from(Interruption), step=st.integers(1, 60))
+    @rule(how=st.sampled_from((Interruption.KILL, Interruption.STOP)), step=st.integers(1, 60))
     def interrupt_while_starting(self, how: Interruption, step: int) -> None:
         """Interrupt Home Assistant at a certain step of a restart."""
         with self._interrupted(how, step):

@@ -1,5 +1,6 @@
 """What the job engine keeps on disk: jobs and learned durations."""
 
+import asyncio
 import logging
 import sqlite3
 from typing import Final
@@ -33,6 +34,7 @@ class Records:
     def __init__(self, hass: HomeAssistant, entry_id: str) -> None:
         """Use the entry's own file."""
         self._failing = False
+        self._in_order = asyncio.Lock()  # an older record must not overwrite a newer one
         self._database = Database(hass, f"{DOMAIN}.{entry_id}.jobs.db", _SCHEMA)
 
     async def async_open(self) -> tuple[list[Job], Durations]:
@@ -84,7 +86,8 @@ class Records:
     async def _write(self, statement: str, *rows: Row) -> None:
         """Run the statement for each row, or say once why the disk refuses."""
         try:
-            await self._database.async_write(statement, *rows)
+            async with self._in_order:
+                await self._database.async_write(statement, *rows)
         except sqlite3.Error as err:
             if not self._failing:
                 _LOGGER.warning("Jobs cannot be kept on disk at the moment: %s", err)
