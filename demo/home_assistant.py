@@ -177,6 +177,7 @@ class HomeAssistant:
         )
         self._session: aiohttp.ClientSession | None = None
         self._tokens: Json = {}
+        self._earlier_logs = ""
 
     async def __aenter__(self) -> Self:
         """Write the configuration and start."""
@@ -202,6 +203,11 @@ class HomeAssistant:
         """The text of Home Assistant's log since its last start."""
         path = self.folder / "home-assistant.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+    @property
+    def all_logs(self) -> str:
+        """The text of Home Assistant's logs of all starts so far."""
+        return self._earlier_logs + self.log
 
     @property
     def browser_tokens(self) -> Json:
@@ -239,6 +245,8 @@ class HomeAssistant:
     async def start(self) -> None:
         """Start and wait until it answers; integrations may still be starting."""
         await self._close()
+        self._earlier_logs = self.all_logs
+        (self.folder / "home-assistant.log").unlink(missing_ok=True)
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         await self.program.start()
         await self.program.wait_ready(self._answers)

@@ -1,8 +1,7 @@
 """The notification blueprint in a real Home Assistant, from the request to the pressed buttons.
 
 The phone is one that registers as the app does; what is pushed to it arrives here, and a pressed
-button goes back the way that the app sends it. `HASS=/path/to/another/version/bin/hass` runs the
-same with that Home Assistant.
+button goes back the way that the app sends it.
 """
 
 import asyncio
@@ -79,15 +78,12 @@ class _Api:
 
 
 async def test_the_buttons_of_a_notification_work_from_the_phone_on(
-    tmp_path: Path, push: Push
+    tmp_path: Path, push: Push, hass_program: Path
 ) -> None:
     api_key = secrets.token_hex(16)
-    hass = os.environ.get("HASS")
     async with (
         gaze_stand_in(tmp_path, port=free_port(), api_key=api_key, duration=1) as gaze_url,
-        HomeWithPhones(
-            tmp_path / "home", port=free_port(), hass=Path(hass) if hass else None
-        ) as home_assistant,
+        HomeWithPhones(tmp_path / "home", port=free_port(), hass=hass_program) as home_assistant,
     ):
         await home_assistant.onboard()
         await connect(home_assistant, gaze_url, api_key)

@@ -1,7 +1,6 @@
 """A real Home Assistant that is killed in the middle of a batch, and what is there afterwards.
 
-`HASS=/path/to/another/version/bin/hass` runs the same with that Home Assistant, `SEED=1` at the
-same moments as another time.
+`SEED=1` runs it with the same moments as another time.
 """
 
 import os
@@ -16,12 +15,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 
 
 @pytest.mark.timeout(240)  # four starts of Home Assistant, on a machine that may be busy
-async def test_no_picture_is_lost_however_home_assistant_ends(tmp_path: Path) -> None:
+async def test_no_picture_is_lost_however_home_assistant_ends(
+    tmp_path: Path, hass_program: Path
+) -> None:
     seed = int(os.environ.get("SEED") or secrets.randbelow(10_000))
     print(f"SEED={seed}")  # noqa: T201 - shown with a failure, to repeat it
-    hass = os.environ.get("HASS")
 
-    kills = await perform(tmp_path, kills=3, seed=seed, hass=Path(hass) if hass else None)
+    kills = await perform(tmp_path, kills=3, seed=seed, hass=hass_program)
 
     assert [kill.moment for kill in kills] == [
         Moment.MAKING,

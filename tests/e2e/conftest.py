@@ -1,0 +1,148 @@
+"""A real Home Assistant of each version, the GAZE server that it uses, and a browser.
+
+`HASS=/path/to/another/version/bin/hass` runs the tests with that Home Assistant alone.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+import json
+import os
+from pathlib import Path
+import re
+import secrets
+
+from playwright.async_api import Page, async_playwright
+import pytest
+
+from demo.__main__ import connect
+from demo.gaze_server import GazeServer
+from demo.home_assistant import CHECKOUT, HomeAssistant, complaints, free_port
+
+SCREENSHOTS = CHECKOUT / ".screenshots"
+CHROMIUM = Path("/usr/bin/chromium")
+# The browser asks for nothing but what the test shows it.
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# Milliseconds; the frontend's first load on a busy machine
+LOADING = 30_000
+WIDE = (1280, 900)
+PHONE = (390, 844)
+
+type OpenPage = Callable[..., Awaitable[Page]]
+
+
+def _programs() -> dict[str, Path]:
+    """Return the programs to test with, by the name of their version."""
+    if hass := os.environ.get("HASS"):
+        return {"HASS": Path(hass).absolute()}
+    return {
+        "pinned": CHECKOUT / ".venv" / "bin" / "hass",
+        "next": CHECKOUT / ".venv-next" / "bin" / "hass",
+    }
+
+
+@pytest.fixture(params=[pytest.param(path, id=name) for name, path in _programs().items()])
+def hass_program(request: pytest.FixtureRequest) -> Path:
+    """Return the `hass` program of a version."""
+    program: Path = request.param
+    if not program.exists():
+        pytest.skip(f"There is no {program}: scripts/setup --next makes it")
+    return program
+
+
+@dataclass(kw_only=True, slots=True)
+class House:
+    """A Home Assistant with the integration, and the GAZE server that it may use.
+
+    `expected` are patterns of complaints in the log that the test has provoked.
+    """
+
+    home_assistant: HomeAssistant
+    server: GazeServer
+    expected: list[str] = field(default_factory=list)
+
+    def unexpected_complaints(self) -> list[str]:
+        """Return what the log says against the integration, over all starts."""
+        log = self.home_assistant.all_logs
+        found = [
+            record
+            for record in complaints(log)
+            if not any(re.search(pattern, record) for pattern in self.expected)
+        ]
+        if self.server.api_key in log:
+            found.append("The log holds the API key")
+        return found
+
+
+@pytest.fixture
+async def gaze(socket_enabled: None) -> AsyncGenerator[GazeServer]:
+    """Return a GAZE server whose images take a moment."""
+    async with GazeServer(
+        api_key=secrets.token_hex(16), duration=0.5, seed=1, size=(192, 288)
+    ) as server:
+        yield server
+
+
+@asynccontextmanager
+async def open_house(folder: Path, server: GazeServer, hass_program: Path) -> AsyncGenerator[House]:
+    """Start a Home Assistant without the integration's entry; nothing may complain in the end."""
+    async with HomeAssistant(folder, port=free_port(), hass=hass_program) as home_assistant:
+        await home_assistant.onboard()
+        house = House(home_assistant=home_assistant, server=server)
+        yield house
+        await home_assistant.stop()
+        assert house.unexpected_complaints() == []
+
+
+@pytest.fixture
+async def empty_house(
+    tmp_path: Path, gaze: GazeServer, hass_program: Path
+) -> AsyncGenerator[House]:
+    """Return a Home Assistant that does not know the GAZE server yet."""
+    async with open_house(tmp_path / "home", gaze, hass_program) as house:
+        yield house
+
+
+@pytest.fixture
+async def house(empty_house: House) -> House:
+    """Return a Home Assistant with the GAZE server set up."""
+    await connect(empty_house.home_assistant, empty_house.server.url, empty_house.server.api_key)
+    return empty_house
+
+
+@pytest.fixture
+def screenshots(request: pytest.FixtureRequest) -> Path:
+    """Return the folder where the pictures of this test stay to be looked at."""
+    name = re.sub(r"\W+", "-", request.node.name).strip("-")
+    folder = SCREENSHOTS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+async def open_page(empty_house: House) -> AsyncGenerator[OpenPage]:
+    """Return what opens a page of a browser that is logged in: `open_page(width, height)`."""
+    if not CHROMIUM.exists():
+        pytest.skip(f"There is no {CHROMIUM}")
+    tokens = json.dumps(empty_house.home_assistant.browser_tokens)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS)
+        )
+
+        async def open_page(width: int = WIDE[0], height: int = WIDE[1]) -> Page:
+            page = await browser.new_page(viewport={"width": width, "height": height})
+            page.set_default_timeout(LOADING)
+            await page.add_init_script(f"localStorage.hassTokens = {json.dumps(tokens)}")
+            return page
+
+        yield open_page
+        await browser.close()
