@@ -14,6 +14,7 @@ from .coordinator import GazeConfigEntry, GazeCoordinator, presets_store
 from .devices import async_setup_devices
 from .gallery import Gallery, ImageView
 from .jobs import Records
+from .repairs import async_forget_repairs, async_setup_repairs
 from .services import async_setup_services
 
 _LOGGER = logging.getLogger(__name__)
@@ -56,17 +57,21 @@ async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool
     async_setup_devices(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     hass.data[DATA_CHOICES].async_follow(entry)
+    async_setup_repairs(hass, entry)
     coordinator.async_start()
     return True
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool:
     """Unload a server."""
+    if entry.disabled_by is not None:
+        async_forget_repairs(hass, entry)
     return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
     """Remove what is kept of a server, but for the pictures."""
+    async_forget_repairs(hass, entry)
     await Records(hass, entry.entry_id).async_remove()
     await Gallery(hass, entry.entry_id, entry.title).async_remove()
     await presets_store(hass, entry.entry_id).async_remove()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 import logging
 import sqlite3
@@ -112,10 +112,11 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             ),
             on_removed=self._on_images_removed,
         )
+        self._records = Records(hass, entry.entry_id)
         self.engine = JobEngine(
             hass,
             self._client,
-            Records(hass, entry.entry_id),
+            self._records,
             self.gallery,
             on_job=self._on_job,
             on_server=self._on_server,
@@ -126,9 +127,15 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         )
         self.panel = Panel()
         self.presets_listed = False  # by the server, in this run
+        self.silent_since: datetime | None = None  # first of the listings that failed in a row
         self._kept_presets = presets_store(hass, entry.entry_id)
         self._job_listeners: dict[str | None, list[Listener]] = {}
         self._event_listeners: list[EventListener] = []
+
+    @property
+    def stores_set_aside(self) -> list[str]:
+        """Return the names of damaged files that this start has set aside."""
+        return [name for name in (self._records.set_aside, self.gallery.set_aside) if name]
 
     # Life
 
@@ -172,11 +179,13 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         try:
             presets = await self._client.list_presets()
         except GazeAuthError as err:
+            self.silent_since = None
             raise ConfigEntryAuthFailed(
                 translation_domain=DOMAIN, translation_key="auth_failed"
             ) from err
         except GazeError as err:
             self.update_interval = RETRY_INTERVAL
+            self.silent_since = self.silent_since or dt_util.utcnow()
             raise UpdateFailed(
                 translation_domain=DOMAIN,
                 translation_key="update_failed",
@@ -184,6 +193,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
                 retry_after=err.retry_after if isinstance(err, GazeBusyError) else None,
             ) from err
         self.update_interval = PRESETS_INTERVAL
+        self.silent_since = None
         self.engine.async_resume()
         data = {preset.slug: preset for preset in presets}
         if data != self.data:

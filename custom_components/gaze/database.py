@@ -31,6 +31,7 @@ class Database:
         self._schema = schema
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self.set_aside: str | None = None  # name of the damaged file, where this start found one
 
     async def async_open(self) -> None:
         """Open the file, or make it. A damaged one is set aside and a new one made.
@@ -66,6 +67,7 @@ class Database:
                 raise
             except sqlite3.DatabaseError as err:
                 kept = self._set_aside()
+                self.set_aside = kept.name
                 _LOGGER.warning(
                     "The store %s is damaged (%s): set aside as %s and started anew",
                     self._path.name,

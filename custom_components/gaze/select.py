@@ -75,7 +75,7 @@ class GazePresetSelect(GazePanelEntity, SelectEntity, RestoreEntity):
         self.coordinator.panel.preset = next(
             slug for slug, label in self._labels.items() if label == option
         )
-        self.async_write_ha_state()
+        self.coordinator.async_update_listeners()
 
     @callback
     @override

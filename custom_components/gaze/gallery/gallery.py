@@ -106,6 +106,16 @@ class Gallery:
     # What there is
 
     @property
+    def folder(self) -> Path:
+        """Return where new pictures go; a folder that may not exist yet."""
+        return (self._saved if self._options.save_images else self._unsaved).root
+
+    @property
+    def set_aside(self) -> str | None:
+        """Return the name of the damaged index, where this start set one aside."""
+        return self._index.set_aside
+
+    @property
     def count(self) -> int:
         """Return how many images are kept."""
         return self._count

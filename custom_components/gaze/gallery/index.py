@@ -47,6 +47,11 @@ class Index:
         """Use the entry's own file."""
         self._database = Database(hass, f"{DOMAIN}.{entry_id}.gallery.db", _SCHEMA)
 
+    @property
+    def set_aside(self) -> str | None:
+        """Return the name that the file has now if it was damaged and set aside in this start."""
+        return self._database.set_aside
+
     async def async_open(self) -> None:
         """Open the file. Raises sqlite3.OperationalError where it cannot be used."""
         await self._database.async_open()

@@ -37,6 +37,11 @@ class Records:
         self._in_order = asyncio.Lock()  # an older record must not overwrite a newer one
         self._database = Database(hass, f"{DOMAIN}.{entry_id}.jobs.db", _SCHEMA)
 
+    @property
+    def set_aside(self) -> str | None:
+        """Return the name that the file has now if it was damaged and set aside in this start."""
+        return self._database.set_aside
+
     async def async_open(self) -> tuple[list[Job], Durations]:
         """Return the jobs in the order they were accepted, and the learned durations.
 
