@@ -38,7 +38,7 @@ LEAST_FREE: Final = 64 * 2**20  # bytes: one picture at its largest
 _USING_A_PRESET: Final = {
     f"{DOMAIN}.{action}" for action in ("generate", "regenerate", "track_job")
 }
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&])")
+_PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")  # Markdown takes a backslash before each
 _MEBIBYTE: Final = 2**20
 
 
@@ -113,7 +113,7 @@ class _Watch:
                 is_persistent=True,
                 severity=ir.IssueSeverity.ERROR,
                 translation_key="gallery_set_aside" if ".gallery." in file else "jobs_set_aside",
-                translation_placeholders={"file": file, "server": _plain(self._entry.title)},
+                translation_placeholders={"file": file, **self._server()},
             )
 
     @callback
@@ -157,8 +157,11 @@ class _Watch:
     def _finding(self, key: str, which: str = "", **placeholders: str) -> dict[str, _Finding]:
         """Return a finding by the id of its issue; `which` tells those of one key apart."""
         issue_id = "-".join(filter(None, (self._entry.entry_id, key, which)))
-        placeholders["server"] = _plain(self._entry.title)
-        return {issue_id: _Finding(key=key, placeholders=placeholders)}
+        return {issue_id: _Finding(key=key, placeholders=placeholders | self._server())}
+
+    def _server(self) -> dict[str, str]:
+        """Return what the server is called: as Markdown, and as a title has it."""
+        return {"server": _plain(self._entry.title), "title": self._entry.title}
 
     def _silence(self) -> dict[str, _Finding]:
         """Return whether the server has not answered for a day, in this run."""
@@ -201,6 +204,7 @@ class _Watch:
                 "preset_missing",
                 key,
                 preset=_plain(names[key]),
+                name=clean(names[key]),
                 places="\n".join(f"- {place}" for place in used),
             )
         return found
@@ -264,7 +268,10 @@ class _Watch:
             DOMAIN, include_ignore=False, include_disabled=False
         )
         meant = [entry for entry in entries if entry_id in {None, entry.entry_id}]
-        if any(entry.state is not ConfigEntryState.LOADED for entry in meant):
+        if any(
+            entry.state is not ConfigEntryState.LOADED and entry is not self._entry
+            for entry in meant
+        ):
             return []
         servers = [entry.runtime_data for entry in meant]
         return servers if all(server.presets_listed for server in servers) else []
@@ -331,7 +338,7 @@ def _fullest(*folders: Path) -> tuple[Path, int]:
 
 def _plain(text: str) -> str:
     """Return text from elsewhere as Markdown that shows it as it is."""
-    return _MARKDOWN.sub(r"\\\1", clean(text, 200))
+    return _PUNCTUATION.sub(r"\\\1", clean(text, 200))
 
 
 def _link(text: str, path: str) -> str:

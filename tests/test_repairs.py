@@ -1,0 +1,478 @@
+"""Tests of what is told in Repairs, and of how it goes away."""
+
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+import shutil
+from typing import Any, NamedTuple
+
+from freezegun.api import FrozenDateTimeFactory
+from homeassistant.components import automation
+from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+from homeassistant.helpers import device_registry as dr, issue_registry as ir
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from custom_components.gaze.const import CONF_PRESETS, DOMAIN
+from custom_components.gaze.repairs import LEAST_FREE, LOOK_INTERVAL, SILENCE
+from demo.gaze_server import GazeServer
+
+from .conftest import SetUp
+from .images import press, wait_for
+
+REFRESH = "button.gaze_refresh_presets"
+PANEL = "select.gaze_preset"
+DAMAGED = b"This is no database. " * 100
+
+
+class Usage(NamedTuple):
+    """The room on a disk, as shutil tells it, in bytes."""
+
+    total: int
+    used: int
+    free: int
+
+
+type Told = Callable[[], dict[str, ir.IssueEntry]]
+
+
+@pytest.fixture
+def told(issue_registry: ir.IssueRegistry) -> Told:
+    """Return what tells the issues that people see, by the key of their text."""
+    return lambda: {
+        str(issue.translation_key): issue
+        for issue in issue_registry.issues.values()
+        if issue.domain == DOMAIN and issue.active
+    }
+
+
+@pytest.fixture
+async def other_server(socket_enabled: None) -> AsyncGenerator[GazeServer]:
+    """Return another GAZE server."""
+    async with GazeServer(duration=None, seed=2, size=(64, 96)) as server:
+        yield server
+
+
+async def look(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
+    """Let the time pass until the next look has been taken."""
+    freezer.tick(LOOK_INTERVAL)
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+
+
+async def refresh(hass: HomeAssistant) -> None:
+    """List the presets."""
+    await press(hass, REFRESH)
+    await hass.async_block_till_done()
+
+
+async def choose(hass: HomeAssistant, option: str) -> None:
+    """Choose the panel's preset."""
+    await hass.services.async_call(
+        "select", "select_option", {"entity_id": PANEL, "option": option}, blocking=True
+    )
+    await hass.async_block_till_done()
+
+
+async def automate(hass: HomeAssistant, **config: Any) -> None:
+    """Set up one automation."""
+    assert await async_setup_component(
+        hass,
+        automation.DOMAIN,
+        {
+            automation.DOMAIN: {
+                "id": "evening",
+                "alias": "Evening *picture*",
+                "triggers": {"trigger": "event", "event_type": "evening"},
+                "actions": [],
+                **config,
+            }
+        },
+    )
+    await hass.async_block_till_done()
+
+
+def generate(preset: str, **data: Any) -> dict[str, Any]:
+    """Return a step that generates."""
+    return {"action": "gaze.generate", "data": {"preset": preset, **data}}
+
+
+def places(issue: ir.IssueEntry) -> str:
+    """Return where an issue says that a preset is used."""
+    assert issue.translation_placeholders is not None
+    return issue.translation_placeholders["places"]
+
+
+# Presets
+
+
+@pytest.mark.usefixtures("entry")
+async def test_all_is_well_at_first(hass: HomeAssistant, told: Told) -> None:
+    await automate(hass, actions=[generate("neon_city"), generate("Oil painting")])
+
+    assert told() == {}
+
+
+@pytest.mark.usefixtures("entry")
+async def test_the_panels_preset_is_missed_until_it_is_back(
+    hass: HomeAssistant, server: GazeServer, told: Told
+) -> None:
+    await choose(hass, "Neon city")
+
+    server.remove_preset("neon_city")
+    await refresh(hass)
+    missing = told()
+    server.put_preset("neon_city", "Neon city")
+    await refresh(hass)
+
+    issue = missing["preset_missing"]
+    assert places(issue).startswith("- [GAZE Preset](/config/devices/device/")
+    assert issue.translation_placeholders == {
+        "preset": r"neon\_city",
+        "name": "neon_city",
+        "server": "GAZE",
+        "title": "GAZE",
+        "places": places(issue),
+    }
+    assert not issue.is_fixable
+    assert told() == {}
+
+
+@pytest.mark.usefixtures("entry")
+async def test_another_choice_in_the_panel_ends_it(
+    hass: HomeAssistant, server: GazeServer, told: Told
+) -> None:
+    await choose(hass, "Neon city")
+    server.remove_preset("neon_city")
+    await refresh(hass)
+
+    await choose(hass, "Oil painting")
+
+    assert told() == {}
+
+
+async def test_a_preset_of_the_option_is_missed_by_the_name_of_the_option(
+    hass: HomeAssistant,
+    config_entry: MockConfigEntry,
+    setup_integration: SetUp,
+    told: Told,
+) -> None:
+    config_entry.add_to_hass(hass)
+    hass.config_entries.async_update_entry(
+        config_entry, options={CONF_PRESETS: ["neon_city", "long_gone"]}
+    )
+
+    await setup_integration(config_entry)
+    missing = told()
+    hass.config_entries.async_update_entry(config_entry, options={CONF_PRESETS: ["neon_city"]})
+    await hass.config_entries.async_reload(config_entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert places(missing["preset_missing"]) == (
+        "- [Presets with a device of their own](/config/integrations/integration/gaze)"
+    )
+    assert told() == {}
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize(
+    "step",
+    [
+        generate("long_gone"),
+        generate("Long gone"),
+        {"service": "gaze.generate", "data": {"preset": "long_gone"}},
+        {"action": "gaze.track_job", "data": {"job_id": "a", "preset": "long_gone"}},
+        {"choose": [{"conditions": [], "sequence": [generate("long_gone")]}]},
+        {"parallel": [generate("neon_city"), {"sequence": [generate("long_gone")]}]},
+    ],
+)
+async def test_a_preset_that_an_automation_asks_for_is_missed(
+    hass: HomeAssistant, told: Told, step: dict[str, Any], freezer: FrozenDateTimeFactory
+) -> None:
+    await automate(hass, actions=[step])
+
+    await look(hass, freezer)
+
+    assert places(told()["preset_missing"]) == (
+        r"- [Evening \*picture\*](/config/automation/edit/evening)"
+    )
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize(
+    "step",
+    [
+        generate("{{ states('input_text.preset') }}"),
+        generate("  NEON CITY "),
+        generate("long_gone", config_entry_id="another"),
+        {"action": "gaze.list_images", "data": {"preset": "long_gone"}, "response_variable": "x"},
+        {"action": "gaze.regenerate", "data": {"job_id": "long_gone"}},
+        {"action": "gaze.generate", "data": "{{ data }}"},
+        {"action": "notify.notify", "data": {"message": "long_gone"}},
+    ],
+)
+async def test_what_may_well_work_is_not_missed(
+    hass: HomeAssistant, told: Told, step: dict[str, Any], freezer: FrozenDateTimeFactory
+) -> None:
+    await automate(hass, actions=[step])
+
+    await look(hass, freezer)
+
+    assert told() == {}
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_script_is_named_too_and_each_place_once(
+    hass: HomeAssistant, told: Told, freezer: FrozenDateTimeFactory
+) -> None:
+    steps = [generate("long_gone"), generate("Long gone")]
+    assert await async_setup_component(
+        hass, "script", {"script": {"paint": {"alias": "Paint", "sequence": steps}}}
+    )
+    await automate(hass, id="", actions=steps)
+
+    await look(hass, freezer)
+
+    assert places(told()["preset_missing"]).split("\n") == [
+        r"- Evening \*picture\*",
+        "- [Paint](/config/script/edit/paint)",
+    ]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_an_edited_automation_ends_it_at_once(
+    hass: HomeAssistant, told: Told, freezer: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await automate(hass, actions=[generate("long_gone")])
+    await look(hass, freezer)
+    missing = told()
+
+    async def edited(_hass: HomeAssistant) -> dict[str, Any]:
+        return {automation.DOMAIN: []}
+
+    monkeypatch.setattr("homeassistant.config.async_hass_config_yaml", edited)
+    await hass.services.async_call(automation.DOMAIN, "reload", blocking=True)
+    await hass.async_block_till_done()
+
+    assert "preset_missing" in missing
+    assert told() == {}
+
+
+@pytest.mark.usefixtures("entry")
+async def test_the_button_and_the_device_of_a_vanished_preset_are_missed(
+    hass: HomeAssistant,
+    server: GazeServer,
+    told: Told,
+    device_registry: dr.DeviceRegistry,
+    entry: MockConfigEntry,
+) -> None:
+    device = device_registry.async_get_device_by_identifier(
+        (DOMAIN, f"{entry.entry_id}-neon_city"), entry.entry_id
+    )
+    assert device is not None
+    trigger = {"trigger": "device", "domain": DOMAIN, "device_id": device.id, "type": "finished"}
+    press_it = {"action": "button.press", "target": {"entity_id": "button.gaze_neon_city_generate"}}
+    await automate(hass, triggers=trigger)
+    assert await async_setup_component(
+        hass, "script", {"script": {"paint": {"alias": "Paint", "sequence": [press_it]}}}
+    )
+
+    server.remove_preset("neon_city")
+    await refresh(hass)
+    missing = told()
+    server.put_preset("neon_city", "Neon city")
+    await refresh(hass)
+
+    assert places(missing["preset_missing"]).split("\n") == [
+        r"- [Evening \*picture\*](/config/automation/edit/evening)",
+        "- [Paint](/config/script/edit/paint)",
+    ]
+    assert told() == {}
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_preset_of_another_server_is_not_missed(
+    hass: HomeAssistant,
+    other_server: GazeServer,
+    setup_integration: SetUp,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+    issue_registry: ir.IssueRegistry,
+) -> None:
+    other_server.put_preset("snow", "Snow")
+    await setup_integration(
+        MockConfigEntry(
+            domain=DOMAIN,
+            title="GAZE (other)",
+            data={
+                "host": other_server.url,
+                "api_key": other_server.api_key,
+                "verify_ssl": True,
+            },
+        )
+    )
+    await automate(hass, actions=[generate("Snow"), generate("long_gone")])
+
+    await look(hass, freezer)
+
+    assert places(told()["preset_missing"]).count("\n") == 0
+    assert len(issue_registry.issues) == 1  # one of the two servers tells it
+    other_server.set_online(False)
+    await look(hass, freezer)
+
+
+async def test_a_server_that_is_off_since_the_start_misses_nothing(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    server.set_online(False)
+    await hass.config_entries.async_reload(entry.entry_id)
+    await automate(hass, actions=[generate("long_gone")])
+
+    await look(hass, freezer)
+
+    assert told() == {}
+
+
+# The server
+
+
+async def test_a_server_that_is_silent_for_a_day_is_told(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    server.set_online(False)
+    with pytest.raises(HomeAssistantError):
+        await refresh(hass)
+    freezer.tick(SILENCE - 2 * LOOK_INTERVAL)
+    await look(hass, freezer)
+    before = told()
+    await look(hass, freezer)
+    after = told()
+    server.set_online(True)
+    await entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
+
+    assert before == {}
+    placeholders = after["server_silent"].translation_placeholders
+    assert placeholders is not None
+    assert placeholders["host"].replace("\\", "") == server.url
+    assert "connection" in placeholders["error"]
+    assert told() == {}
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_wrong_key_is_no_silence(
+    hass: HomeAssistant, server: GazeServer, told: Told, freezer: FrozenDateTimeFactory
+) -> None:
+    server.regenerate_key()
+    await look(hass, freezer)
+    freezer.tick(2 * SILENCE)
+
+    await look(hass, freezer)
+
+    assert told() == {}
+
+
+# The disk
+
+
+@pytest.mark.usefixtures("entry")
+async def test_a_full_disk_is_told_when_a_picture_finds_no_room(
+    hass: HomeAssistant,
+    server: GazeServer,
+    told: Told,
+    media_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10, 10, LEAST_FREE - 1))
+    server.faults.other_origin = True  # a download that fails at once stands for any
+
+    await hass.services.async_call(DOMAIN, "generate", {"preset": "neon_city"}, blocking=True)
+    await wait_for(hass, await server.finish())
+    full = told()
+    monkeypatch.setattr(shutil, "disk_usage", real)
+    async_fire_time_changed(hass, dt_util.utcnow() + LOOK_INTERVAL)
+    await hass.async_block_till_done()
+
+    placeholders = full["disk_full"].translation_placeholders
+    assert placeholders is not None
+    assert placeholders["folder"].replace("\\", "") == str(media_dir / "gaze" / "gaze")
+    assert placeholders["free"] == "63"
+    assert told() == {}
+
+
+# Stores
+
+
+@pytest.mark.parametrize("store", ["jobs", "gallery"])
+async def test_a_store_that_was_set_aside_is_told_until_somebody_confirms(
+    hass: HomeAssistant,
+    config_entry: MockConfigEntry,
+    setup_integration: SetUp,
+    told: Told,
+    store: str,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    storage = Path(hass.config.path(".storage"))
+    storage.mkdir(exist_ok=True)
+    (storage / f"gaze.{config_entry.entry_id}.{store}.db").write_bytes(DAMAGED)
+    assert await async_setup_component(hass, "repairs", {})
+    await setup_integration(config_entry)
+    await hass.config_entries.async_reload(config_entry.entry_id)
+    await hass.async_block_till_done()
+    issue = told()[f"{store}_set_aside"]
+    assert issue.data is not None
+    kept = storage / str(issue.data["file"])
+    assert kept.read_bytes() == DAMAGED
+
+    client = await hass_client()
+    start = {"handler": DOMAIN, "issue_id": issue.issue_id}
+    form = await (await client.post("/api/repairs/issues/fix", json=start)).json()
+    end = await (await client.post(f"/api/repairs/issues/fix/{form['flow_id']}", json={})).json()
+
+    assert issue.is_fixable
+    assert issue.is_persistent
+    assert form["step_id"] == "confirm"
+    assert form["description_placeholders"] == issue.translation_placeholders
+    assert end["type"] == "create_entry"
+    assert told() == {}
+    assert not kept.exists()
+
+
+# The entry
+
+
+async def test_a_disabled_or_removed_server_is_wrong_in_no_way(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    told: Told,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    await automate(hass, actions=[generate("long_gone")])
+    await look(hass, freezer)
+    enabled = told()
+
+    await hass.config_entries.async_set_disabled_by(entry.entry_id, ConfigEntryDisabler.USER)
+    disabled = told()
+    await hass.config_entries.async_set_disabled_by(entry.entry_id, None)
+    await hass.async_block_till_done()
+    enabled_again = told()
+    await hass.config_entries.async_remove(entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert "preset_missing" in enabled
+    assert disabled == {}
+    assert "preset_missing" in enabled_again
+    assert told() == {}
