@@ -1,7 +1,7 @@
 """Runs a real Home Assistant as a process and drives it as a browser does."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 import json
@@ -265,15 +265,15 @@ class HomeAssistant:
         """Log in, as a user that is made first where there is none; wait until started."""
         client = {"client_id": f"{self.url}/"}
         if await self._has_user():
-            step = await self._post(
+            step = await self.post(
                 "/auth/login_flow",
                 {**client, "handler": ["homeassistant", None], "redirect_uri": f"{self.url}/"},
             )
             answer = {**client, "username": USER, "password": PASSWORD}
-            code = (await self._post(f"/auth/login_flow/{step['flow_id']}", answer))["result"]
+            code = (await self.post(f"/auth/login_flow/{step['flow_id']}", answer))["result"]
         else:
             user = {"name": "Demo", "username": USER, "password": PASSWORD, "language": "en"}
-            code = (await self._post("/api/onboarding/users", {**client, **user}))["auth_code"]
+            code = (await self.post("/api/onboarding/users", {**client, **user}))["auth_code"]
         await self._take_tokens({**client, "grant_type": "authorization_code", "code": code})
         await self.program.wait_ready(self._started)
 
@@ -287,13 +287,13 @@ class HomeAssistant:
     ) -> Json:
         """Perform an action; return its response, which is empty when none is asked for."""
         query = "?return_response" if return_response else ""
-        answer = await self._post(f"/api/services/{domain}/{action}{query}", data or {})
+        answer = await self.post(f"/api/services/{domain}/{action}{query}", data or {})
         return dict(answer["service_response"]) if return_response else {}
 
     async def state(self, entity_id: str) -> Json | None:
         """Return an entity's state (`state`, `attributes`…), or None where there is none."""
         try:
-            return dict(await self._get(f"/api/states/{entity_id}"))
+            return dict(await self.get(f"/api/states/{entity_id}"))
         except AnswerError as err:
             if err.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -301,7 +301,7 @@ class HomeAssistant:
 
     async def entries(self, domain: str) -> list[Json]:
         """Return the config entries of an integration (`entry_id`, `state`…)."""
-        return list(await self._get(f"/api/config/config_entries/entry?domain={domain}"))
+        return list(await self.get(f"/api/config/config_entries/entry?domain={domain}"))
 
     async def flow(
         self, handler: str, *answers: Mapping[str, object], entry_id: str | None = None
@@ -311,12 +311,24 @@ class HomeAssistant:
         With `entry_id` that entry is reconfigured. The last step is a form when the
         answers did not please; its `errors` say why.
         """
-        path = "/api/config/config_entries/flow"
-        step = await self._post(
-            path, {"handler": handler} | ({"entry_id": entry_id} if entry_id else {})
-        )
+        begin = {"handler": handler} | ({"entry_id": entry_id} if entry_id else {})
+        return await self._answer_flow("/api/config/config_entries/flow", begin, answers)
+
+    async def options(self, entry_id: str, *answers: Mapping[str, object]) -> Json:
+        """Answer the forms for the options of an entry; return the last step."""
+        path = "/api/config/config_entries/options/flow"
+        return await self._answer_flow(path, {"handler": entry_id}, answers)
+
+    async def go_on(self, flow_id: str, answer: Mapping[str, object]) -> Json:
+        """Answer the form of a config flow that is under way; return the next step."""
+        return dict(await self.post(f"/api/config/config_entries/flow/{flow_id}", answer))
+
+    async def _answer_flow(
+        self, path: str, begin: Mapping[str, object], answers: Iterable[Mapping[str, object]]
+    ) -> Json:
+        step = await self.post(path, begin)
         for answer in answers:
-            step = await self._post(f"{path}/{step['flow_id']}", answer)
+            step = await self.post(f"{path}/{step['flow_id']}", answer)
         return dict(step)
 
     async def websocket(self, command: Mapping[str, object]) -> Any:
@@ -342,6 +354,27 @@ class HomeAssistant:
         async with self._open.get(self.url + path, headers=await self._login()) as response:
             await _raise_for_error(response)
             return await response.read(), response.content_type
+
+    async def get(self, path: str) -> Any:
+        """Return the JSON that `path` answers with."""
+        body, _ = await self.fetch(path)
+        return json.loads(body)
+
+    async def post(self, path: str, data: Mapping[str, object] | None = None) -> Any:
+        """Send JSON; return the JSON that comes back, None where nothing does."""
+        headers = await self._login()
+        # No limit of time: an action may wait for its images.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+        async with self._open.post(
+            self.url + path, json=data, headers=headers, timeout=timeout
+        ) as response:
+            await _raise_for_error(response)
+            return await response.json() if response.status != HTTPStatus.NO_CONTENT else None
+
+    async def delete(self, path: str) -> None:
+        """Delete what `path` stands for."""
+        async with self._open.delete(self.url + path, headers=await self._login()) as response:
+            await _raise_for_error(response)
 
     @property
     def _open(self) -> aiohttp.ClientSession:
@@ -370,7 +403,7 @@ class HomeAssistant:
         return False
 
     async def _started(self) -> bool:
-        state: str = (await self._get("/api/core/state"))["state"]
+        state: str = (await self.get("/api/core/state"))["state"]
         return state == "RUNNING"
 
     async def _has_user(self) -> bool:
@@ -400,20 +433,6 @@ class HomeAssistant:
                 }
             )
         return {"Authorization": f"Bearer {self._tokens['access_token']}"}
-
-    async def _get(self, path: str) -> Any:
-        body, _ = await self.fetch(path)
-        return json.loads(body)
-
-    async def _post(self, path: str, data: Mapping[str, object]) -> Any:
-        headers = await self._login()
-        # No limit of time: an action may wait for its images.
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-        async with self._open.post(
-            self.url + path, json=data, headers=headers, timeout=timeout
-        ) as response:
-            await _raise_for_error(response)
-            return await response.json()
 
     @asynccontextmanager
     async def _websocket(self) -> AsyncGenerator[aiohttp.ClientWebSocketResponse]:

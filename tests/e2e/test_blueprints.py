@@ -6,14 +6,12 @@ button goes back the way that the app sends it.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from http import HTTPStatus
 import os
 from pathlib import Path
 import secrets
 import shutil
-from typing import Any, override
+from typing import override
 
-import aiohttp
 import pytest
 
 from demo.__main__ import check_log, connect, first_preset, gaze_stand_in, saved_image
@@ -61,22 +59,6 @@ async def _arrived(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-class _Api:
-    """What the app and the editor of automations do over HTTP."""
-
-    def __init__(self, home_assistant: HomeAssistant) -> None:
-        self._url = home_assistant.url
-        token = home_assistant.browser_tokens["access_token"]
-        self._login = {"Authorization": f"Bearer {token}"}
-
-    async def post(self, path: str, data: dict[str, Any]) -> Any:
-        async with (
-            aiohttp.ClientSession(raise_for_status=True, headers=self._login) as session,
-            session.post(self._url + path, json=data) as answer,
-        ):
-            return await answer.json() if answer.status != HTTPStatus.NO_CONTENT else None
-
-
 async def test_the_buttons_of_a_notification_work_from_the_phone_on(
     tmp_path: Path, push: Push, hass_program: Path
 ) -> None:
@@ -87,15 +69,14 @@ async def test_the_buttons_of_a_notification_work_from_the_phone_on(
     ):
         await home_assistant.onboard()
         await connect(home_assistant, gaze_url, api_key)
-        api = _Api(home_assistant)
-        webhook = (await api.post("/api/mobile_app/registrations", registration(push)))[
+        webhook = (await home_assistant.post("/api/mobile_app/registrations", registration(push)))[
             "webhook_id"
         ]
         devices = await home_assistant.websocket({"type": "config/device_registry/list"})
         (phone,) = [device["id"] for device in devices if device["name"] == "Phone"]
         wallpaper = home_assistant.media / "wallpaper.png"
         inputs = {"phone": phone, "wallpaper": os.fspath(wallpaper)}
-        await api.post(
+        await home_assistant.post(
             f"/api/config/automation/config/{NAME}",
             {
                 "alias": "Images on the phone",
@@ -106,7 +87,9 @@ async def test_the_buttons_of_a_notification_work_from_the_phone_on(
         async def press(title: str) -> None:
             event = {"action": button(list(push.shown.values())[-1], title)}
             data = {"event_type": "mobile_app_notification_action", "event_data": event}
-            await api.post(f"/api/webhook/{webhook}", {"type": "fire_event", "data": data})
+            await home_assistant.post(
+                f"/api/webhook/{webhook}", {"type": "fire_event", "data": data}
+            )
 
         async def images() -> list[str]:
             answer = await home_assistant.call_action("gaze", "list_images", return_response=True)
