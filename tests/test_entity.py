@@ -26,6 +26,7 @@ from syrupy.assertion import SnapshotAssertion
 from custom_components.gaze.const import DOMAIN
 from demo.gaze_server import GazeServer
 
+from .conftest import SetUp
 from .images import make_image, press, wait_for
 
 COMPONENT = Path(__file__).parent.parent / "custom_components" / "gaze"
@@ -85,6 +86,30 @@ async def test_all_entities(
                 name: value for name, value in state.attributes.items() if name not in CHANGING
             },
         } == snapshot(name=registered.entity_id)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+async def test_entity_ids_do_not_depend_on_the_language(
+    hass: HomeAssistant,
+    config_entry: MockConfigEntry,
+    setup_integration: SetUp,
+    entity_registry: er.EntityRegistry,
+    language: str,
+) -> None:
+    hass.config.language = language
+
+    await setup_integration(config_entry)
+
+    ids = {
+        registered.unique_id.removeprefix(f"{config_entry.entry_id}-"): registered.entity_id
+        for registered in er.async_entries_for_config_entry(entity_registry, config_entry.entry_id)
+    }
+    assert ids["latest_image"] == "image.gaze_latest_image"
+    assert ids["open_jobs"] == "sensor.gaze_open_jobs"
+    assert ids["connectivity"] == "binary_sensor.gaze_connectivity"
+    assert ids["neon_city-preset_image"] == "image.gaze_neon_city"
+    assert ids["neon_city-generate"] == "button.gaze_neon_city_generate"
+    assert "ai_task.gaze" in ids.values()
 
 
 async def test_entities_few_need_are_off(

@@ -61,6 +61,15 @@ class GazeEntity(CoordinatorEntity[GazeCoordinator]):
         self._attr_device_info = DeviceInfo(identifiers={device_identifier(entry_id, slug)})
         self._shown: Hashable = None
 
+    @property
+    @override
+    def suggested_object_id(self) -> str | None:
+        """Return the key: Home Assistant's language must not decide what automations name.
+
+        None for the entity that bears the name of its device.
+        """
+        return None if self.name is None else self.entity_description.key
+
     @override
     async def async_added_to_hass(self) -> None:
         """Listen for jobs too."""
