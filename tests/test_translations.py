@@ -1,15 +1,57 @@
-"""The texts that people read fit the code, in both directions."""
+"""The texts that people read fit the code, in both directions, and are whole in each language."""
 
+from collections.abc import Iterator
 import json
 from pathlib import Path
 import re
+from string import Formatter
 from typing import Any
 
+from homeassistant.core import HomeAssistant
+from homeassistant.generated.languages import LANGUAGES as HOME_ASSISTANT_LANGUAGES
+from homeassistant.helpers.translation import async_get_translations
 from homeassistant.util.yaml import load_yaml_dict
 import pytest
 
+from custom_components.gaze.const import DOMAIN
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of a JSON file. Raises ValueError where it has a key twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"A key stands twice among {[key for key, _ in pairs]}")
+    return found
+
+
+def texts_of(language: str) -> dict[str, Any]:
+    """Return the file of a language."""
+    text = (INTEGRATION / "translations" / f"{language}.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text, object_pairs_hook=unique)
+    return found
+
+
+def flat(texts: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each text with its full key, in order; an object without texts as itself."""
+    for key, value in texts.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield above + key, value
+
+
+def placeholders(text: str) -> set[str]:
+    """Return the names in braces, as Home Assistant finds them."""
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
 INTEGRATION = Path(__file__).parent.parent / "custom_components" / "gaze"
-TEXTS: dict[str, Any] = json.loads((INTEGRATION / "translations" / "en.json").read_text())
+LANGUAGES = {"en", "de", "fr", "es", "it", "nl", "pl", "pt-BR", "cs", "sv", "uk", "ja", "zh-Hans"}
+FILES = sorted((INTEGRATION / "translations").iterdir())
+TRANSLATIONS = [file.stem for file in FILES]
+TEXTS = texts_of("en")
+ENGLISH: dict[str, str] = dict(flat(TEXTS))
+A_SENTENCE = 4  # words; shorter texts, such as Checkpoint, may be the same in two languages
 ICONS: dict[str, Any] = json.loads((INTEGRATION / "icons.json").read_text())
 SERVICES: dict[str, Any] = load_yaml_dict(str(INTEGRATION / "services.yaml"))
 NAMED_AFTER_THEIR_DEVICE = {"preset_image"}
@@ -71,3 +113,100 @@ def test_icons_are_material_design_icons_and_differ_from_their_default() -> None
 def test_every_icon_belongs_to_an_entity_with_a_name() -> None:
     for platform, icons in ICONS["entity"].items():
         assert set(icons) <= set(TEXTS["entity"][platform]) | NAMED_AFTER_THEIR_DEVICE
+
+
+def test_the_languages_are_the_thirteen_that_home_assistant_knows_by_these_names() -> None:
+    assert {file.name for file in FILES} == {f"{language}.json" for language in LANGUAGES}
+    assert set(LANGUAGES) <= HOME_ASSISTANT_LANGUAGES
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+def test_every_language_has_the_keys_of_english_in_their_order(language: str) -> None:
+    keys = [key for key, _ in flat(texts_of(language))]
+
+    assert keys == list(ENGLISH)
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+def test_every_text_has_the_placeholders_of_the_english_one(language: str) -> None:
+    found = {key: placeholders(text) for key, text in flat(texts_of(language))}
+
+    assert found == {key: placeholders(text) for key, text in ENGLISH.items()}
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+def test_no_text_is_empty_or_has_spaces_to_spare(language: str) -> None:
+    for key, text in flat(texts_of(language)):
+        assert isinstance(text, str), key
+        assert text, key
+        assert not re.search(r"[^\S\n]{2}", text), key
+        assert all(line == line.strip() for line in text.split("\n")), key
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+def test_every_text_has_the_markup_of_the_english_one(language: str) -> None:
+    for key, text in flat(texts_of(language)):
+        for mark in ("**", "*", "`", "\n\n", "](", "<", ">"):
+            assert text.count(mark) == ENGLISH[key].count(mark), (key, mark)
+        assert text.count("**") % 2 == 0, key
+        assert text.count("*") % 2 == 0, key
+        assert text.count("`") % 2 == 0, key
+        assert sorted(text.split("`")[1::2]) == sorted(ENGLISH[key].split("`")[1::2]), key
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+def test_bold_text_is_bold_where_no_space_parts_words(language: str) -> None:
+    # Markdown closes bold text that ends in a bracket, as names of servers do, only before
+    # something else than a letter.
+    for key, text in flat(texts_of(language)):
+        for before, inside, after in re.findall(r"(^|.)\*\*(.+?)\*\*(.|$)", text):
+            assert inside == inside.strip(), key
+            if "{" in inside:
+                assert not before.isalnum(), (key, inside)
+                assert not after.isalnum(), (key, inside)
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+def test_no_apostrophe_keeps_a_placeholder_from_being_filled_in(language: str) -> None:
+    # The frontend reads what follows an apostrophe before a brace as it stands.
+    for key, text in flat(texts_of(language)):
+        assert not re.search(r"'[{}]", text), key
+
+
+@pytest.mark.parametrize("language", sorted(set(TRANSLATIONS) - {"en"}))
+def test_no_sentence_is_left_in_english(language: str) -> None:
+    sentences = {key for key, text in ENGLISH.items() if len(text.split()) >= A_SENTENCE}
+
+    assert not {key for key, text in flat(texts_of(language)) if text == ENGLISH[key]} & sentences
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+def test_texts_call_things_by_the_names_that_they_have(language: str) -> None:
+    texts = dict(flat(texts_of(language)))
+    advanced = texts["config.step.user.sections.advanced.name"]
+    track_job = texts["services.track_job.name"]
+
+    assert advanced in texts["config.error.ssl_error"]
+    assert f"**{track_job}**" in texts["issues.jobs_set_aside.fix_flow.step.confirm.description"]
+    for key, text in texts.items():
+        for control in ("Settings", "REST API Key", "Regenerate"):
+            assert text.count(control) == ENGLISH[key].count(control), key
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+def test_the_entities_of_a_device_have_different_names(language: str) -> None:
+    for platform, entities in texts_of(language)["entity"].items():
+        names = [entity["name"] for entity in entities.values()]
+        assert len(set(names)) == len(names), platform
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
+async def test_home_assistant_takes_every_text(
+    hass: HomeAssistant, caplog: pytest.LogCaptureFixture, language: str
+) -> None:
+    for category, texts in texts_of(language).items():
+        taken = await async_get_translations(hass, language, category, [DOMAIN])
+
+        assert taken == dict(flat(texts, f"component.{DOMAIN}.{category}."))
+    assert "placeholders" not in caplog.text
+    assert "localized" not in caplog.text
