@@ -195,9 +195,10 @@ def test_texts_call_things_by_the_names_that_they_have(language: str) -> None:
 
 @pytest.mark.parametrize("language", TRANSLATIONS)
 def test_the_entities_of_a_device_have_different_names(language: str) -> None:
-    for platform, entities in texts_of(language)["entity"].items():
-        names = [entity["name"] for entity in entities.values()]
-        assert len(set(names)) == len(names), platform
+    platforms = texts_of(language)["entity"].values()
+    names = [entity["name"].casefold() for platform in platforms for entity in platform.values()]
+
+    assert sorted(names) == sorted(set(names))
 
 
 @pytest.mark.parametrize("language", TRANSLATIONS)
