@@ -8,12 +8,16 @@ from string import Formatter
 from typing import Any
 
 from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import section
 from homeassistant.generated.languages import LANGUAGES as HOME_ASSISTANT_LANGUAGES
 from homeassistant.helpers.translation import async_get_translations
 from homeassistant.util.yaml import load_yaml_dict
 import pytest
+import voluptuous as vol
 
-from custom_components.gaze.const import DOMAIN
+from custom_components.gaze import config_flow
+from custom_components.gaze.const import CONF_PRESETS, DOMAIN
+from custom_components.gaze.jobs import JobEvent
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -53,7 +57,8 @@ TEXTS = texts_of("en")
 ENGLISH: dict[str, str] = dict(flat(TEXTS))
 A_SENTENCE = 4  # words; shorter texts, such as Checkpoint, may be the same in two languages
 ICONS: dict[str, Any] = json.loads((INTEGRATION / "icons.json").read_text())
-SERVICES: dict[str, Any] = load_yaml_dict(str(INTEGRATION / "services.yaml"))
+SERVICES_FILE = INTEGRATION / "services.yaml"
+SERVICES: dict[str, Any] = load_yaml_dict(str(SERVICES_FILE))
 NAMED_AFTER_THEIR_DEVICE = {"preset_image"}
 CODE = "\n".join(path.read_text() for path in sorted(INTEGRATION.rglob("*.py")))
 
@@ -101,6 +106,72 @@ def test_every_exception_has_a_text() -> None:
 
     assert keys
     assert keys <= set(TEXTS["exceptions"]) | set(TEXTS.get("issues", {}))
+
+
+def form_fields(form: dict[str, Any]) -> set[str]:
+    """Return the fields that a form has a label and a text below for, those of sections too."""
+    assert set(form["data"]) == set(form["data_description"])
+    fields = set(form["data"])
+    for name, part in form.get("sections", {}).items():
+        assert part["name"]
+        fields |= {f"{name}.{field}" for field in form_fields(part)}
+    return fields
+
+
+def schema_fields(schema: vol.Schema) -> set[str]:
+    """Return the fields of a form, those of sections behind the section's name."""
+    fields: set[str] = set()
+    for field, value in schema.schema.items():
+        inner = schema_fields(value.schema) if isinstance(value, section) else set()
+        fields |= {f"{field}.{name}" for name in inner} or {str(field)}
+    return fields
+
+
+def test_every_form_and_each_of_its_fields_has_its_texts_and_no_other_has() -> None:
+    steps = {
+        "user": config_flow.USER_SCHEMA,
+        "reauth_confirm": config_flow.REAUTH_SCHEMA,
+        "reconfigure": config_flow.RECONFIGURE_SCHEMA,
+    }
+    options = schema_fields(config_flow.OPTIONS_SCHEMA) | {CONF_PRESETS}
+
+    assert {name: form_fields(form) for name, form in TEXTS["config"]["step"].items()} == {
+        name: schema_fields(schema) for name, schema in steps.items()
+    }
+    assert {name: form_fields(form) for name, form in TEXTS["options"]["step"].items()} == {
+        "init": options
+    }
+
+
+def test_every_error_of_a_form_has_a_text_and_no_other_has() -> None:
+    flow = (INTEGRATION / "config_flow.py").read_text()
+    errors = set(re.findall(r'(?:errors\[CONF_\w+\] = |\{CONF_\w+: )"(\w+)"', flow))
+
+    assert errors == set(TEXTS["config"]["error"])
+    # The others are those of flows that end well, which Home Assistant tells by itself.
+    assert set(TEXTS["config"]["abort"]) == {"already_configured"}
+    assert "_async_abort_entries_match(" in flow
+
+
+def test_every_repair_has_its_texts_and_no_other_has() -> None:
+    repairs = (INTEGRATION / "repairs.py").read_text()
+    told = set(re.findall(r'_finding\(\s*"(\w+)"', repairs))
+    mended = {"gallery_set_aside", "jobs_set_aside"}
+
+    assert {key for key in mended if f'"{key}"' in repairs} == mended
+    assert set(TEXTS["issues"]) == told | mended
+    for key, issue in TEXTS["issues"].items():
+        assert ("fix_flow" in issue) is (key in mended)
+        assert ("description" in issue) is (key in told)
+
+
+def test_triggers_and_choices_have_their_texts_and_no_others_have() -> None:
+    types = {event.value for event in JobEvent}
+    event = TEXTS["entity"]["event"]["generation"]["state_attributes"]["event_type"]["state"]
+    selectors = set(re.findall(r"translation_key: (\w+)", SERVICES_FILE.read_text()))
+
+    assert set(TEXTS["device_automation"]["trigger_type"]) == types == set(event)
+    assert set(TEXTS["selector"]) == selectors
 
 
 def test_icons_are_material_design_icons_and_differ_from_their_default() -> None:
