@@ -1,7 +1,9 @@
-"""Tests of what the documentation lets people paste."""
+"""What the manual lets people paste: every block of it is loaded, and run where it can be."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Mapping
+from itertools import pairwise
+import json
 from pathlib import Path
 import re
 from typing import Any
@@ -9,10 +11,13 @@ from typing import Any
 from homeassistant.components.automation import DOMAIN as AUTOMATION
 from homeassistant.components.persistent_notification import DOMAIN as NOTIFICATION
 from homeassistant.const import STATE_ON
-from homeassistant.core import HomeAssistant, callback
-from homeassistant.helpers.service import async_get_all_descriptions
+from homeassistant.core import Context, HomeAssistant, SupportsResponse, callback
+from homeassistant.core_config import CORE_CONFIG_SCHEMA
+from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.script import Script, async_validate_actions_config
+from homeassistant.helpers.trigger import async_validate_trigger_config
+from homeassistant.loader import async_get_integration
 from homeassistant.setup import async_setup_component
-from homeassistant.util.yaml import parse_yaml
 import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
@@ -21,41 +26,103 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
+from custom_components.gaze.devices import device_identifier
+from custom_components.gaze.jobs import GenerateRequest, JobEvent, Reason
 from demo.gaze_server import GazeServer
 
 from .images import make_image, wait_for
+from .pages import MANUAL, Block, blocks, recipe, walk
 
-DOCS = Path(__file__).parent.parent / "docs"
+# What stands in the examples for what each home has of its own
+JOB_ID = "783f0268-ba85-4426-8ca2-6393c844c887"
+FOREIGN_JOB_ID = "5b0f6c52-2f0f-4c39-8b1d-6f2f7d9a1c44"
+DEVICE_ID = "b2f8c1d0a9e64f7f8f5c3e2d1b0a9c8d"
+MEDIA = "/media/"
+FOLDER = "/share/frames"
+
+CONFIGURATION = {"homeassistant", "logger", "recorder"}
+CARDS = {"button", "entities", "heading", "logbook", "picture-entity", "tile"}
 ENTITY_ID = re.compile(
-    r"\b(?:binary_sensor|button|event|image|number|select|sensor|text)\.gaze_\w+"
+    r"\b(?:ai_task|binary_sensor|button|event|image|number|select|sensor|text)\.gaze(?:_\w+)?\b"
 )
+# They are told where the beginning of a job was seen.
+EITHER = {"duration", "started_at"}
+
+YAML = [block for page in MANUAL for block in blocks(page, "yaml")]
 
 
-def _recipes(page: str) -> list[Any]:
-    """Return what the YAML blocks of a page say."""
-    blocks = re.findall(r"^```yaml\n(.*?)^```", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
-    return [parse_yaml(block) for block in blocks]
+def kind(block: Block) -> str:
+    """Return what a block of YAML is. Raises ValueError where that is not known."""
+    match recipe(block):
+        case [{"action": _}, *_] | {"action": _}:
+            return "actions"
+        case {"alias": _, "triggers": _, "actions": _}:
+            return "automation"
+        case {"triggers": [*_]} as only if len(only) == 1:
+            return "triggers"
+        case {"views": [*_]} as only if len(only) == 1:
+            return "dashboard"
+        case {**domains} if domains and domains.keys() <= CONFIGURATION:
+            return "configuration"
+    raise ValueError(f"{block} is of no kind that is known here")
 
 
-def _named(value: Any) -> Iterator[str]:
-    """Return our entities that are named anywhere in it."""
-    if isinstance(value, dict):
-        for part in value.values():
-            yield from _named(part)
+def of_kind(wanted: str) -> list[Block]:
+    """Return the blocks of a kind."""
+    return [block for block in YAML if kind(block) == wanted]
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return a list of one or more."""
+    return value if isinstance(value, list) else [value]
+
+
+def shape(value: Any, path: str = "") -> dict[str, set[str]]:
+    """Return the form of an answer: the types of what stands at each path in it."""
+    found: dict[str, set[str]] = {}
+    if isinstance(value, Mapping):
+        parts = [shape(part, f"{path}.{key}") for key, part in value.items()]
     elif isinstance(value, list):
-        for part in value:
-            yield from _named(part)
-    elif isinstance(value, str):
-        yield from ENTITY_ID.findall(value)
+        parts = [shape(part, f"{path}[]") for part in value]
+    else:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        parts = [{path: {"number" if number else type(value).__name__}}]
+    for part in parts:
+        for where, types in part.items():
+            found.setdefault(where, set()).update(types)
+    return found
 
 
-def _automation(alias: str) -> Any:
-    [recipe] = [recipe for recipe in _recipes("automations.md") if recipe["alias"] == alias]
-    return recipe
+def untrue(told: Block, real: Any) -> dict[str, tuple[set[str], set[str]]]:
+    """Return where an example has another form than what is real."""
+    expected, found = shape(json.loads(told.text)), shape(json.loads(json.dumps(real)))
+    return {
+        path: (expected.get(path, set()), found.get(path, set()))
+        for path in expected.keys() | found.keys()
+        if path not in found
+        or path not in expected
+        or (not expected[path] <= found[path] and path.rpartition(".")[2] not in EITHER)
+    }
 
 
-async def _set_up(hass: HomeAssistant, *automations: Any) -> None:
-    """Set the automations up; all of them must be valid and on."""
+def answers() -> list[tuple[Block, Block]]:
+    """Return the actions that are followed by their answer."""
+    pairs = []
+    for page in MANUAL:
+        found = blocks(page)
+        pairs += [
+            (before, after)
+            for before, after in pairwise(found)
+            if after.language == "json" and before.language == "yaml"
+        ]
+    return pairs
+
+
+ANSWERS = answers()
+
+
+async def set_up(hass: HomeAssistant, *automations: Any) -> None:
+    """Set automations up; all of them must be valid and on."""
     assert await async_setup_component(hass, AUTOMATION, {AUTOMATION: list(automations)})
     await hass.async_block_till_done()
     states = hass.states.async_all(AUTOMATION)
@@ -64,21 +131,108 @@ async def _set_up(hass: HomeAssistant, *automations: Any) -> None:
     }
 
 
+async def run(hass: HomeAssistant, server: GazeServer, steps: Any) -> dict[str, Any]:
+    """Run steps of a script while GAZE makes every image; return its variables."""
+    config = await async_validate_actions_config(hass, cv.SCRIPT_SCHEMA(as_list(steps)))
+    script = Script(hass, config, "The manual", DOMAIN)
+    task = hass.async_create_task(script.async_run(context=Context()))
+    while not task.done():
+        await asyncio.sleep(0.02)
+        if any(job.is_open for job in server.jobs):
+            await server.finish()
+    result = await task
+    assert result is not None
+    return dict(result.variables)
+
+
+def automation(alias: str) -> Any:
+    """Return an automation by its name."""
+    [found] = [
+        recipe(block) for block in of_kind("automation") if f"alias: {alias}\n" in block.text
+    ]
+    return found
+
+
+@pytest.fixture
+def device_id(hass: HomeAssistant, entry: MockConfigEntry) -> str:
+    """Return the device of the server."""
+    device = dr.async_get(hass).async_get_device_by_identifier(
+        device_identifier(entry.entry_id), entry.entry_id
+    )
+    assert device is not None
+    return device.id
+
+
+@pytest.fixture
+async def home(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, media_dir: Path
+) -> dict[str, str]:
+    """Return what to put in place of the examples, in a home that has what they speak of."""
+    hass.config.allowlist_external_dirs = {str(media_dir)}
+    media_dir.mkdir(exist_ok=True)
+    async_mock_service(hass, NOTIFICATION, "create")
+    answer = await hass.services.async_call(
+        DOMAIN,
+        "generate",
+        {
+            "preset": "watercolour_harbour",
+            "extra_positive": "golden hour, long shadows",
+            "extra_negative": "people",
+            "width": 1280,
+            "height": 800,
+            "tag": "wallpaper",
+        },
+        blocking=True,
+        return_response=True,
+    )
+    assert answer is not None
+    job_id = await server.finish()
+    await wait_for(hass, job_id)
+    [failing] = await entry.runtime_data.async_generate("neon_city", {})
+    server.begin()
+    server.fail()
+    await wait_for(hass, failing.job_id)
+    [foreign] = server.add_foreign_jobs(1)
+    return {JOB_ID: job_id, FOREIGN_JOB_ID: foreign, MEDIA: f"{media_dir}/"}
+
+
+# Every block
+
+
+def test_all_blocks_are_of_a_kind_that_is_looked_at() -> None:
+    assert {kind(block) for block in YAML} == {
+        "actions",
+        "automation",
+        "configuration",
+        "dashboard",
+        "triggers",
+    }
+    languages = {str(block): block.language for page in MANUAL for block in blocks(page)}
+    assert {
+        at: name for at, name in languages.items() if name not in {"bash", "json", "yaml"}
+    } == {}
+
+
+def test_every_block_of_json_is_an_answer_or_the_event() -> None:
+    told = [str(block) for page in MANUAL for block in blocks(page, "json")]
+    checked = [str(answer) for _, answer in ANSWERS]
+    checked += [str(block) for block in blocks("docs/events.md", "json")]
+
+    assert sorted(told) == sorted(set(checked))
+
+
 @pytest.mark.usefixtures("entry")
-@pytest.mark.parametrize("page", ["dashboard.md", "automations.md"])
-async def test_all_entities_named_in_the_recipes_exist(hass: HomeAssistant, page: str) -> None:
-    named = set(_named(_recipes(page)))
+def test_all_entities_that_are_named_exist(hass: HomeAssistant) -> None:
+    named = {
+        (page, entity_id)
+        for page in MANUAL
+        for entity_id in ENTITY_ID.findall((Path(__file__).parent.parent / page).read_text())
+    }
+
+    missing = {(page, name) for page, name in named if hass.states.get(name) is None}
 
     assert named
-    assert {entity_id for entity_id in named if hass.states.get(entity_id) is None} == set()
-
-
-def test_the_dashboard_is_one_of_sections() -> None:
-    [dashboard] = _recipes("dashboard.md")
-
-    [view] = dashboard["views"]
-    assert view["type"] == "sections"
-    assert all(section["type"] == "grid" and section["cards"] for section in view["sections"])
+    assert {(page, name) for page, name in missing if name != "sensor.gaze_kept_images"} == set()
 
 
 @pytest.mark.usefixtures("entry")
@@ -86,24 +240,141 @@ def test_the_dashboard_is_one_of_sections() -> None:
 async def test_the_automations_are_valid(hass: HomeAssistant) -> None:
     assert await async_setup_component(hass, "sun", {})
 
-    await _set_up(hass, *_recipes("automations.md"))
+    await set_up(hass, *(recipe(block) for block in of_kind("automation")))
+
+
+async def test_the_triggers_are_valid(hass: HomeAssistant, device_id: str) -> None:
+    for block in of_kind("triggers"):
+        triggers = recipe(block, **{DEVICE_ID: device_id})["triggers"]
+
+        assert await async_validate_trigger_config(hass, cv.TRIGGER_SCHEMA(triggers)), str(block)
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_actions_have_the_fields_that_are_given(
-    hass: HomeAssistant, server: GazeServer
+async def test_the_steps_are_valid(hass: HomeAssistant) -> None:
+    for block in of_kind("actions"):
+        steps = cv.SCRIPT_SCHEMA(as_list(recipe(block)))
+
+        assert await async_validate_actions_config(hass, steps), str(block)
+
+
+async def test_our_actions_take_what_they_are_given(
+    hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
-    descriptions = (await async_get_all_descriptions(hass))[DOMAIN]
-    for automation in _recipes("automations.md"):
-        for step in automation["actions"]:
-            domain, _, action = step.get("action", "").partition(".")
-            if domain != DOMAIN:
+    registered = hass.services.async_services_for_domain(DOMAIN)
+    steps = [
+        (block, part)
+        for block in YAML
+        for part in walk(recipe(block))
+        if isinstance(part, dict) and str(part.get("action", "")).startswith(f"{DOMAIN}.")
+    ]
+
+    assert steps
+    for block, step in steps:
+        action = registered[step["action"].partition(".")[2]]
+        assert action.schema is not None
+        data = action.schema(
+            {
+                name: "2026-11-01 00:00:00" if name == "since" else value
+                for name, value in step.get("data", {}).items()
+            }
+        )
+        if "preset" in data:
+            preset = entry.runtime_data.find_preset(data["preset"])
+            assert preset is not None, str(block)
+            assert GenerateRequest.from_input(preset, data), str(block)
+        if action.supports_response is not SupportsResponse.OPTIONAL:
+            answers_only = action.supports_response is SupportsResponse.ONLY
+            assert ("response_variable" in step) is answers_only, str(block)
+
+
+def test_events_are_chosen_by_what_they_hold() -> None:
+    [example] = blocks("docs/events.md", "json")
+    fields = json.loads(example.text).keys()
+    chosen = [
+        (str(block), part["event_data"])
+        for block in YAML
+        for part in walk(recipe(block))
+        if isinstance(part, dict) and part.get("event_type") == EVENT_GAZE
+    ]
+
+    assert chosen
+    for at, data in chosen:
+        assert data.keys() <= fields, at
+        assert JobEvent(data["type"]), at
+        assert Reason(data.get("reason", "lost")), at
+
+
+def test_dashboards_are_of_sections_with_cards_that_exist() -> None:
+    for block in of_kind("dashboard"):
+        for view in recipe(block)["views"]:
+            assert view["type"] == "sections"
+            assert all(section["type"] == "grid" for section in view["sections"])
+            cards = [card for section in view["sections"] for card in section["cards"]]
+            assert {card["type"] for card in cards} <= CARDS
+
+
+async def test_the_configuration_is_valid(hass: HomeAssistant, tmp_path: Path) -> None:
+    for block in of_kind("configuration"):
+        for domain, settings in recipe(block, **{FOLDER: str(tmp_path)}).items():
+            if domain == "homeassistant":
+                assert CORE_CONFIG_SCHEMA(settings), str(block)
                 continue
-            fields: dict[str, Any] = {}
-            for name, field in descriptions[action]["fields"].items():
-                fields |= field.get("fields", {name: field})
-            assert step["data"].keys() <= fields.keys()
-            assert step["data"]["preset"] in server.presets
+            component = await (await async_get_integration(hass, domain)).async_get_component()
+            assert component.CONFIG_SCHEMA({domain: settings}), str(block)
+
+
+# What is run
+
+
+async def test_an_answer_is_what_is_answered(
+    hass: HomeAssistant, server: GazeServer, home: dict[str, str]
+) -> None:
+    found = {}
+    for asked, told in ANSWERS:
+        step = recipe(asked, **home)
+        variables = await run(hass, server, step)
+        found[str(told)] = untrue(told, variables[step["response_variable"]])
+
+    assert found
+    assert {at: paths for at, paths in found.items() if paths} == {}
+
+
+async def test_other_steps_can_be_run(
+    hass: HomeAssistant, server: GazeServer, home: dict[str, str]
+) -> None:
+    answered = [asked for asked, _ in ANSWERS]
+    others = [
+        block
+        for block in of_kind("actions")
+        if block.page == "docs/actions.md" and block not in answered
+    ]
+
+    assert others
+    for block in others:
+        steps = as_list(recipe(block, **home))
+        variables = await run(hass, server, steps)
+        for step in steps:
+            assert step.get("response_variable", "context") in variables, str(block)
+            if step.get("action") == f"{DOMAIN}.save_image":
+                assert Path(step["data"]["filename"]).is_file()
+
+
+async def test_the_event_is_what_is_fired(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    [told] = blocks("docs/events.md", "json")
+    events = async_capture_events(hass, EVENT_GAZE)
+    await hass.services.async_call(
+        DOMAIN,
+        "generate",
+        {"preset": "neon_city", "tag": "doorbell", "extra_positive": "a friendly visitor"},
+        blocking=True,
+    )
+    await wait_for(hass, await server.finish())
+
+    assert [event.data["type"] for event in events][-1] == "finished"
+    assert untrue(told, dict(events[-1].data)) == {}
 
 
 @pytest.mark.usefixtures("entry")
@@ -116,9 +387,9 @@ async def test_the_picture_of_the_day_is_told_when_it_is_there(
     events = async_capture_events(hass, EVENT_GAZE)
     queued = asyncio.Event()
     hass.bus.async_listen_once(EVENT_GAZE, callback(lambda _: queued.set()))
-    await _set_up(hass, _automation("Picture of the day"))
+    await set_up(hass, automation("Picture of the day"))
 
-    run = hass.async_create_task(
+    task = hass.async_create_task(
         hass.services.async_call(
             AUTOMATION,
             "trigger",
@@ -128,7 +399,7 @@ async def test_the_picture_of_the_day_is_told_when_it_is_there(
     )
     await queued.wait()
     await server.finish()
-    await run
+    await task
     await hass.async_block_till_done()
 
     assert [event.data["type"] for event in events] == ["queued", "finished"]
@@ -142,7 +413,7 @@ async def test_the_phone_gets_the_image_with_the_tag(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     messages = async_mock_service(hass, "notify", "mobile_app_phone")
-    await _set_up(hass, _automation("Finished images on the phone"))
+    await set_up(hass, automation("Finished images on the phone"))
     await make_image(hass, server, "neon_city")
 
     await hass.services.async_call(
@@ -160,7 +431,7 @@ async def test_a_failure_is_notified(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     notes = async_mock_service(hass, NOTIFICATION, "create")
-    await _set_up(hass, _automation("GAZE failed"))
+    await set_up(hass, automation("GAZE failed"))
     await make_image(hass, server, "neon_city")
     jobs = await entry.runtime_data.async_generate("neon_city", {})
 
