@@ -298,6 +298,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if bool(options.gaze_url) != bool(options.api_key):
         parser.error("--gaze-url and --api-key belong together")
+    if options.hass:
+        options.hass = options.hass.absolute()  # it runs in a folder of its own
     return options
 
 

@@ -15,7 +15,7 @@ from homeassistant.util.yaml import load_yaml
 import pytest
 
 from demo import home_assistant as module
-from demo.__main__ import ENTITIES, main
+from demo.__main__ import ENTITIES, main, parse
 from demo.home_assistant import (
     CHECKOUT,
     DemoError,
@@ -273,3 +273,9 @@ def test_a_server_address_without_its_key_is_refused(capsys: pytest.CaptureFixtu
         main(["--once", "--gaze-url", "http://127.0.0.1:5782"])
 
     assert "--gaze-url and --api-key belong together" in capsys.readouterr().err
+
+
+def test_another_version_may_be_named_by_a_relative_path() -> None:
+    options = parse(["--hass", ".venv-next/bin/hass"])
+
+    assert options.hass == Path.cwd() / ".venv-next" / "bin" / "hass"
