@@ -257,6 +257,22 @@ def test_links_lead_somewhere(page: str) -> None:
     assert broken == []
 
 
+def test_issue_forms_lead_to_pages_that_exist() -> None:
+    forms = (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")
+    found = {
+        link
+        for form in forms
+        for link in re.findall(rf"{re.escape(REPOSITORY)}[\w./#-]*", form.read_text())
+    }
+
+    assert found
+    for link in found:
+        path, _, anchor = link.removeprefix(REPOSITORY).partition("#")
+        page = path.removeprefix("/blob/main/") or "README.md"
+        assert (ROOT / page).is_file(), link
+        assert not anchor or anchor in anchors(page), link
+
+
 def test_my_links_are_of_this_repository_and_integration() -> None:
     owner, _, name = urlsplit(REPOSITORY).path.strip("/").partition("/")
     wanted = {
