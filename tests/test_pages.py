@@ -312,7 +312,7 @@ def commands() -> list[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize(("page", "words"), commands(), ids=lambda part: str(part)[:60])
-def test_a_command_can_be_given(page: str, words: list[str]) -> None:
+def test_a_command_can_be_given(page: str, words: list[str], pytestconfig: pytest.Config) -> None:
     program, *arguments = words
     if program in {"python3", ".venv/bin/python"}:
         program, *arguments = arguments
@@ -326,8 +326,10 @@ def test_a_command_can_be_given(page: str, words: list[str]) -> None:
         for name in arguments[:1]:
             assert name == "NAME" or (ROOT / "benchmarks" / f"{name}.py").is_file()
             source += "" if name == "NAME" else (ROOT / "benchmarks" / f"{name}.py").read_text()
-    if program == "scripts/test":
+    if program == "scripts/test":  # they go to pytest
         assert all((ROOT / word).exists() for word in arguments if word.startswith("tests/"))
+        assert all(pytestconfig.getoption(option) is not None for option in options)
+        options = []
 
     assert script.is_file()
     assert script.suffix == ".py" or script.stat().st_mode & 0o111
