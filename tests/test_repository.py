@@ -217,6 +217,30 @@ def test_a_workflow_may_do_little_and_runs_pinned_actions(path: Path) -> None:
     assert [action for action in used if not PINNED.fullmatch(action)] == []
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_runs_programs_that_exist(path: Path) -> None:
+    programs = re.findall(r"\bscripts/[\w.]+", path.read_text())
+
+    assert [program for program in programs if not (ROOT / program).is_file()] == []
+
+
+def test_a_release_is_tested_and_its_tag_checked_before_it_is_made() -> None:
+    jobs = load_yaml_dict(str(ROOT / ".github" / "workflows" / "release.yml"))["jobs"]
+
+    commands = [step["run"] for step in jobs["release"]["steps"] if "run" in step]
+
+    assert jobs[jobs["release"]["needs"]]["uses"] == "./.github/workflows/test.yml"
+    assert "scripts/release.py notes" in commands[0]
+    assert "gh release create" in commands[1]
+
+
+@pytest.mark.parametrize("name", ["beta", "validate"])
+def test_what_others_change_is_looked_at_daily(name: str) -> None:
+    workflow = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text()
+
+    assert re.search(r'- cron: "\d+ \d+ \* \* \*"', workflow)
+
+
 def test_only_the_release_may_write() -> None:
     writing = [path.stem for path in WORKFLOWS if "contents: write" in path.read_text()]
 
