@@ -194,11 +194,18 @@ def is_said(text: str, messages: list[str]) -> bool:
     )
 
 
+def repair(key: str) -> str:
+    """Return the title of a repair, of a first server."""
+    title: str = TEXTS["issues"][key]["title"]
+    return title.replace("{title}", "GAZE")
+
+
 def test_every_error_that_is_quoted_has_this_text() -> None:
     messages = [
         *TEXTS["config"]["error"].values(),
         *TEXTS["config"]["abort"].values(),
         *(one["message"] for one in TEXTS["exceptions"].values()),
+        *map(repair, TEXTS["issues"]),
     ]
     quoted = [text for _, text in said()]
 
@@ -217,6 +224,13 @@ def test_every_error_of_the_set_up_is_explained(part: str) -> None:
 
     for key, message in TEXTS["config"][part].items():
         assert any(is_said(text, [message]) for text in explained), key
+
+
+@pytest.mark.parametrize("key", TEXTS["issues"])
+def test_every_repair_is_explained(key: str) -> None:
+    explained = table("docs/troubleshooting.md", "what it says", "Repairs").column(0)
+
+    assert any(is_said(text, [repair(key)]) for text in explained)
 
 
 def test_menus_are_called_as_the_frontend_calls_them() -> None:
