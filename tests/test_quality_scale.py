@@ -115,6 +115,10 @@ EVIDENCE: dict[str, Callable[[], bool]] = {
     "docs-troubleshooting": lambda: heading("Troubleshooting"),
     "docs-use-cases": lambda: heading("What it is good for"),
     "has-entity-name": lambda: "_attr_has_entity_name = True" in code("entity.py"),
+    "test-coverage": lambda: (
+        "LEAST = 95.0" in (ROOT / "scripts" / "report_coverage.py").read_text()
+        and "report_coverage.py" in (ROOT / "scripts" / "test").read_text()
+    ),
     "runtime-data": lambda: "entry.runtime_data = " in code("__init__.py"),
     "config-entry-unloading": lambda: "async def async_unload_entry" in code("__init__.py"),
     "integration-owner": lambda: bool(MANIFEST["codeowners"]),

@@ -215,6 +215,15 @@ def test_no_text_is_empty_or_has_spaces_to_spare(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", TRANSLATIONS)
+def test_no_text_holds_html_or_an_address(language: str) -> None:
+    for key, text in flat(texts_of(language)):
+        assert not re.search(r"<\w|\w://|\bwww\.", text), key
+        assert all(
+            field is None or field.isidentifier() for _, field, _, _ in Formatter().parse(text)
+        ), key
+
+
+@pytest.mark.parametrize("language", TRANSLATIONS)
 def test_every_text_has_the_markup_of_the_english_one(language: str) -> None:
     for key, text in flat(texts_of(language)):
         for mark in ("**", "*", "`", "\n\n", "](", "<", ">"):
