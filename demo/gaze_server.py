@@ -151,6 +151,12 @@ class GazeServer(JobQueue):
             # The socket takes connections from here on; the task lets them be served.
             self._opening = asyncio.create_task(self._listen(self._bind()))
 
+    def go_off(self, seconds: float) -> None:
+        """Be offline from the next moment on, for so many seconds: whoever asked hears of it."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.05, self.set_online, False)
+        loop.call_later(0.05 + seconds, self.set_online, True)
+
     def _bind(self) -> socket.socket:
         """Return a listening socket, and note the port if it was to be a free one."""
         host, port = self._address
@@ -334,6 +340,7 @@ class GazeServer(JobQueue):
             "delete_image": self.delete_image,
             "fail": self.fail,
             "finish": self.finish,
+            "go_off": self.go_off,
             "prune": self.prune,
             "put_preset": self.put_preset,
             "regenerate_key": self.regenerate_key,

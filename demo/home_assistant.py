@@ -331,6 +331,27 @@ class HomeAssistant:
             step = await self.post(f"{path}/{step['flow_id']}", answer)
         return dict(step)
 
+    async def reload(self, entry_id: str) -> None:
+        """Reload a config entry. Raises AnswerError where that is not possible now."""
+        await self._post(f"/api/config/config_entries/entry/{entry_id}/reload", {})
+
+    async def change_options(self, entry_id: str, options: Mapping[str, object]) -> Json:
+        """Answer the options' form of a config entry; return its last step."""
+        path = "/api/config/config_entries/options/flow"
+        step = await self._post(path, {"handler": entry_id})
+        return dict(await self._post(f"{path}/{step['flow_id']}", options))
+
+    async def reauthenticate(self, entry_id: str, answer: Mapping[str, object]) -> Json | None:
+        """Answer the form that asks for a config entry's new secrets; return its last step.
+
+        None where nothing is asked for.
+        """
+        for flow in await self.websocket({"type": "config_entries/flow/progress"}):
+            if (flow["context"]["source"], flow["context"].get("entry_id")) == ("reauth", entry_id):
+                path = f"/api/config/config_entries/flow/{flow['flow_id']}"
+                return dict(await self._post(path, answer))
+        return None
+
     async def websocket(self, command: Mapping[str, object]) -> Any:
         """Send a WebSocket command (`type` and its fields); return its result."""
         async with self._websocket() as connection:

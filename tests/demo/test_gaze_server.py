@@ -1264,6 +1264,30 @@ async def test_the_control_steers_a_server() -> None:
     assert wrong == [400, 400, 400, 404]
 
 
+async def answers(client: ClientSession) -> bool:
+    """Tell whether a server answers."""
+    try:
+        return (await ask(client, PRESETS))[0] == HTTPStatus.OK
+    except ClientConnectionError:
+        return False
+
+
+async def test_the_control_turns_a_server_off_for_a_while() -> None:
+    async with (
+        GazeServer(duration=None, control=True) as server,
+        ClientSession(server.url, headers=KEY) as client,
+        asyncio.timeout(5),
+    ):
+        told = await call(client, "go_off", seconds=0.1)
+
+        while await answers(client):
+            pass
+        while not await answers(client):
+            pass
+
+    assert told == (HTTPStatus.OK, {"result": None})
+
+
 async def run(*options: str) -> tuple[asyncio.subprocess.Process, str]:
     """Run the program; return its process and the address it says."""
     process = await asyncio.create_subprocess_exec(
