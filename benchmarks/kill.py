@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
-import json
 from pathlib import Path
 import random
 import secrets
@@ -28,9 +27,9 @@ import aiohttp
 
 from demo.home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
 
-from .support import gaze_witness
 from .support.report import machine, table
 from .support.stand_ins import API_KEY, PRESET, StandIn, Wanted, stand_ins
+from .support.witness import Told, Witness, left_overs
 
 DURATION: Final = 0.5
 BATCH: Final = (8, 10)
@@ -49,15 +48,6 @@ class Moment(StrEnum):
     RECOVERING = "just started again"
     QUEUEING = "while the action is under way"
     FETCHING = "as an image is fetched"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
-    """An event as the witness wrote it down: time in seconds since 1970, and the process."""
-
-    time: float
-    process: int
-    data: Json
 
 
 @dataclass(kw_only=True, slots=True)
@@ -83,9 +73,12 @@ class Kill:
 class House:
     """A Home Assistant with the integration, its GAZE server, and what is known of the jobs."""
 
-    def __init__(self, home_assistant: HomeAssistant, server: StandIn, seed: int) -> None:
+    def __init__(
+        self, home_assistant: HomeAssistant, witness: Witness, server: StandIn, seed: int
+    ) -> None:
         """Use a Home Assistant that is set up."""
         self._home_assistant = home_assistant
+        self._witness = witness
         self._server = server
         self._random = random.Random(seed)  # noqa: S311 - chooses moments
         self._promised: set[str] = set()
@@ -132,7 +125,7 @@ class House:
             *self._problems_of_events(expected),
             *await self._problems_of_pictures(expected, known),
             *await self._problems_of_requests(made),
-            *self._left_overs(),
+            *left_overs(self._home_assistant.folder),
             *complaints(self._home_assistant.log),
         ]
         kill.problems = [problem for problem in problems if problem not in self._reported]
@@ -182,9 +175,7 @@ class House:
     def _told(self) -> dict[str, list[Told]]:
         """Return the events that were fired, by job, in order."""
         told: dict[str, list[Told]] = defaultdict(list)
-        file = self._home_assistant.folder / gaze_witness.FILE
-        for line in file.read_text().splitlines() if file.exists() else ():
-            event = Told(**json.loads(line))
+        for event in self._witness.told():
             told[event.data["job_id"]].append(event)
         return told
 
@@ -263,19 +254,13 @@ class House:
             problems.append(f"{posted} requests for {len(asked)} batches")
         return problems
 
-    def _left_overs(self) -> list[str]:
-        """Return files that should not be there."""
-        folder = self._home_assistant.folder
-        left = [*folder.rglob("*.part"), *(folder / ".storage").glob("*.damaged*")]
-        return [f"{file.name} was left behind" for file in left]
-
 
 @asynccontextmanager
 async def house(folder: Path, *, seed: int, hass: Path | None = None) -> AsyncGenerator[House]:
     """Run a Home Assistant that knows its GAZE server, and is killed at the end."""
     wanted = Wanted(duration=DURATION, jitter=0.1, seed=seed)
     home_assistant = HomeAssistant(folder / "home", port=free_port(), hass=hass)
-    _prepare(home_assistant)
+    witness = Witness.prepare(home_assistant)
     async with stand_ins([wanted], folder) as [server]:
         try:
             await home_assistant.start()
@@ -292,18 +277,9 @@ async def house(folder: Path, *, seed: int, hass: Path | None = None) -> AsyncGe
 
             await server.set_fault(f"latency=generate:{LATENCY}")
             await wait_until(is_kept, what="Keeping the entry", seconds=30)
-            yield House(home_assistant, server, seed)
+            yield House(home_assistant, witness, server, seed)
         finally:
             await home_assistant.kill()
-
-
-def _prepare(home_assistant: HomeAssistant) -> None:
-    """Write the configuration, with the witness in it."""
-    home_assistant.prepare()
-    witness = Path(gaze_witness.__file__).parent
-    (home_assistant.folder / "custom_components" / witness.name).symlink_to(witness)
-    with (home_assistant.folder / "configuration.yaml").open("a") as configuration:
-        configuration.write(f"{witness.name}:\n")
 
 
 async def perform(

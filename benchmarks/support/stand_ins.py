@@ -30,12 +30,14 @@ _READY: Final = "Listening: "
 class Wanted:
     """A server to run: images of so many seconds, give or take the share `jitter`.
 
-    Servers with the same `seed` take the same time for their first, second… image.
+    Servers with the same `seed` take the same time for their first, second… image. `size` is
+    what presets draw by themselves, in pixels.
     """
 
     duration: float
     jitter: float
     seed: int
+    size: tuple[int, int] = (768, 1152)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,12 +83,15 @@ class StandIn:
 
     async def reset_counts(self) -> None:
         """Count requests from nought again."""
-        async with self.session.post(f"{self.url}/_control/reset_counts"):
-            pass
+        await self.steer("reset_counts")
 
     async def set_fault(self, text: str) -> None:
         """Let the server misbehave, as its command line names it."""
-        async with self.session.post(f"{self.url}/_control/set_fault", json={"text": text}):
+        await self.steer("set_fault", text=text)
+
+    async def steer(self, method: str, **arguments: object) -> None:
+        """Call a method of the server (`GazeServer`), such as `restart` or `go_off`."""
+        async with self.session.post(f"{self.url}/_control/{method}", json=arguments):
             pass
 
     async def _control(self, what: str) -> Any:

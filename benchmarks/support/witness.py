@@ -1,0 +1,56 @@
+"""What a Home Assistant with the witness in it told, and what it left behind on disk."""
+
+from dataclasses import dataclass
+import json
+from pathlib import Path
+
+from demo.home_assistant import HomeAssistant, Json
+
+from . import gaze_witness
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """An event as the witness wrote it down: time in seconds since 1970, and the process."""
+
+    time: float
+    process: int
+    data: Json
+
+
+class Witness:
+    """Reads the events that a Home Assistant fired, in order, over all its starts."""
+
+    def __init__(self, home_assistant: HomeAssistant) -> None:
+        """Read what the witness in this Home Assistant writes down."""
+        self._file = home_assistant.folder / gaze_witness.FILE
+        self._read = 0  # bytes
+        self._told: list[Told] = []
+
+    @classmethod
+    def prepare(cls, home_assistant: HomeAssistant) -> Witness:
+        """Write a Home Assistant's configuration, with the witness in it."""
+        home_assistant.prepare()
+        package = Path(gaze_witness.__file__).parent
+        (home_assistant.folder / "custom_components" / package.name).symlink_to(package)
+        with (home_assistant.folder / "configuration.yaml").open("a") as configuration:
+            configuration.write(f"{package.name}:\n")
+        return cls(home_assistant)
+
+    def told(self) -> list[Told]:
+        """Return all events so far."""
+        if self._file.exists():
+            with self._file.open("rb") as file:
+                file.seek(self._read)
+                lines = file.read().splitlines(keepends=True)
+            for line in lines:
+                if line.endswith(b"\n"):  # else the rest of it is being written
+                    self._told.append(Told(**json.loads(line)))
+                    self._read += len(line)
+        return self._told
+
+
+def left_overs(folder: Path) -> list[str]:
+    """Return the files below a configuration directory that should not be there."""
+    left = [*folder.rglob("*.part"), *(folder / ".storage").glob("*.damaged*")]
+    return [f"{file.name} was left behind" for file in left]
