@@ -33,6 +33,7 @@ class Records:
 
     def __init__(self, hass: HomeAssistant, entry_id: str) -> None:
         """Use the entry's own file."""
+        self._hass = hass
         self._failing = False
         self._in_order = asyncio.Lock()  # an older record must not overwrite a newer one
         self._database = Database(hass, f"{DOMAIN}.{entry_id}.jobs.db", _SCHEMA)
@@ -81,14 +82,24 @@ class Records:
         await self._write("DELETE FROM job WHERE job_id = ?", *((job_id,) for job_id in job_ids))
 
     async def async_close(self) -> None:
-        """Close the file."""
-        await self._database.async_close()
+        """Close the file when all that was to be kept is in it."""
+        async with self._in_order:
+            await self._database.async_close()
 
     async def async_remove(self) -> None:
         """Remove the file."""
         await self._database.async_remove()
 
     async def _write(self, statement: str, *rows: Row) -> None:
+        """Run the statement for each row, also where whoever wants it is cancelled meanwhile.
+
+        An event that was fired as the server is unloaded would be told again otherwise.
+        """
+        await asyncio.shield(
+            self._hass.async_create_task(self._write_in_order(statement, *rows), "gaze keep jobs")
+        )
+
+    async def _write_in_order(self, statement: str, *rows: Row) -> None:
         """Run the statement for each row, or say once why the disk refuses."""
         try:
             async with self._in_order:
