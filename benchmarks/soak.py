@@ -1,0 +1,520 @@
+"""Lives through a day of 2,000 images, with all that goes wrong in one, in some minutes.
+
+One real Home Assistant with two GAZE servers. People ask for images in every way there is, look
+at them, reload and change options, while the servers fail in every way they know. What must
+hold at the end: each accepted job was told `queued` once and its end once, as the server's own
+record says; what is to be kept is on disk with the server's bytes; nothing was asked for twice;
+memory, open files, threads and stores have not grown since the second quarter of the day; and
+Home Assistant's log has no complaint but those that a fault explains.
+"""
+
+import argparse
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+import re
+import sqlite3
+from statistics import median
+import sys
+import tempfile
+import time
+from typing import Final
+
+from custom_components.gaze.const import DEFAULT_KEEP_IMAGES
+from demo.home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
+
+from .support.household import REST, Household
+from .support.report import Figure, listed, machine, table
+from .support.stand_ins import API_KEY, Wanted, stand_ins
+from .support.witness import Witness, left_overs
+
+SERVERS: Final = 2
+# Seconds an image takes, and its pixels where nobody says otherwise
+DURATION: Final = 0.25
+SIZE: Final = (128, 192)
+# Jobs whose pictures came at the same time may be kept in another order than they are told
+ORDER: Final = 5
+# The recorder writes each 5 s
+COMMIT: Final = 8.0
+MEBIBYTE: Final = 2**20
+
+# How much more the last quarter of the day may take than the second one. With fewer jobs
+# caches and stores are still filling, and nothing is judged.
+JUDGED_FROM: Final = 1500
+MORE_MEMORY: Final = 5.0  # MiB; a forgotten picture an image would be 30
+MORE_FILES: Final = 4
+MORE_THREADS: Final = 4
+MORE_STORES: Final = 0.8  # MiB; they are not full before 1,200 jobs have ended
+# The recorder keeps so much of its database in memory, in bytes
+RECORDER_CACHE: Final = 16 * MEBIBYTE
+
+# What may be told of a job, in order
+TOLD: Final = tuple(
+    f"queued {started}{end}" for started in ("", "started ") for end in ("finished", "failed")
+)
+
+# Complaints in the log that something explains, with what that is
+EXPECTED: Final = {
+    r"\[custom_components\.gaze\.coordinator\] Error (requesting|fetching) GAZE.* data: ": (
+        "a server that fails or answers nonsense, said when it begins"
+    ),
+    r"\[homeassistant\.components\.api\] Error during service call to (gaze|button)\.": (
+        "a call that failed in a trouble: Home Assistant notes each"
+    ),
+    r"\[homeassistant\.helpers\.service\] Referenced entities .* not currently available": (
+        "a button pressed while its server is off"
+    ),
+    r"Authentication failed while fetching GAZE|GAZE.* could not authenticate": (
+        "the key was regenerated"
+    ),
+}
+NEVER: Final = ("Traceback", "blocking call", "deprecated", "was never retrieved")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """What Home Assistant's process takes when so many jobs have ended. Sizes are in bytes."""
+
+    ended: int
+    seconds: float  # since the first request
+    memory: int
+    files: int
+    sockets: int
+    threads: int
+    recorder: int
+    stores: int
+    logs: int  # SQLite's write-ahead logs beside the stores, 4 MiB each at most
+    events: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recorded:
+    """What the recorder's database holds: bytes in use, and rows that are ours."""
+
+    size: int
+    states: int
+    events: int
+
+    @classmethod
+    def of(cls, folder: Path) -> Recorded:
+        """Read the database of a configuration directory."""
+        file = folder / "home-assistant_v2.db"
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+
+            def number(query: str) -> int:
+                return int(database.execute(query).fetchone()[0])
+
+            pages = number("PRAGMA page_count") - number("PRAGMA freelist_count")
+            return cls(
+                size=pages * number("PRAGMA page_size"),
+                states=number(
+                    "SELECT count(*) FROM states JOIN states_meta USING (metadata_id)"
+                    " WHERE states_meta.entity_id LIKE '%.gaze%'"
+                ),
+                events=number(
+                    "SELECT count(*) FROM events JOIN event_types USING (event_type_id)"
+                    " WHERE event_types.event_type = 'gaze_event'"
+                ),
+            )
+
+
+class Account:
+    """Holds what a household was told against what the server knows and what is on disk."""
+
+    def __init__(
+        self, household: Household, home_assistant: HomeAssistant, witness: Witness
+    ) -> None:
+        """Account for a household that has come to rest."""
+        self._household = household
+        self.ledger = household.ledger
+        self._home_assistant = home_assistant
+        self._events: dict[str, list[Json]] = defaultdict(list)
+        for told in witness.told():
+            if told.data["config_entry_id"] == household.entry_id:
+                self._events[told.data["job_id"]].append(told.data)
+        self._made: dict[str, Json] = {}
+        self.kept = 0
+        self.never_known = 0
+
+    async def problems(self) -> list[str]:
+        """Return all that is wrong."""
+        made = await self._household.server.jobs()
+        self._made = {job["job_id"]: job for job in made if not job["foreign"]}
+        self.never_known = len(self._made.keys() - self._events.keys())
+        return [
+            *self.ledger.problems,
+            *self._problems_of_events(),
+            *self._problems_of_ends(),
+            *await self._problems_of_requests(),
+            *await self._problems_of_pictures(),
+        ]
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How the jobs ended: `finished`, or the reason of the failure."""
+        last = [events[-1] for events in self._events.values()]
+        return Counter(str(event["reason"] or event["type"]) for event in last)
+
+    def _problems_of_events(self) -> list[str]:
+        """Return jobs that were not told `queued` once, `started` at most once, and an end once."""
+        problems = [
+            f"Job {job_id} was promised and never told"
+            for job_id in self.ledger.promised - self._events.keys()
+        ]
+        for job_id, events in self._events.items():
+            types = [event["type"] for event in events]
+            if " ".join(types) not in TOLD:
+                problems.append(f"Job {job_id} was told {types}")
+        return problems
+
+    def _problems_of_ends(self) -> list[str]:
+        """Return ends that the server's record does not bear out."""
+        problems = []
+        for job_id, events in self._events.items():
+            told = events[-1]
+            made = self._made.get(job_id)
+            if made is None:
+                problems.append(f"Job {job_id} is not the server's")
+                continue
+            match told["type"], told["reason"]:
+                case "finished", None:
+                    right = made["status"] == "done" and told["seed"] == str(made["seed"])
+                case "failed", "server":
+                    right = made["status"] == "failed" and told["error"] == made["error"]
+                case "failed", "lost":
+                    right = not made["known"]
+                case "failed", "download" | "no_image":
+                    right = made["status"] == "done"
+                case _:
+                    right = False
+            if not right:
+                problems.append(f"Job {job_id} was told {told}, but it is {made}")
+        return problems
+
+    async def _problems_of_requests(self) -> list[str]:
+        """Return what was asked for twice."""
+        ledger = self.ledger
+        asked = Counter(job["body"].get("extra_positive") for job in self._made.values())
+        unmarked = asked.pop(None, 0)
+        problems = [
+            f"{number} images were asked for in {marker}, not {ledger.asked[marker]}"
+            for marker, number in asked.items()
+            if number % ledger.asked[marker]
+        ]
+        batches = sum(number // ledger.asked[marker] for marker, number in asked.items())
+        again = batches - len(asked) + max(unmarked - ledger.unmarked, 0)
+        if again > ledger.repeats:
+            problems.append(f"{again} requests came again, but {ledger.repeats} were repeated")
+        posted = (await self._household.server.requests()).get("generate", 0)
+        if posted > ledger.calls:
+            problems.append(f"{posted} requests for {ledger.calls} calls")
+        return problems
+
+    async def _problems_of_pictures(self) -> list[str]:
+        """Return what is wrong with the pictures that are kept, listed and on disk."""
+        problems = []
+        answer = await self._home_assistant.call_action(
+            "gaze",
+            "list_images",
+            {"config_entry_id": self._household.entry_id, "limit": 1000},
+            return_response=True,
+        )
+        images = {image["job_id"]: image for image in answer["images"]}
+        self.kept = len(images)
+        finished = self._household.told("finished")
+        kept = min(len(finished), DEFAULT_KEEP_IMAGES)
+        if len(images) != kept:
+            problems.append(f"{len(images)} images are listed, not {kept}")
+        newest = finished[-kept + ORDER :] if len(finished) > kept else finished
+        problems += [f"Image {job_id} is not listed" for job_id in newest if job_id not in images]
+        for job_id, image in images.items():
+            shown, _ = await self._home_assistant.fetch(image["image_url"])
+            files = list(self._home_assistant.media.rglob(f"*_{job_id[:8]}.png"))
+            stored = [file.read_bytes() for file in files]
+            if job_id not in self.ledger.deleted:
+                made = await self._household.server.image(self._made[job_id]["image_url"])
+                if shown != made:
+                    problems.append(f"Image {job_id} is not the server's")
+            if stored != [shown]:
+                problems.append(f"Image {job_id} has {len(files)} files, or another one")
+        return problems
+
+
+class Day:
+    """A Home Assistant with its households, looked at from the outside."""
+
+    def __init__(
+        self, home_assistant: HomeAssistant, witness: Witness, households: list[Household]
+    ) -> None:
+        """Begin the day."""
+        self.home_assistant = home_assistant
+        self.witness = witness
+        self.households = households
+        self.samples: list[Sample] = []
+        self.problems: list[str] = []
+        self._began = time.time()
+
+    async def live(self, jobs: int, seconds: float) -> None:
+        """Let people ask for so many images; give up after so many seconds."""
+        watching = asyncio.create_task(self._watch(max(jobs // 20, 1)))
+        try:
+            async with asyncio.timeout(seconds):
+                share = jobs // len(self.households)
+                async with asyncio.TaskGroup() as group:
+                    for household in self.households:
+                        group.create_task(household.live(share))
+                await wait_until(self._is_calm, what="Coming to rest", seconds=REST)
+        except (TimeoutError, DemoError, ExceptionGroup) as err:
+            self.problems.append(f"The day did not come to its end: {err!r}")
+        finally:
+            watching.cancel()
+        await asyncio.sleep(COMMIT)
+        self.samples.append(self._sample())
+
+    async def _is_calm(self) -> bool:
+        return all(
+            set(household.told("queued")) == household.ended() for household in self.households
+        )
+
+    async def _watch(self, each: int) -> None:
+        """Take a sample now and whenever so many jobs more have ended."""
+        due = 0
+        while True:
+            if self._ended >= due:
+                self.samples.append(self._sample())
+                due = self._ended + each
+                self._tell()
+            await asyncio.sleep(0.2)
+
+    def _tell(self) -> None:
+        minutes = self.samples[-1].seconds / 60
+        print(f"{minutes:.1f} min: {self._ended} jobs ended", file=sys.stderr, flush=True)
+
+    @property
+    def _ended(self) -> int:
+        return sum(len(household.ended()) for household in self.households)
+
+    def _sample(self) -> Sample:
+        """Look at the process and its files."""
+        folder = self.home_assistant.folder
+        process = Path("/proc") / str(self.home_assistant.program.pid)
+        status = dict(
+            line.split(":\t", 1) for line in (process / "status").read_text().splitlines()
+        )
+        files = []
+        for file in (process / "fd").iterdir():
+            with suppress(OSError):  # it was closed meanwhile
+                files.append(str(file.readlink()))
+        return Sample(
+            ended=self._ended,
+            seconds=time.time() - self._began,
+            memory=int(status["VmRSS"].split()[0]) * 1024,
+            files=len(files),
+            sockets=sum(file.startswith("socket:") for file in files),
+            threads=int(status["Threads"]),
+            recorder=_size(folder.glob("home-assistant_v2.db*")),
+            stores=_size((folder / ".storage").glob("gaze.*.db")),
+            logs=_size((folder / ".storage").glob("gaze.*-wal")),
+            events=len(self.witness.told()),
+        )
+
+
+def _size(files: Iterable[Path]) -> int:
+    """Return the size of files in bytes."""
+    return sum(file.stat().st_size for file in files)
+
+
+@asynccontextmanager
+async def day(folder: Path, seed: int) -> AsyncGenerator[Day]:
+    """Run a Home Assistant that knows its GAZE servers, and is stopped at the end."""
+    wanted = [
+        Wanted(duration=DURATION, jitter=0.2, seed=seed + number, size=SIZE)
+        for number in range(SERVERS)
+    ]
+    home_assistant = HomeAssistant(folder / "home", port=free_port())
+    witness = Witness.prepare(home_assistant)
+    async with stand_ins(wanted, folder) as servers:
+        try:
+            await home_assistant.start()
+            await home_assistant.onboard()
+            households = []
+            for number, server in enumerate(servers):
+                step = await home_assistant.flow("gaze", {"host": server.url, "api_key": API_KEY})
+                entry_id = step["result"]["entry_id"]
+                registry = await home_assistant.websocket({"type": "config/entity_registry/list"})
+                entities = {
+                    entity["unique_id"].removeprefix(f"{entry_id}-"): entity["entity_id"]
+                    for entity in registry
+                    if entity["config_entry_id"] == entry_id
+                }
+                households.append(
+                    Household(
+                        home_assistant, witness, server, entry_id, entities, f"{seed} {number}"
+                    )
+                )
+            await asyncio.sleep(COMMIT)
+            yield Day(home_assistant, witness, households)
+        finally:
+            await home_assistant.stop()
+
+
+def complained(log: str) -> tuple[Counter[str], list[str]]:
+    """Return how often each expected complaint is in a log, and all that is not expected."""
+    expected: Counter[str] = Counter()
+    problems = [f"The log has {word!r}" for word in NEVER if word in log]
+    for record in complaints(log):
+        known = [reason for pattern, reason in EXPECTED.items() if re.search(pattern, record)]
+        expected.update(known[:1])
+        problems += [] if known else [record]
+    return expected, problems
+
+
+def judged(samples: Sequence[Sample]) -> list[Figure]:
+    """Return how much more the process takes in the last quarter than in the second one.
+
+    Medians of the samples of each.
+    """
+    most = samples[-1].ended
+    second, last = (
+        [sample for sample in samples if start < sample.ended / most <= start + 0.25]
+        for start in (0.25, 0.75)
+    )
+
+    if not second or not last:  # the day was over before it had begun
+        return []
+
+    def growth(name: str, value: Callable[[Sample], float], limit: float | None = None) -> Figure:
+        grown = median(map(value, last)) - median(map(value, second))
+        return Figure(name=name, value=grown, limit=limit if most >= JUDGED_FROM else None)
+
+    def own_memory(sample: Sample) -> float:
+        return (sample.memory - min(sample.recorder, RECORDER_CACHE)) / MEBIBYTE
+
+    return [
+        growth("memory, MiB", lambda sample: sample.memory / MEBIBYTE),
+        growth("… without the recorder's pages", own_memory, MORE_MEMORY),
+        growth("open files", lambda sample: sample.files, MORE_FILES),
+        growth("threads", lambda sample: sample.threads, MORE_THREADS),
+        growth("our stores, MiB", lambda sample: sample.stores / MEBIBYTE, MORE_STORES),
+    ]
+
+
+def recorded(before: Recorded, after: Recorded, images: int) -> list[Figure]:
+    """Return what so many images have added to the recorder's database."""
+    return [
+        Figure(name="all, MiB", value=(after.size - before.size) / MEBIBYTE),
+        Figure(name="an image, bytes", value=(after.size - before.size) / images, digits=0),
+        Figure(
+            name="states of ours an image", value=(after.states - before.states) / images, digits=1
+        ),
+        Figure(
+            name="events of ours an image", value=(after.events - before.events) / images, digits=1
+        ),
+    ]
+
+
+async def perform(folder: Path, jobs: int, seed: int) -> bool:
+    """Live through the day and print what came of it; return whether all is well."""
+    async with day(folder, seed) as subject:
+        home_assistant = subject.home_assistant
+        before = Recorded.of(home_assistant.folder)
+        await subject.live(jobs, seconds=jobs + REST)
+        accounts = [
+            Account(household, home_assistant, subject.witness) for household in subject.households
+        ]
+        problems = [*subject.problems]
+        for account in accounts:
+            problems += await account.problems()
+    after = Recorded.of(home_assistant.folder)
+    problems += left_overs(home_assistant.folder)
+    expected, unexpected = complained(home_assistant.log)
+    problems += unexpected
+    show_day(accounts, expected)
+    outcomes = sum((account.outcomes for account in accounts), Counter())
+    growth = judged(subject.samples)
+    show("How the jobs ended", counted("jobs", outcomes))
+    show("Over the day", table(HEAD, [row(sample) for sample in subject.samples]))
+    show("Growth from the second quarter of the day to the last", listed(growth))
+    show("Growth of the recorder's database", listed(recorded(before, after, outcomes["finished"])))
+    print("", *problems, f"{len(problems)} things wrong", sep="\n")
+    return not problems and all(figure.met for figure in growth)
+
+
+def show_day(accounts: Sequence[Account], expected: Counter[str]) -> None:
+    """Print what people did, what went wrong, and what was said of it."""
+    ledgers = [account.ledger for account in accounts]
+    done = Counter(
+        {
+            "images asked for, calls": sum(ledger.calls for ledger in ledgers),
+            "waited for images": sum(ledger.waited for ledger in ledgers),
+            "pictures and thumbnails looked at": sum(ledger.looked for ledger in ledgers),
+            "images that nobody was told of": sum(account.never_known for account in accounts),
+            "images kept at the end": sum(account.kept for account in accounts),
+        }
+    )
+    show("What people did", counted("times", sum((it.chores for it in ledgers), done)))
+    troubles = sum((ledger.troubles for ledger in ledgers), Counter())
+    show("What went wrong", counted("times", troubles))
+    refused = sum((ledger.refused for ledger in ledgers), Counter())
+    show("What people were told in a trouble", counted("times", refused))
+    show("Complaints in the log, and what explains them", counted("times", expected))
+
+
+def show(title: str, text: str) -> None:
+    """Print a table with its title."""
+    print(f"\n**{title}**\n\n{text}", flush=True)
+
+
+def counted(unit: str, counts: Counter[str]) -> str:
+    """Return a table of what was counted, most of all first."""
+    return table(["", unit], [[what, str(number)] for what, number in counts.most_common()])
+
+
+HEAD: Final = (
+    "jobs ended",
+    "minutes",
+    "memory, MiB",
+    "open files",
+    "of these, sockets",
+    "threads",
+    "recorder, MiB",
+    "our stores, MiB",
+    "and their logs",
+    "events",
+)
+
+
+def row(sample: Sample) -> list[str]:
+    """Return a sample as a line of the table."""
+    return [
+        str(sample.ended),
+        f"{sample.seconds / 60:.1f}",
+        f"{sample.memory / MEBIBYTE:.1f}",
+        str(sample.files),
+        str(sample.sockets),
+        str(sample.threads),
+        f"{sample.recorder / MEBIBYTE:.2f}",
+        f"{sample.stores / MEBIBYTE:.2f}",
+        f"{sample.logs / MEBIBYTE:.2f}",
+        str(sample.events),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return 1 when anything is wrong or has grown."""
+    parser = argparse.ArgumentParser(prog="scripts/bench soak", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2000, help="how many images (2000)")
+    parser.add_argument("--seed", type=int, default=1, help="of what happens (1)")
+    options = parser.parse_args(arguments)
+    print(f"{machine()}; seed {options.seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="gaze-soak-") as folder:
+        living = perform(Path(folder), options.jobs, options.seed)
+        well = asyncio.run(asyncio.wait_for(living, options.jobs + 2 * REST))
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
