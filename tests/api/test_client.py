@@ -38,10 +38,12 @@ from custom_components.gaze.api import (
 )
 from custom_components.gaze.api.client import (
     MAX_ANSWER_BYTES,
+    MAX_ANSWER_VALUES,
     MAX_IMAGE_BYTES,
     MAX_REASON_LENGTH,
     one_line,
 )
+from custom_components.gaze.api.models import MAX_PRESETS
 from demo.gaze_server import DemoPreset, GazeServer
 
 JOB_ID = "783f0268-ba85-4426-8ca2-6393c844c887"
@@ -508,6 +510,54 @@ async def test_any_other_body_is_one_clear_error(
 
     with pytest.raises(GazeResponseError, match="not what GAZE's API promises"):
         await call(scripted)
+
+
+async def test_more_presets_than_anybody_has_are_refused(
+    script: Script, scripted: GazeClient
+) -> None:
+    presets = [{"slug": f"preset_{number}", "name": ""} for number in range(MAX_PRESETS)]
+    script.answer = lambda: web.json_response({"presets": presets})
+    assert len(await scripted.list_presets()) == MAX_PRESETS
+    presets.append({"slug": "one_more", "name": ""})
+
+    with pytest.raises(GazeResponseError, match="the answer holds more than 2,000 presets"):
+        await scripted.list_presets()
+
+
+async def test_more_jobs_than_a_request_can_ask_for_are_refused(
+    script: Script, scripted: GazeClient
+) -> None:
+    jobs = [{"job_id": f"job-{number}"} for number in range(21)]
+    script.answer = lambda: web.json_response({"jobs": jobs}, status=202)
+
+    with pytest.raises(GazeResponseError, match="the answer holds more than 20 jobs"):
+        await scripted.generate("neon_city", GenerateOptions())
+
+
+async def test_a_preset_whose_name_is_a_book_is_left_out(
+    script: Script, scripted: GazeClient
+) -> None:
+    presets = [{"slug": "a", "name": "A" * 1000}, {"slug": "b", "name": "B" * 1001}]
+    script.answer = lambda: web.json_response({"presets": presets})
+
+    assert [preset.slug for preset in await scripted.list_presets()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "x" * 101},
+        {"status": "done", "result": {"image_url": f"/{'x' * 4000}"}},
+        {"status": "done", "deep": [[]] * (MAX_ANSWER_VALUES + 1)},
+    ],
+)
+async def test_an_answer_that_would_be_a_burden_is_refused(
+    script: Script, scripted: GazeClient, fields: dict[str, Any]
+) -> None:
+    script.answer = lambda: web.json_response({"id": JOB_ID, **fields})
+
+    with pytest.raises(GazeResponseError, match="not what GAZE's API promises"):
+        await scripted.job(JOB_ID)
 
 
 async def test_a_seed_beyond_64_bits_is_refused_rather_than_rounded(

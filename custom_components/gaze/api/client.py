@@ -4,6 +4,7 @@ The API key travels as the `X-API-Key` header of API requests and nowhere else. 
 are refused, because they could carry it to another place.
 """
 
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -38,15 +39,26 @@ from .errors import (
     GazeSslError,
     GazeTimeoutError,
 )
-from .models import GenerateAnswer, GenerateOptions, JobReport, Preset, PresetList, is_job_id
+from .models import (
+    GenerateAnswer,
+    GenerateOptions,
+    JobReport,
+    Preset,
+    PresetList,
+    TooManyError,
+    is_job_id,
+)
 
 _LOGGER = logging.getLogger(__name__)
 
 API_TIMEOUT: Final = ClientTimeout(total=30, connect=10)
 IMAGE_TIMEOUT: Final = ClientTimeout(total=300, connect=10, sock_read=30)
 MAX_ANSWER_BYTES: Final = 4 * 2**20
+# Decoding takes its time by the values, not by the bytes, and nothing else runs meanwhile.
+MAX_ANSWER_VALUES: Final = 100_000
 MAX_IMAGE_BYTES: Final = 64 * 2**20
 MAX_REASON_LENGTH: Final = 300
+_MAX_REASON_READ: Final = 4 * MAX_REASON_LENGTH
 MAX_RETRY_AFTER: Final = 3600.0
 
 
@@ -68,7 +80,8 @@ class GazeClient:
         usable = [preset for preset in answer.presets if preset.usable]
         if len(usable) < len(answer.presets):
             _LOGGER.debug(
-                "Left out %d presets without a usable slug", len(answer.presets) - len(usable)
+                "Left out %d presets without a usable slug or name",
+                len(answer.presets) - len(usable),
             )
         return usable
 
@@ -134,7 +147,9 @@ class GazeClient:
             json=body,
         )
         try:
-            return answer.from_dict(orjson.loads(content))
+            return answer.from_dict(_decoded(content))
+        except TooManyError as err:
+            raise GazeResponseError(str(err)) from None
         except (ValueError, MissingField) as err:
             _LOGGER.debug(
                 "Unexpected answer of %d bytes to %s %s: %s",
@@ -182,7 +197,15 @@ async def _read(response: ClientResponse, limit: int) -> bytes:
         if size > limit:
             raise too_large
         parts.append(part)
+        await asyncio.sleep(0)  # what lies ready would otherwise all be unpacked in one go
     return b"".join(parts)
+
+
+def _decoded(content: bytes) -> Any:
+    """Return what JSON says. Raises ValueError where it is none, or holds too many values."""
+    if sum(map(content.count, (b",", b"[", b"{"))) > MAX_ANSWER_VALUES:
+        raise ValueError("too many values")
+    return orjson.loads(content)
 
 
 async def _status_error(response: ClientResponse) -> GazeError:
@@ -210,16 +233,17 @@ async def _reason(response: ClientResponse) -> str:
     if response.content_type != "application/json":
         return fallback
     try:
-        answer = orjson.loads(await _read(response, MAX_ANSWER_BYTES))
+        answer = _decoded(await _read(response, MAX_ANSWER_BYTES))
     except ValueError, TimeoutError, ClientError, GazeError:
         return fallback
     text = answer.get("error") if isinstance(answer, dict) else None
-    return one_line(text) if isinstance(text, str) and text.strip() else fallback
+    return (one_line(text) if isinstance(text, str) else "") or fallback
 
 
 def one_line(text: str) -> str:
-    """Return text from the server in one short printable line."""
-    words: Iterable[str] = "".join(c if c.isprintable() else " " for c in text).split()
+    """Return text from the server in one short printable line: its beginning, where it is long."""
+    start = text[:_MAX_REASON_READ]
+    words: Iterable[str] = "".join(c if c.isprintable() else " " for c in start).split()
     return " ".join(words)[:MAX_REASON_LENGTH]
 
 

@@ -8,13 +8,26 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 import re
-from typing import Any, override
+from typing import Any, Final, override
 
 from mashumaro import DataClassDictMixin
 from mashumaro.config import BaseConfig
 
+# Each preset becomes a device with entities: Home Assistant is not to drown in them.
+MAX_PRESETS: Final = 2000
+MAX_JOBS: Final = 20  # of one request, says the guide
+
+# Characters; an answer may be long, and what is kept of it goes on into events and states.
+_MAX_NAME: Final = 1000
+_MAX_STATUS: Final = 100
+_MAX_ADDRESS: Final = 4000
+
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class TooManyError(Exception):
+    """A list in an answer is longer than any that GAZE has reason to send."""
 
 
 def _exactly[T](kind: type[T]) -> Callable[[Any], T]:
@@ -42,10 +55,12 @@ class _Answer(DataClassDictMixin):
     Config = _Strict
 
     @classmethod
-    def _require_list(cls, data: Any, key: str) -> None:
-        """Refuse an empty object or text that would pass for an empty list."""
+    def _require_list(cls, data: Any, key: str, limit: int) -> None:
+        """Refuse an empty object or text that would pass for an empty list, and a long list."""
         if not isinstance(data, dict) or type(data.get(key)) is not list:
             raise ValueError(f"expected a list in {key}")
+        if len(data[key]) > limit:
+            raise TooManyError(f"the answer holds more than {limit:,} {key}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +72,8 @@ class Preset(_Answer):
 
     @property
     def usable(self) -> bool:
-        """Whether the slug can stand in a request's path."""
-        return _SLUG.fullmatch(self.slug) is not None
+        """Whether the slug can stand in a request's path, and the name on a screen."""
+        return _SLUG.fullmatch(self.slug) is not None and len(self.name) <= _MAX_NAME
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +86,7 @@ class PresetList(_Answer):
     @classmethod
     def __pre_deserialize__(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Insist on a list."""
-        cls._require_list(data, "presets")
+        cls._require_list(data, "presets", MAX_PRESETS)
         return data
 
 
@@ -97,7 +112,7 @@ class GenerateAnswer(_Answer):
     @classmethod
     def __pre_deserialize__(cls, data: dict[str, Any]) -> dict[str, Any]:
         """Insist on a list."""
-        cls._require_list(data, "jobs")
+        cls._require_list(data, "jobs", MAX_JOBS)
         return data
 
     def __post_init__(self) -> None:
@@ -122,6 +137,11 @@ class JobResult(_Answer):
     image_url: str | None = None
     seed: int | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse an address that is too long for a request."""
+        if len(self.image_url or "") > _MAX_ADDRESS:
+            raise ValueError("unusable image_url")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobReport(_Answer):
@@ -131,6 +151,11 @@ class JobReport(_Answer):
     status: str
     error: str | None = None
     result: JobResult | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a status that is no word."""
+        if len(self.status) > _MAX_STATUS:
+            raise ValueError("unusable status")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

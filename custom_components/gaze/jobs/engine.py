@@ -43,6 +43,7 @@ DOWNLOAD_TRIES: Final = 11
 DOWNLOADS_AT_ONCE: Final = 2
 UNKNOWN_DURATION: Final = 20.0
 SUBMIT_GRACE: Final = 10.0
+MAX_UNKNOWN_STATUSES: Final = 20
 
 type JobListener = Callable[[JobEvent | None, Job], None]
 type ServerListener = Callable[[GazeError | None], None]
@@ -122,7 +123,7 @@ class JobEngine:
             "fetching": sorted(self._fetches),
             "next_question": question
             and {"job_id": question[0], "in": round(max(question[1] - self._now, 0.0), 1)},
-            "unknown_statuses": sorted(status[:50] for status in self._unknown_statuses)[:20],
+            "unknown_statuses": sorted(status[:50] for status in self._unknown_statuses),
         }
 
     def job(self, job_id: str) -> Job | None:
@@ -399,8 +400,9 @@ class JobEngine:
             case ReportedStatus.PENDING:
                 self._waiting(job)
             case _:
-                if report.status not in self._unknown_statuses:
-                    self._unknown_statuses.add(report.status)
+                known = self._unknown_statuses
+                if report.status not in known and len(known) < MAX_UNKNOWN_STATUSES:
+                    known.add(report.status)
                     _LOGGER.debug("Taking the unknown status %.50r for still open", report.status)
                 if job.status is Status.PROCESSING:
                     self._pacer.processing(job_id, self._now)
