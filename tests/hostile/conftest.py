@@ -1,0 +1,281 @@
+"""A server that means harm, in a process of its own, and what watches us meanwhile."""
+
+import asyncio
+import base64
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+import gc
+from ipaddress import ip_address
+import json
+import logging
+from pathlib import Path
+import subprocess
+import sys
+from typing import Any, Final, override
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from benchmarks.support.alone import Watch
+from custom_components.gaze.const import DOMAIN
+
+from .server import GOOD
+
+# The longest that the event loop may be held, in seconds
+LONGEST_STEP: Final = 0.1
+API_KEY: Final = "key-2f9d1c7b5e"
+# How long is waited for what never ends before the time is moved on, in seconds
+PATIENCE: Final = 0.1
+
+
+class WatchedLoop(asyncio.SelectorEventLoop):
+    """An event loop that is watched, and whose time a test can move on."""
+
+    def __init__(self) -> None:
+        """Start with the real time."""
+        self.watch = Watch()
+        self._moved = 0.0
+        super().__init__(self.watch)
+
+    def _time(self) -> float:
+        """Return the time and what it was moved on, in seconds."""
+        return super().time() + self._moved
+
+    @property  # type: ignore[explicit-override] # mypy overlooks it on a property with a setter
+    @override
+    def time(self) -> Callable[[], float]:
+        """Return what tells the time."""
+        return self._time
+
+    @time.setter
+    def time(self, _clock: Callable[[], float]) -> None:
+        """Keep our clock where Home Assistant sets a faster one."""
+
+    def move(self, seconds: float) -> None:
+        """Move the time on: what waits for it is due at once."""
+        self._moved += seconds
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Use the watched loop for the tests of this folder."""
+    return {"watched": WatchedLoop}
+
+
+@pytest.fixture
+async def loop() -> WatchedLoop:
+    """Return the event loop that runs the test."""
+    running = asyncio.get_running_loop()
+    assert isinstance(running, WatchedLoop)
+    return running
+
+
+@pytest.fixture
+async def watch(
+    loop: WatchedLoop, record_property: Callable[[str, object], None]
+) -> AsyncGenerator[Watch]:
+    """Watch the event loop; at the end no step of it must have been too long.
+
+    What the garbage collector does with all that other tests left is none of our doing.
+    """
+    loop.set_debug(False)
+    gc.collect()
+    gc.freeze()
+    await from_now_on(loop.watch)
+
+    yield loop.watch
+
+    await asyncio.sleep(0)
+    held = loop.watch.held
+    gc.unfreeze()
+    record_property("longest_step", held)
+    assert held <= LONGEST_STEP
+
+
+async def from_now_on(watch: Watch) -> None:
+    """Forget what was seen so far."""
+    await asyncio.sleep(0.01)
+    watch.reset()
+
+
+@pytest.fixture
+def faultless(caplog: pytest.LogCaptureFixture) -> Generator[None]:
+    """See to it that no exception is logged and nothing goes unhandled."""
+    caplog.set_level(logging.WARNING)
+
+    yield
+
+    assert tracebacks(caplog) == []
+
+
+def tracebacks(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged with a traceback, or as unhandled, while the test ran."""
+    return [
+        caplog.handler.format(record)
+        for record in caplog.get_records("call")
+        if record.levelno >= logging.WARNING
+        and record.name != "homeassistant.components.camera.img_util"  # misses a library
+        and (record.exc_info or "never retrieved" in record.getMessage())
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Files of certificates and their keys, all of one authority."""
+
+    authority: Path
+    good: Path
+    expired: Path
+    another: Path
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """Return certificates: a good one, one that has expired, and one for another name."""
+    folder = tmp_path_factory.mktemp("certificates")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Authority")])
+    now = datetime.now(UTC)
+    here = x509.IPAddress(ip_address("127.0.0.1"))
+
+    def issue(file: str, subject: x509.GeneralName | None, days: int) -> Path:
+        """Issue a certificate that is good for so many days from ten days ago on."""
+        own = ec.generate_private_key(ec.SECP256R1()) if subject else key
+        builder = (
+            x509.CertificateBuilder()
+            .issuer_name(name)
+            .subject_name(name if subject is None else x509.Name([]))
+            .public_key(own.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=10))
+            .not_valid_after(now + timedelta(days=days - 10))
+            .add_extension(x509.BasicConstraints(ca=subject is None, path_length=None), True)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), False
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(own.public_key()), False)
+        )
+        if subject is None:
+            usage = x509.KeyUsage(
+                digital_signature=True,
+                content_commitment=False,
+                key_encipherment=False,
+                data_encipherment=False,
+                key_agreement=False,
+                key_cert_sign=True,
+                crl_sign=True,
+                encipher_only=False,
+                decipher_only=False,
+            )
+            builder = builder.add_extension(usage, True)
+        else:
+            builder = builder.add_extension(x509.SubjectAlternativeName([subject]), True)
+        content = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        path = folder / file
+        path.write_bytes(
+            own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + content
+        )
+        return path
+
+    return Certificates(
+        authority=issue("authority.pem", None, 20),
+        good=issue("good.pem", here, 20),
+        expired=issue("expired.pem", here, 9),
+        another=issue("another.pem", x509.DNSName("gaze.example"), 20),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Hostile:
+    """A running server that means harm."""
+
+    port: int
+    control_port: int
+    tls: Mapping[str, str]
+
+    def url(self, name: str = GOOD, *places: str) -> str:
+        """Return the address at which it does what the name says, in those places."""
+        return f"http://127.0.0.1:{self.port}/{'@'.join((name, *places))}"
+
+    def entry(self, name: str = GOOD, *places: str) -> MockConfigEntry:
+        """Return an entry for that address."""
+        return MockConfigEntry(
+            domain=DOMAIN,
+            title=name,
+            data={"host": self.url(name, *places), "api_key": API_KEY, "verify_ssl": True},
+        )
+
+    async def order(self, **order: Any) -> dict[str, list[str]]:
+        """Give an order and return what each kind of socket has got.
+
+        off: names of hostilities that are to pause; canned: bodies, by a name of their own;
+        forget: whether to forget what the sockets got.
+        """
+        order["canned"] = {
+            name: base64.b64encode(body).decode() for name, body in order.get("canned", {}).items()
+        }
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.control_port, limit=2**26)
+        try:
+            writer.write(json.dumps(order).encode() + b"\n")
+            received: dict[str, list[str]] = json.loads(await reader.readline())
+        finally:
+            writer.close()
+        return received
+
+
+@pytest.fixture(scope="session")
+def hostile_process(certificates: Certificates) -> Generator[Hostile]:
+    """Run the server."""
+    files = {
+        "good": certificates.good,
+        "expired": certificates.expired,
+        "another": certificates.another,
+    }
+    with subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-m", "tests.hostile.server", *map(str, files.values())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        port, control_port, _elsewhere, *tls = json.loads(process.stdout.readline())
+        yield Hostile(
+            port,
+            control_port,
+            {name: f"https://127.0.0.1:{number}" for name, number in zip(files, tls, strict=True)},
+        )
+        process.stdin.close()
+        process.wait(10)
+
+
+@pytest.fixture
+async def hostile(
+    hostile_process: Hostile,
+    socket_enabled: None,
+) -> AsyncGenerator[Hostile]:
+    """Return the server; at the end it must have got the key where it belongs and nowhere else."""
+    await hostile_process.order(off=[], forget=True)
+
+    yield hostile_process
+
+    received = await hostile_process.order(off=[], forget=True)
+    assert received["elsewhere"] == []
+    for head in received["gaze"]:
+        assert_key_belongs(head)
+
+
+def assert_key_belongs(head: str) -> None:
+    """See to it that a request bears the key in its one header, where it is one of the API."""
+    line, *headers = head.split("\r\n")
+    with_key = [header for header in headers if API_KEY in header]
+    assert API_KEY not in line
+    if "/api/v1/" in line:
+        assert with_key == [f"X-API-Key: {API_KEY}"]
+    else:
+        assert with_key == []

@@ -1,0 +1,310 @@
+"""The REST client and the config flow against everything that a server can do to them."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from itertools import product
+import ssl
+import tracemalloc
+from typing import Final
+
+from aiohttp import ClientSession, TCPConnector
+from homeassistant.config_entries import SOURCE_USER
+from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
+import pytest
+from yarl import URL
+
+from custom_components.gaze.api import (
+    GazeAuthError,
+    GazeClient,
+    GazeConnectionError,
+    GazeError,
+    GazeImageError,
+    GazeResponseError,
+    GazeServerError,
+    GazeSslError,
+    GazeTimeoutError,
+    GenerateOptions,
+)
+from custom_components.gaze.api.client import (
+    API_TIMEOUT,
+    IMAGE_TIMEOUT,
+    MAX_ANSWER_BYTES,
+    MAX_IMAGE_BYTES,
+)
+from custom_components.gaze.const import DOMAIN
+
+from .conftest import API_KEY, PATIENCE, Certificates, Hostile, WatchedLoop
+from .server import ENDPOINTS, HOSTILITIES, JOB_ID
+
+CALLS: Final[dict[str, Callable[[GazeClient], Awaitable[object]]]] = {
+    "presets": lambda client: client.list_presets(),
+    "generate": lambda client: client.generate("neon_city", GenerateOptions()),
+    "job": lambda client: client.job(JOB_ID),
+    "image": lambda client: client.image("/static/uploads/gen_1.png"),
+}
+
+# What each hostility comes to. Those that come to nothing are answers as good as any.
+OUTCOMES: Final[dict[str, type[GazeError] | None]] = {
+    **dict.fromkeys((name for name in HOSTILITIES if "_gigabyte" in name), GazeResponseError),
+    **dict.fromkeys((name for name in HOSTILITIES if "_bomb" in name), GazeResponseError),
+    **dict.fromkeys((name for name in HOSTILITIES if "redirects" in name), GazeResponseError),
+    "hangs_before_the_header": GazeTimeoutError,
+    "hangs_in_the_header": GazeTimeoutError,
+    "hangs_after_the_header": GazeTimeoutError,
+    "hangs_in_the_body": GazeTimeoutError,
+    "drips_the_header": GazeTimeoutError,
+    "drips_the_body": GazeTimeoutError,
+    "announces_without_end": GazeTimeoutError,
+    "closes_at_once": GazeConnectionError,
+    "resets_at_once": GazeConnectionError,
+    "closes_in_the_header": GazeConnectionError,
+    "closes_in_the_body": GazeResponseError,
+    "resets_in_the_body": GazeResponseError,
+    "says_too_long": GazeResponseError,
+    "says_too_short": GazeResponseError,
+    "says_negative": GazeResponseError,
+    "says_words": GazeResponseError,
+    "says_two_lengths": GazeResponseError,
+    "says_more_than_numbers_hold": GazeResponseError,
+    "says_an_exabyte": GazeResponseError,
+    "says_length_and_chunks": GazeResponseError,
+    "breaks_the_chunks": GazeResponseError,
+    "cuts_a_chunk": GazeResponseError,
+    "says_an_endless_chunk": GazeResponseError,
+    "fails_with_a_gigabyte": GazeServerError,
+    "refuses_with_a_gigabyte": GazeAuthError,
+    "claims_gzip": GazeResponseError,
+    "claims_zstd": GazeResponseError,
+    "claims_brotli": GazeResponseError,
+    "cuts_gzip": None,  # what it cuts is the checksum behind an answer that is whole
+    "answers_in_http_1_0": None,
+    "answers_in_http_1_0_without_length": None,
+    "answers_in_http_7": GazeResponseError,
+    "answers_in_http_0_9": GazeResponseError,
+    "sends_noise": GazeResponseError,
+    "sends_an_endless_line": GazeResponseError,
+    "sends_thousands_of_headers": GazeResponseError,
+    "sends_headers_without_end": GazeResponseError,
+    "switches_protocols": GazeServerError,
+    "sets_cookies": None,
+    "sends_a_picture_of_sixty_mebibytes": None,
+    "sends_a_picture_of_too_many_pixels": None,  # the gallery will tell
+}
+
+# Far too much of an image has an error of its own.
+TOO_LARGE: Final = {
+    "says_an_exabyte",
+    *(name for name in HOSTILITIES if name.startswith("sends_a_gigabyte_of")),
+    *(name for name in HOSTILITIES if "_bomb" in name),
+} - {"sends_a_gigabyte_of_noise"}
+
+# It ends by the time limit of the request alone, not by that for the next piece.
+ENDLESS: Final = {"drips_the_header", "drips_the_body", "announces_without_end"}
+
+# What a connection holds, and unpacks at a time, beside what is read of it already: bytes
+IN_FLIGHT: Final = 4 * 2**20
+
+FLOW_ERRORS: Final[dict[type[GazeError] | None, dict[str, str] | None]] = {
+    None: None,
+    GazeTimeoutError: {"base": "timeout_connect"},
+    GazeConnectionError: {"base": "cannot_connect"},
+    GazeServerError: {"base": "cannot_connect"},
+    GazeAuthError: {"api_key": "invalid_auth"},
+    GazeResponseError: {"base": "not_gaze"},
+}
+
+
+def outcome(name: str, place: str) -> type[GazeError] | None:
+    """Return which error a hostility makes of a request for a place."""
+    return GazeImageError if place == "image" and name in TOO_LARGE else OUTCOMES[name]
+
+
+async def failure(call: Awaitable[object]) -> type[BaseException] | None:
+    """Return what kind of error a call ends with."""
+    try:
+        await call
+    except Exception as err:  # noqa: BLE001 - the test tells which are meant
+        return type(err)
+    return None
+
+
+async def ends[T](loop: WatchedLoop, call: asyncio.Future[T], name: str, limit: float) -> T:
+    """Return what comes of a call, within its time limit at the latest.
+
+    Only what has no end of its own may need that long.
+    """
+    if OUTCOMES[name] is GazeTimeoutError:
+        await asyncio.wait([call], timeout=PATIENCE)
+        loop.move(limit)
+    async with asyncio.timeout(10):
+        return await call
+
+
+@pytest.fixture
+async def session(socket_enabled: None) -> AsyncGenerator[ClientSession]:
+    async with ClientSession() as session:
+        yield session
+
+
+def test_the_table_has_each_hostility() -> None:
+    assert OUTCOMES.keys() == HOSTILITIES.keys()
+
+
+@pytest.mark.usefixtures("watch", "faultless")
+async def test_whatever_a_server_does_is_one_clear_error_in_time(
+    session: ClientSession, hostile: Hostile, loop: WatchedLoop
+) -> None:
+    assert API_TIMEOUT.total is not None
+    assert IMAGE_TIMEOUT.total is not None
+    assert IMAGE_TIMEOUT.sock_read is not None
+    found: dict[tuple[str, str], type[BaseException] | None] = {}
+
+    for name, place in product(HOSTILITIES, ENDPOINTS):
+        client = GazeClient(session, URL(hostile.url(name, place)), API_KEY)
+        limit = API_TIMEOUT.total
+        if place == "image":
+            limit = IMAGE_TIMEOUT.total if name in ENDLESS else IMAGE_TIMEOUT.sock_read
+        call = asyncio.ensure_future(failure(CALLS[place](client)))
+        found[name, place] = await ends(loop, call, name, limit + 1)
+
+    assert found == {(name, place): outcome(name, place) for name, place in found}
+    heads = (await hostile.order())["gaze"]
+    asked = [head for head in heads if head.startswith("POST")]
+    assert len(asked) == len(HOSTILITIES)  # never repeated: it could make the picture twice
+
+
+@pytest.mark.usefixtures("faultless", "setup_integration")
+async def test_the_config_flow_tells_what_a_server_does(
+    hass: HomeAssistant, hostile: Hostile, loop: WatchedLoop
+) -> None:
+    found: dict[str, dict[str, str] | None] = {}
+
+    for name in HOSTILITIES:
+        if OUTCOMES[name] is None:
+            continue
+        answers = {"host": hostile.url(name, "presets"), "api_key": API_KEY}
+        flow = hass.config_entries.flow.async_init(
+            DOMAIN, context={"source": SOURCE_USER}, data=answers
+        )
+        result = await ends(loop, asyncio.ensure_future(flow), name, 31)
+        assert result["type"] is FlowResultType.FORM
+        found[name] = result["errors"]
+    await hostile.order(off=[name])
+    result = await hass.config_entries.flow.async_configure(result["flow_id"], answers)
+
+    assert found == {
+        name: FLOW_ERRORS[error] for name, error in OUTCOMES.items() if error is not None
+    }
+    assert result["type"] is FlowResultType.CREATE_ENTRY
+
+
+async def test_far_too_much_takes_no_more_memory_than_the_limits_say(
+    session: ClientSession, hostile: Hostile
+) -> None:
+    names = [name for name in HOSTILITIES if "_gigabyte" in name or "_bomb" in name]
+    limits = dict.fromkeys(ENDPOINTS, MAX_ANSWER_BYTES) | {"image": MAX_IMAGE_BYTES}
+    peaks: dict[tuple[str, str], float] = {}
+
+    tracemalloc.start()
+    for name, place in product(names, ENDPOINTS):
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        client = GazeClient(session, URL(hostile.url(name, place)), API_KEY)
+        await failure(CALLS[place](client))
+        peaks[name, place] = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+
+    assert {what: peak for what, peak in peaks.items() if peak > limits[what[1]] + IN_FLIGHT} == {}
+
+
+@pytest.fixture
+async def trusting(
+    socket_enabled: None, certificates: Certificates
+) -> AsyncGenerator[ClientSession]:
+    """Return a session that trusts the authority of the certificates."""
+    context = ssl.create_default_context(cafile=certificates.authority)
+    async with ClientSession(connector=TCPConnector(ssl=context)) as session:
+        yield session
+
+
+async def test_a_trusted_certificate_is_taken(trusting: ClientSession, hostile: Hostile) -> None:
+    client = GazeClient(trusting, URL(hostile.tls["good"]), API_KEY)
+
+    assert await client.list_presets() == []
+
+
+@pytest.mark.parametrize("kind", ["expired", "another"])
+@pytest.mark.parametrize("place", ENDPOINTS)
+async def test_a_certificate_that_is_not_good_gets_no_key(
+    trusting: ClientSession, hostile: Hostile, kind: str, place: str
+) -> None:
+    client = GazeClient(trusting, URL(hostile.tls[kind]), API_KEY)
+
+    assert await failure(CALLS[place](client)) is GazeSslError
+
+    assert (await hostile.order())["tls"] == []
+
+
+@pytest.mark.parametrize("place", ENDPOINTS)
+async def test_a_server_that_speaks_no_tls_gets_no_key(
+    trusting: ClientSession, hostile: Hostile, place: str
+) -> None:
+    client = GazeClient(trusting, URL(hostile.url()).with_scheme("https"), API_KEY)
+
+    assert await failure(CALLS[place](client)) is GazeSslError
+
+    assert (await hostile.order())["gaze"] == []
+
+
+def small_lists(start: bytes, item: bytes, end: bytes = b"]}") -> bytes:
+    """Return an answer as long as may be, of many small things."""
+    count = (MAX_ANSWER_BYTES - len(start) - len(end)) // (len(item) + 1)
+    return start + b",".join([item] * count) + end
+
+
+LONG_NAME: Final = b'{"slug": "a", "name": "%s"}' % (b"n" * 100_000)
+# The worst that fits into an answer: what takes long to decode, check or keep.
+BODIES: Final[dict[str, bytes]] = {
+    "many presets": small_lists(b'{"presets":[', b'{"slug":"a","name":""}'),
+    "empty objects": small_lists(b'{"presets":[', b"{}"),
+    "empty lists": small_lists(b'{"jobs":[', b"[]"),
+    "zeros": small_lists(b'{"jobs":[', b"0"),
+    "different keys": b"{%s}" % b",".join(b'"%x":0' % number for number in range(300_000)),
+    "depth": b"[" + b"[" * 1000 * 2000 + b"]" * 1000 * 2000 + b"]",
+    "many depths": b"[" + b",".join([b"[" * 1000 + b"]" * 1000] * 2000) + b"]",
+    "many jobs": small_lists(b'{"jobs":[', b'{"job_id":"a"}'),
+    "huge names": small_lists(b'{"presets":[', LONG_NAME),
+    "a huge name": b'{"presets":[{"slug":"a","name":"%s"}]}' % (b"n " * 2_000_000),
+    "a huge slug": b'{"presets":[{"slug":"%s","name":"n"}]}' % (b"n" * 4_000_000),
+    "a huge job id": b'{"jobs":[{"job_id":"%s"}]}' % (b"n" * 4_000_000),
+    "a huge status": b'{"id":"%s","status":"%s"}' % (JOB_ID.encode(), b"a " * 2_000_000),
+    "a huge error": b'{"id":"%s","status":"failed","error":"%s"}'
+    % (JOB_ID.encode(), b"a " * 2_000_000),
+    "a huge address": b'{"id":"%s","status":"done","result":{"image_url":"/?%s"}}'
+    % (JOB_ID.encode(), b"a=b&" * 1_000_000),
+    "a huge seed": b'{"id":"%s","status":"done","result":{"seed":%s}}'
+    % (JOB_ID.encode(), b"9" * 4_000_000),
+    "escapes": b'{"id":"%s","status":"%s"}' % (JOB_ID.encode(), rb"\u0041" * 600_000),
+}
+
+
+@pytest.mark.usefixtures("watch", "faultless")
+async def test_the_longest_answers_hold_nothing_up(
+    session: ClientSession, hostile: Hostile
+) -> None:
+    found: dict[tuple[str, str], type[BaseException] | None] = {}
+
+    for number, (name, body) in enumerate(BODIES.items()):
+        await hostile.order(canned={f"canned{number}": body})
+        client = GazeClient(session, URL(hostile.url(f"canned{number}", *ENDPOINTS)), API_KEY)
+        for place in ENDPOINTS[:3]:
+            found[name, place] = await failure(CALLS[place](client))
+
+    good = [what for what, error in found.items() if error is not GazeResponseError]
+    assert good == [
+        ("huge names", "presets"),
+        ("a huge name", "presets"),
+        ("a huge slug", "presets"),
+        ("a huge error", "job"),
+    ]

@@ -1,0 +1,238 @@
+"""A set-up integration against everything that a server can do to it."""
+
+import asyncio
+from collections import Counter
+import json
+from typing import Any, Final
+
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
+import pytest
+
+from benchmarks.support.alone import Watch
+from custom_components.gaze.api import (
+    GazeAuthError,
+    GazeConnectionError,
+    GazeError,
+    GazeResponseError,
+    GazeServerError,
+    GazeTimeoutError,
+)
+from custom_components.gaze.api.models import MAX_PRESETS
+from custom_components.gaze.const import EVENT_GAZE
+from custom_components.gaze.coordinator import GazeCoordinator
+from custom_components.gaze.jobs import Status
+from custom_components.gaze.jobs.models import Reason
+
+from ..conftest import SetUp
+from .conftest import Hostile, WatchedLoop, from_now_on
+from .test_client import OUTCOMES, TOO_LARGE
+
+# One of each kind: the client makes one error of all that is of a kind.
+HARMFUL: Final = (
+    "hangs_in_the_header",
+    "hangs_in_the_body",
+    "drips_the_body",
+    "resets_at_once",
+    "closes_in_the_body",
+    "says_two_lengths",
+    "sends_a_gigabyte_of_json",
+    "sends_a_gzip_bomb",
+    "sends_noise",
+    "fails_with_a_gigabyte",
+    "refuses_with_a_gigabyte",
+    "redirects_to_another_host",
+)
+
+GENERATE_ERRORS: Final[dict[type[GazeError] | None, str]] = {
+    GazeTimeoutError: "connection_failed",
+    GazeConnectionError: "connection_failed",
+    GazeServerError: "server_failed",
+    GazeAuthError: "auth_failed",
+    GazeResponseError: "unexpected_answer",
+}
+
+
+@pytest.fixture
+def told(hass: HomeAssistant) -> list[tuple[str, str]]:
+    """Return the job and the type of each of our events, as they come."""
+    seen: list[tuple[str, str]] = []
+
+    @callback
+    def note(event: Event[dict[str, Any]]) -> None:
+        seen.append((event.data["job_id"], event.data["type"]))
+
+    hass.bus.async_listen(EVENT_GAZE, note)
+    return seen
+
+
+async def settle(loop: WatchedLoop, tasks: list[asyncio.Task[Any]], *limits: float) -> None:
+    """Wait for tasks, moving the time on to each limit for those that have no end."""
+    for limit in limits:
+        await asyncio.wait(tasks, timeout=1)
+        loop.move(limit)
+    await asyncio.wait(tasks, timeout=10)
+    assert all(task.done() for task in tasks)
+
+
+async def set_up(
+    hass: HomeAssistant, setup_integration: SetUp, hostile: Hostile, place: str
+) -> dict[str, GazeCoordinator]:
+    """Set up an entry for each hostility, all of which pause; return the coordinators."""
+    await hostile.order(off=HARMFUL)
+    entries = {name: hostile.entry(name, place) for name in HARMFUL}
+    for entry in entries.values():
+        entry.add_to_hass(hass)
+    first, *_ = entries.values()
+    await hass.config_entries.async_setup(first.entry_id)
+    for entry in entries.values():
+        while entry.state is ConfigEntryState.SETUP_IN_PROGRESS:
+            await asyncio.sleep(0.01)
+    assert {entry.state for entry in entries.values()} == {ConfigEntryState.LOADED}
+    return {name: entry.runtime_data for name, entry in entries.items()}
+
+
+@pytest.mark.usefixtures("faultless")
+async def test_the_last_presets_stay_whatever_the_server_says(
+    hass: HomeAssistant, setup_integration: SetUp, hostile: Hostile, loop: WatchedLoop
+) -> None:
+    coordinators = await set_up(hass, setup_integration, hostile, "presets")
+
+    await hostile.order(off=[])
+    calls = [hass.async_create_task(one.async_refresh()) for one in coordinators.values()]
+    await settle(loop, calls, 31)
+
+    assert {slug for one in coordinators.values() for slug in one.data} == {"neon_city"}
+    assert all(one.data for one in coordinators.values())
+    assert not any(one.last_update_success for one in coordinators.values())
+    assert len(hass.config_entries.flow.async_progress()) == sum(
+        OUTCOMES[name] is GazeAuthError for name in HARMFUL
+    )
+
+    await hostile.order(off=HARMFUL)
+    for one in coordinators.values():
+        await one.async_refresh()
+
+    assert all(one.last_update_success for one in coordinators.values())
+
+
+@pytest.mark.usefixtures("faultless")
+async def test_a_generation_that_nobody_knows_of_is_one_clear_error(
+    hass: HomeAssistant,
+    setup_integration: SetUp,
+    hostile: Hostile,
+    loop: WatchedLoop,
+    told: list[tuple[str, str]],
+) -> None:
+    coordinators = await set_up(hass, setup_integration, hostile, "generate")
+
+    await hostile.order(off=[], forget=True)
+    calls = [
+        hass.async_create_task(one.async_generate("neon_city", {})) for one in coordinators.values()
+    ]
+    await settle(loop, calls, 31)
+
+    errors = {name: call.exception() for name, call in zip(coordinators, calls, strict=True)}
+    keys = {
+        name: error.translation_key
+        for name, error in errors.items()
+        if isinstance(error, HomeAssistantError)
+    }
+    assert keys == {name: GENERATE_ERRORS[OUTCOMES[name]] for name in HARMFUL}
+    assert told == []
+    asked = [head for head in (await hostile.order())["gaze"] if head.startswith("POST")]
+    assert len(asked) == len(HARMFUL)
+
+    await hostile.order(off=HARMFUL)
+    for one in coordinators.values():
+        assert len(await one.async_generate("neon_city", {})) == 1
+
+
+@pytest.mark.usefixtures("faultless")
+@pytest.mark.parametrize("place", ["job", "image"])
+async def test_a_job_outlives_whatever_the_server_does_and_ends_once(
+    hass: HomeAssistant,
+    setup_integration: SetUp,
+    hostile: Hostile,
+    loop: WatchedLoop,
+    told: list[tuple[str, str]],
+    place: str,
+) -> None:
+    coordinators = await set_up(hass, setup_integration, hostile, place)
+    await hostile.order(off=[])
+    for one in coordinators.values():
+        await one.async_generate("neon_city", {})
+    for _ in range(4):
+        await asyncio.sleep(0.5)
+        loop.move(31)
+    await asyncio.sleep(0.5)
+
+    jobs = {name: one.engine.jobs[-1] for name, one in coordinators.items()}
+    ended = {name: (job.status, job.reason) for name, job in jobs.items() if not job.open}
+    too_large = [name for name in HARMFUL if place == "image" and name in TOO_LARGE]
+    assert ended == dict.fromkeys(too_large, (Status.FAILED, Reason.DOWNLOAD))
+
+    await hostile.order(off=HARMFUL)
+    for one in coordinators.values():
+        await one.async_refresh()  # a key that works lets the jobs go on
+    waits = [
+        hass.async_create_task(one.engine.async_wait([one.engine.jobs[-1].job_id]))
+        for one in coordinators.values()
+    ]
+    await settle(loop, waits, 31, 31, 61, 61)
+    await hass.async_block_till_done()
+
+    jobs = {name: one.engine.jobs[-1] for name, one in coordinators.items()}
+    left = {name: job.status for name, job in jobs.items() if job.status is not Status.DONE}
+    assert left == dict.fromkeys(too_large, Status.FAILED)
+    ends = Counter(job_id for job_id, kind in told if kind in {"finished", "failed"})
+    assert ends == {job.job_id: 1 for job in jobs.values()}
+    queued = Counter(job_id for job_id, kind in told if kind == "queued")
+    assert queued == ends
+
+
+@pytest.mark.usefixtures("faultless")
+async def test_the_largest_and_the_worst_pictures_hold_nothing_up(
+    hass: HomeAssistant,
+    setup_integration: SetUp,
+    hostile: Hostile,
+    loop: WatchedLoop,
+    watch: Watch,
+) -> None:
+    names = ("sends_a_picture_of_sixty_mebibytes", "sends_a_picture_of_too_many_pixels")
+    coordinators = []
+    for name in names:
+        entry = hostile.entry(name, "image")
+        await setup_integration(entry)
+        coordinators.append(entry.runtime_data)
+    await from_now_on(watch)
+
+    for one in coordinators:
+        [job] = await one.async_generate("neon_city", {})
+        wait = hass.async_create_task(one.engine.async_wait([job.job_id]))
+        while not wait.done():
+            await asyncio.wait([wait], timeout=0.3)
+            loop.move(31)
+
+    large, worst = (one.engine.jobs[-1] for one in coordinators)
+    assert large.status is Status.DONE
+    assert (worst.reason, worst.error) == (Reason.DOWNLOAD, "it has too many pixels")
+
+
+@pytest.mark.usefixtures("faultless")
+async def test_more_presets_than_anybody_has_are_refused(
+    hass: HomeAssistant, setup_integration: SetUp, hostile: Hostile, watch: Watch
+) -> None:
+    entry = hostile.entry("crowd", "presets")
+    await setup_integration(entry)
+    presets = [{"slug": f"preset_{number}", "name": "A"} for number in range(MAX_PRESETS + 1)]
+    await hostile.order(canned={"crowd": json.dumps({"presets": presets}).encode()})
+    await from_now_on(watch)
+
+    await entry.runtime_data.async_refresh()
+
+    assert list(entry.runtime_data.data) == ["neon_city"]
+    assert str(entry.runtime_data.last_exception) == (
+        "The presets cannot be listed: the answer holds more than 2,000 presets"
+    )
