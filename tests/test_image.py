@@ -4,7 +4,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from homeassistant.components.image import async_get_image
-from homeassistant.const import STATE_UNKNOWN
+from homeassistant.const import ATTR_ENTITY_PICTURE, STATE_UNKNOWN
 from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
@@ -38,6 +38,20 @@ async def test_a_preset_shows_its_own_newest_image(
     assert _state(hass, "image.gaze_latest_image") == _state(hass, "image.gaze_paper_forest")
     assert _state(hass, "image.gaze_neon_city") != _state(hass, "image.gaze_paper_forest")
     assert _state(hass, "image.gaze_oil_painting") == STATE_UNKNOWN
+
+
+async def test_people_see_the_icon_until_there_is_an_image(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    before = hass.states.get("image.gaze_neon_city")
+
+    await make_image(hass, server, "neon_city")
+
+    after = hass.states.get("image.gaze_neon_city")
+    assert before is not None
+    assert after is not None
+    assert ATTR_ENTITY_PICTURE not in before.attributes
+    assert after.attributes[ATTR_ENTITY_PICTURE].startswith("/api/image_proxy/")
 
 
 async def test_a_preset_that_comes_back_shows_its_old_image(

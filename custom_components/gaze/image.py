@@ -57,6 +57,12 @@ class GazeImage(GazeEntity, ImageEntity):
         """Kept images do not need the server."""
         return True
 
+    @property
+    @override
+    def entity_picture(self) -> str | None:
+        """Return the address of the image; before there is one, people see the icon."""
+        return super().entity_picture if self._image is not None else None
+
     @override
     async def async_image(self) -> bytes | None:
         """Return the bytes of the image shown.
