@@ -225,6 +225,9 @@ class HomeAssistant:
         (self.folder / "configuration.yaml").write_text(
             _filled_in("configuration.yaml", media=os.fspath(self.media))
         )
+        automations = self.folder / "automations.yaml"
+        if not automations.exists():  # the editor's work is kept
+            automations.write_text("[]\n")
         link = self.folder / "custom_components" / "gaze"
         link.parent.mkdir(exist_ok=True)
         link.unlink(missing_ok=True)

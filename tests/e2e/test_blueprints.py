@@ -34,13 +34,7 @@ class HomeWithPhones(HomeAssistant):
         """Write the configuration."""
         super().prepare()
         configuration = self.folder / "configuration.yaml"
-        text = configuration.read_text().replace(
-            "automation: []\n", "automation: !include automations.yaml\nmobile_app:\n"
-        )
-        configuration.write_text(text)
-        automations = self.folder / "automations.yaml"
-        if not automations.exists():
-            automations.write_text("[]\n")
+        configuration.write_text(f"{configuration.read_text()}mobile_app:\n")
         target = self.folder / BLUEPRINT
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / BLUEPRINT, target)
