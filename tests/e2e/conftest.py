@@ -6,18 +6,22 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 import json
 import os
 from pathlib import Path
 import re
 import secrets
+import shutil
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, Route, async_playwright
 import pytest
 
 from demo.__main__ import connect
 from demo.gaze_server import GazeServer
 from demo.home_assistant import CHECKOUT, HomeAssistant, complaints, free_port
+
+from .browser import BRANDS_OF_OTHERS, LOADING, Visitor
 
 SCREENSHOTS = CHECKOUT / ".screenshots"
 CHROMIUM = Path("/usr/bin/chromium")
@@ -31,12 +35,11 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-# Milliseconds; the frontend's first load on a busy machine
-LOADING = 30_000
 WIDE = (1280, 900)
 PHONE = (390, 844)
 
 type OpenPage = Callable[..., Awaitable[Page]]
+type Visit = Callable[..., Awaitable[Visitor]]
 
 
 def _programs() -> dict[str, Path]:
@@ -123,7 +126,8 @@ def screenshots(request: pytest.FixtureRequest) -> Path:
     """Return the folder where the pictures of this test stay to be looked at."""
     name = re.sub(r"\W+", "-", request.node.name).strip("-")
     folder = SCREENSHOTS / name
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     return folder
 
 
@@ -141,8 +145,32 @@ async def open_page(empty_house: House) -> AsyncGenerator[OpenPage]:
         async def open_page(width: int = WIDE[0], height: int = WIDE[1]) -> Page:
             page = await browser.new_page(viewport={"width": width, "height": height})
             page.set_default_timeout(LOADING)
+            await page.route(BRANDS_OF_OTHERS, _refuse)
             await page.add_init_script(f"localStorage.hassTokens = {json.dumps(tokens)}")
             return page
 
         yield open_page
         await browser.close()
+
+
+async def _refuse(route: Route) -> None:
+    """Answer in Home Assistant's place, which would look for the picture on the internet."""
+    await route.fulfill(status=HTTPStatus.NOT_FOUND)
+
+
+@pytest.fixture
+async def visit(
+    empty_house: House, open_page: OpenPage, screenshots: Path
+) -> AsyncGenerator[Visit]:
+    """Return what lets somebody look: `visit(width, height)`; nothing may be wrong in the end."""
+    visitors: list[Visitor] = []
+
+    async def visit(width: int = WIDE[0], height: int = WIDE[1]) -> Visitor:
+        page = await open_page(width, height)
+        visitors.append(Visitor(page, empty_house.home_assistant.url, screenshots))
+        return visitors[-1]
+
+    yield visit
+    for number, visitor in enumerate(visitors):
+        await visitor.page.screenshot(path=screenshots / f"end-{number}.png")
+    assert [problem for visitor in visitors for problem in visitor.unexpected_problems()] == []

@@ -8,7 +8,7 @@ import pytest
 from demo.__main__ import first_preset, generate, saved_image, server_image, show_dashboard
 from demo.home_assistant import DASHBOARD
 
-from .conftest import LOADING, House, OpenPage
+from .conftest import House, OpenPage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 
@@ -62,8 +62,8 @@ async def test_the_dashboard_shows_the_image_and_makes_the_next(
     await page.goto(home_assistant.url)
 
     picture = page.locator("hui-picture-entity-card hui-image img")
-    await expect(picture).to_be_visible(timeout=LOADING)
-    await expect(picture).not_to_have_js_property("naturalWidth", 0, timeout=LOADING)
+    await expect(picture).to_be_visible()
+    await expect(picture).not_to_have_js_property("naturalWidth", 0)
     assert page.url.startswith(f"{home_assistant.url}/{DASHBOARD}")
     await expect(page.locator("hui-error-card, hui-warning")).to_have_count(0)
     first = await _picture_number(picture)
@@ -74,5 +74,5 @@ async def test_the_dashboard_shows_the_image_and_makes_the_next(
         while (await received.get())["data"]["type"] != "finished":
             pass
 
-    await expect(picture).not_to_have_attribute("src", first, timeout=LOADING)
+    await expect(picture).not_to_have_attribute("src", first)
     await expect(picture).not_to_have_js_property("naturalWidth", 0)
