@@ -17,6 +17,8 @@ TRANSLATIONS: Final = CHECKOUT / "custom_components" / "gaze" / "translations"
 LOADING: Final = 30_000
 # Seconds between two looks at a page
 _AGAIN: Final = 0.2
+# Seconds until a switch shows that it was turned
+_SETTLING: Final = 1.0
 expect.set_options(timeout=LOADING)
 
 # The text nodes that are seen, in order; what a code editor holds is no text of the page.
@@ -167,6 +169,13 @@ class Visitor:
     def field(self, name: str) -> Locator:
         """Return the field to type into whose label begins like this."""
         return self.page.get_by_role("textbox", name=re.compile(f"^{re.escape(name)}"))
+
+    async def turn_on(self, switch: Locator) -> None:
+        """Turn a switch on; one that is just drawn anew may miss that it is touched."""
+        async with asyncio.timeout(LOADING / 1000):
+            while not await switch.is_checked():
+                await switch.press("Space")
+                await asyncio.sleep(_SETTLING)
 
     async def expect_no_raw_text(self) -> None:
         """Wait until neither keys nor placeholders are seen: some texts are loaded late."""

@@ -6,7 +6,11 @@ import pytest
 from .browser import ENGLISH, Visitor
 from .conftest import House, Visit
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(240),  # on a machine that may be busy
+    pytest.mark.usefixtures("socket_enabled"),
+]
 
 TOOL = "/config/tools/action"
 ACTIONS = (
@@ -64,7 +68,7 @@ async def test_actions_are_performed_by_clicking(house: House, visit: Visit) -> 
         await visitor.look("answer")
 
     await _choose_preset(visitor, "paper FOREST", "Add custom item")
-    await page.get_by_role("switch").first.press("Space")
+    await visitor.turn_on(page.get_by_role("switch").first)
     await perform.click()
     await expect(response).to_contain_text("preset_name: Paper forest")
     await expect(response).to_contain_text("complete: true")

@@ -11,7 +11,11 @@ from demo.home_assistant import wait_until
 from .browser import ENGLISH
 from .conftest import House, Visit
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(240),  # on a machine that may be busy
+    pytest.mark.usefixtures("socket_enabled"),
+]
 
 TRIGGERS = ("queued", "started", "finished", "failed")
 

@@ -14,7 +14,11 @@ from demo.home_assistant import CHECKOUT, HomeAssistant
 from .browser import Visitor
 from .conftest import PHONE, WIDE, House, Visit
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(240),  # on a machine that may be busy
+    pytest.mark.usefixtures("socket_enabled"),
+]
 
 DOCUMENT = CHECKOUT / "docs" / "dashboard.md"
 DASHBOARD = "gaze-document"

@@ -9,7 +9,11 @@ import pytest
 from .browser import Visitor
 from .conftest import House, Visit
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(240),  # on a machine that may be busy
+    pytest.mark.usefixtures("socket_enabled"),
+]
 
 # A card's picture is the background of its thumbnail.
 _WIDTH = """async (element) => {

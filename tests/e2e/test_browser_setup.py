@@ -16,7 +16,11 @@ from demo.home_assistant import AnswerError, HomeAssistant, free_port, wait_unti
 from .browser import ENGLISH, TRANSLATIONS, Texts, Visitor
 from .conftest import House, Visit
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(240),  # on a machine that may be busy
+    pytest.mark.usefixtures("socket_enabled"),
+]
 
 INTEGRATIONS = "/config/integrations/dashboard"
 INTEGRATION = "/config/integrations/integration/gaze"
@@ -129,12 +133,17 @@ async def test_the_details_of_a_server_are_changed_by_clicking(house: House, vis
     await visitor.button("Configure").click()
     await visitor.expect_texts(ENGLISH.below("options", "step", "init"))
     await visitor.look("options")
-    await page.get_by_role("spinbutton", name="Number of images to keep").fill("20")
-    await page.get_by_role("switch").nth(1).press("Space")
+    kept = page.get_by_role("spinbutton", name="Number of images to keep")
+    await kept.fill("20")
+    await visitor.turn_on(page.get_by_role("switch").nth(1))
     await visitor.button("Submit").click()
     await expect(page.get_by_text("Options successfully saved")).to_be_visible()
     await visitor.look("options-saved")
     await visitor.button("Finish").click()
+    await visitor.button("Configure").click()
+    await expect(kept).to_have_value("20")
+    await expect(page.get_by_role("switch").nth(1)).to_be_checked()
+    await visitor.button("Close").click()
 
     await page.locator("ha-config-entry-row").get_by_role("button", name="Menu").first.click()
     await page.get_by_role("menuitem", name="Reconfigure").click()
