@@ -326,23 +326,9 @@ class HomeAssistant:
         """Answer the form of a config flow that is under way; return the next step."""
         return dict(await self.post(f"/api/config/config_entries/flow/{flow_id}", answer))
 
-    async def _answer_flow(
-        self, path: str, begin: Mapping[str, object], answers: Iterable[Mapping[str, object]]
-    ) -> Json:
-        step = await self.post(path, begin)
-        for answer in answers:
-            step = await self.post(f"{path}/{step['flow_id']}", answer)
-        return dict(step)
-
     async def reload(self, entry_id: str) -> None:
         """Reload a config entry. Raises AnswerError where that is not possible now."""
-        await self._post(f"/api/config/config_entries/entry/{entry_id}/reload", {})
-
-    async def change_options(self, entry_id: str, options: Mapping[str, object]) -> Json:
-        """Answer the options' form of a config entry; return its last step."""
-        path = "/api/config/config_entries/options/flow"
-        step = await self._post(path, {"handler": entry_id})
-        return dict(await self._post(f"{path}/{step['flow_id']}", options))
+        await self.post(f"/api/config/config_entries/entry/{entry_id}/reload")
 
     async def reauthenticate(self, entry_id: str, answer: Mapping[str, object]) -> Json | None:
         """Answer the form that asks for a config entry's new secrets; return its last step.
@@ -351,8 +337,7 @@ class HomeAssistant:
         """
         for flow in await self.websocket({"type": "config_entries/flow/progress"}):
             if (flow["context"]["source"], flow["context"].get("entry_id")) == ("reauth", entry_id):
-                path = f"/api/config/config_entries/flow/{flow['flow_id']}"
-                return dict(await self._post(path, answer))
+                return await self.go_on(flow["flow_id"], answer)
         return None
 
     async def websocket(self, command: Mapping[str, object]) -> Any:
@@ -418,6 +403,14 @@ class HomeAssistant:
         path = self._stored(key)
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"version": version, "key": key, "data": data}))
+
+    async def _answer_flow(
+        self, path: str, begin: Mapping[str, object], answers: Iterable[Mapping[str, object]]
+    ) -> Json:
+        step = await self.post(path, begin)
+        for answer in answers:
+            step = await self.post(f"{path}/{step['flow_id']}", answer)
+        return dict(step)
 
     async def _answers(self) -> bool:
         # The frontend is set up after all that logging in takes.

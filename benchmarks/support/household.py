@@ -287,7 +287,7 @@ class Household:
             "give_up_after": 12,
         }
         with self._explaining():
-            await self._try(self._home_assistant.change_options(self.entry_id, options))
+            await self._try(self._home_assistant.options(self.entry_id, options))
             await self._settle()
 
     async def _settle(self) -> None:
