@@ -24,7 +24,7 @@ from demo.gaze_server import GazeServer
 
 from .images import make_image, press, wait_for
 
-TYPES = ["queued", "started", "finished", "failed"]
+TYPES = ["finished", "failed", "started", "queued"]
 
 
 def _device_id(hass: HomeAssistant, entry: MockConfigEntry, slug: str | None = None) -> str:

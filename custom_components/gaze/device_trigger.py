@@ -26,7 +26,10 @@ from .const import DOMAIN, EVENT_GAZE
 from .devices import device_identifier
 from .jobs import JobEvent
 
-TYPES: Final = tuple(event.value for event in JobEvent)
+# The editor offers the first one at first: what most automations wait for.
+TYPES: Final = tuple(
+    event.value for event in (JobEvent.FINISHED, JobEvent.FAILED, JobEvent.STARTED, JobEvent.QUEUED)
+)
 
 TRIGGER_SCHEMA: Final = DEVICE_TRIGGER_BASE_SCHEMA.extend({vol.Required(CONF_TYPE): vol.In(TYPES)})
 
