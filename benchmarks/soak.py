@@ -388,7 +388,8 @@ def judged(samples: Sequence[Sample]) -> list[Figure]:
 
     def growth(name: str, value: Callable[[Sample], float], limit: float | None = None) -> Figure:
         grown = median(map(value, last)) - median(map(value, second))
-        return Figure(name=name, value=grown, limit=limit if most >= JUDGED_FROM else None)
+        judged = limit if most >= JUDGED_FROM else None
+        return Figure(name=name, value=grown, limit=judged, digits=1)
 
     def own_memory(sample: Sample) -> float:
         return (sample.memory - min(sample.recorder, RECORDER_CACHE)) / MEBIBYTE

@@ -397,7 +397,7 @@ class Household:
         try:
             return await doing
         except DemoError as err:
-            self.ledger.refused[re.sub(r"^.* answered ", "", str(err))] += 1
+            self.ledger.refused[re.sub(r"^.*? answered ", "", str(err))] += 1
             if began > self._troubled_until:
                 self.ledger.problems.append(f"Without any trouble: {err}")
             await asyncio.sleep(0.3)
