@@ -96,6 +96,25 @@ def test_a_link_in_place_of_a_folder_is_not_followed(files: Files, secret: Path)
     assert secret.read_bytes() == b"secret"
 
 
+def test_removing_what_lies_elsewhere_leaves_its_folder(files: Files, tmp_path: Path) -> None:
+    files.write("cats/a.png", b"first")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+
+    files.remove(os.path.relpath(empty / "a.png", files.root))
+
+    assert empty.is_dir()
+
+
+def test_a_name_that_no_file_can_have_is_gone(files: Files) -> None:
+    files.write("cats/a.png", b"first")
+
+    for path in ("cats/a\0.png", "cats\0/a.png"):
+        with pytest.raises(ImageGoneError):
+            files.read(path)
+        files.remove(path)
+
+
 def test_the_root_itself_may_be_a_link(files: Files, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     files.root.parent.mkdir()

@@ -75,6 +75,7 @@ class Files:
         except OSError as err:
             if err.errno not in _GONE:
                 raise GalleryError(f"the picture cannot be removed: {reason(err)}") from err
+            return  # a path that leads elsewhere, for one: nothing there is ours
         with suppress(OSError):
             (self.root / path).parent.rmdir()
 
@@ -124,8 +125,7 @@ class Files:
     @contextmanager
     def _folder(self, name: str, *, create: bool = False) -> Generator[int]:
         """Open a folder below the root."""
-        if name in {"", ".", ".."} or "/" in name:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        _check_name(name)
         root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if create:
@@ -199,8 +199,8 @@ def reason(err: OSError) -> str:
 
 
 def _check_name(name: str) -> None:
-    """Refuse what is no plain file name."""
-    if name in {"", ".", ".."} or "/" in name:
+    """Refuse what is no plain name of a file or folder."""
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
