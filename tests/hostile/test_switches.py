@@ -1,0 +1,247 @@
+"""Every switch of the stand-in server, through the whole integration."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.exceptions import HomeAssistantError
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.gaze.const import EVENT_GAZE
+from custom_components.gaze.coordinator import GazeCoordinator
+from demo.faults import Fault
+from demo.gaze_server import GazeServer
+
+from ..conftest import SetUp
+from ..test_services import PRESET, act
+from .conftest import WatchedLoop
+
+IMAGE: Final = "image.gaze_latest_image"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """What people see while a switch is on.
+
+    refused: the error of the action generate, by its key and part of its text; else the job
+    ends with `status`, `reason` and `error`. waits: it ends only after the switch is off again.
+    unlisted: the presets cannot be listed. reauth: people are asked for a new key.
+    """
+
+    setting: Any = True
+    refused: tuple[str, str] | None = None
+    status: str = "done"
+    reason: str | None = None
+    error: str | None = None
+    waits: bool = False
+    unlisted: bool = False
+    reauth: bool = False
+    fields: Mapping[str, Any] | None = None
+
+
+NOT_PROMISED: Final = ("unexpected_answer", "the answer is not what GAZE's API promises")
+NO_PICTURE: Final = "it is not a whole PNG, JPEG or WebP picture"
+
+CASES: Final[dict[Fault, list[Case]]] = {
+    Fault.HTML_ERRORS: [Case()],
+    Fault.NO_REASON: [Case()],
+    Fault.KEY_REGENERATED: [
+        Case(refused=("auth_failed", "API key"), unlisted=True, reauth=True),
+        Case(setting={"job"}, waits=True, reauth=True),
+    ],
+    Fault.PRESET_VANISHES: [Case(refused=("preset_gone", "Neon city"))],
+    Fault.JOBS_404: [Case(status="failed", reason="lost")],
+    Fault.IMAGE_DELETED: [Case(status="failed", reason="download", error="HTTP 404 (Not Found)")],
+    Fault.BUSY: [
+        Case(refused=("server_busy", "Too busy, try again later"), unlisted=True),
+        Case(setting={"job": 429, "image": 503}, waits=True),
+    ],
+    Fault.RETRY_AFTER: [Case()],
+    Fault.SERVER_ERROR: [
+        Case(refused=("server_failed", "Internal generation error"), unlisted=True),
+        Case(setting={"job"}, waits=True),
+        Case(
+            setting={"image"}, status="failed", reason="download", error="Internal generation error"
+        ),
+    ],
+    Fault.REDIRECT: [
+        Case(refused=("unexpected_answer", "redirects elsewhere"), unlisted=True),
+        Case(setting={"job"}, waits=True),
+        Case(
+            setting={"image"},
+            status="failed",
+            reason="download",
+            error="the server redirects elsewhere, which is refused",
+        ),
+    ],
+    Fault.LATENCY: [Case(setting=0.02)],
+    Fault.HANG: [
+        Case(refused=("connection_failed", "did not answer in time"), unlisted=True),
+        Case(setting={"job"}, waits=True),
+        Case(setting={"image"}, waits=True),
+    ],
+    Fault.TRUNCATED: [
+        Case(refused=("unexpected_answer", "the answer broke off"), unlisted=True),
+        Case(setting={"job"}, waits=True),
+        Case(setting={"image"}, status="failed", reason="download", error="the answer broke off"),
+    ],
+    Fault.UNKNOWN_STATUS: [Case()],
+    Fault.NO_IMAGE: [
+        Case(status="failed", reason="no_image"),
+        Case(setting="image_url", status="failed", reason="no_image"),
+    ],
+    Fault.NO_SEED: [Case(fields={"seed": None})],
+    Fault.OTHER_ORIGIN: [
+        Case(status="failed", reason="download", error="the image's address is not on the server")
+    ],
+    Fault.EXTRA_FIELDS: [Case()],
+    Fault.MISSING_FIELDS: [
+        Case(refused=NOT_PROMISED, unlisted=True),
+        Case(setting={"job": "status"}, waits=True),
+    ],
+    Fault.WRONG_TYPES: [
+        Case(refused=NOT_PROMISED, unlisted=True),
+        *(
+            Case(setting={"job": kind}, waits=True)
+            for kind in ("list", "inside", "numbers", "null", "text")
+        ),
+    ],
+    Fault.HUGE_JSON: [
+        Case(refused=("unexpected_answer", "far longer"), unlisted=True),
+        Case(setting={"job": 5}, waits=True),
+    ],
+    Fault.GARBAGE_JSON: [
+        Case(refused=NOT_PROMISED, unlisted=True),
+        Case(setting={"job"}, waits=True),
+    ],
+    Fault.LYING_TYPE: [Case(), Case(setting="text/html")],
+    Fault.NOT_AN_IMAGE: [Case(status="failed", reason="download", error=NO_PICTURE)],
+    Fault.EMPTY_IMAGE: [Case(status="failed", reason="download", error=NO_PICTURE)],
+    Fault.BOMB_IMAGE: [Case(status="failed", reason="download", error="it has too many pixels")],
+    Fault.ZIP_BOMB: [
+        Case(status="failed", reason="download", error="the image is larger than 64 MiB")
+    ],
+    Fault.OVERSIZED_IMAGE: [
+        Case(status="failed", reason="download", error="the image is larger than 64 MiB")
+    ],
+    Fault.PRUNE_AT_ONCE: [Case()],
+    Fault.SAME_FILE_NAME: [Case()],
+    Fault.FAIL_EVERY: [
+        Case(setting=1, status="failed", reason="server", error="ComfyUI: Connection refused")
+    ],
+    Fault.SEED_BEYOND: [Case()],
+}
+
+
+def test_the_table_has_each_switch() -> None:
+    assert CASES.keys() == set(Fault)
+
+
+async def ended(loop: WatchedLoop, call: asyncio.Task[Any], leaps: int) -> bool:
+    """Let time leap until a call has ended; return whether it has."""
+    for _ in range(leaps):
+        await asyncio.wait([call], timeout=0.2)
+        if call.done():
+            return True
+        loop.move(31)
+    return False
+
+
+async def see(
+    hass: HomeAssistant,
+    server: GazeServer,
+    coordinator: GazeCoordinator,
+    loop: WatchedLoop,
+    case: Case,
+) -> None:
+    """Generate an image, and see to it that people see what the case says."""
+    image_before = state(hass, IMAGE)
+    call = hass.async_create_task(act(hass, "generate", preset=PRESET))
+    assert await ended(loop, call, 3)
+    if case.refused is not None:
+        key, text = case.refused
+        error = call.exception()
+        assert isinstance(error, HomeAssistantError)
+        assert error.translation_key == key
+        assert text in str(error)  # in English, with the placeholders filled in
+        return
+    job_id = call.result()["jobs"][0]["job_id"]
+    assert state(hass, "sensor.gaze_open_jobs") != "0"
+    await server.finish(job_id)
+    wait = hass.async_create_task(coordinator.engine.async_wait([job_id]))
+    if case.waits:
+        assert not await ended(loop, wait, 5)
+        server.faults.clear()
+        await coordinator.async_refresh()  # a key that is taken lets the jobs go on
+    assert await ended(loop, wait, 60)
+    job = next(one for one in (await act(hass, "list_jobs"))["jobs"] if one["job_id"] == job_id)
+    told = (job["status"], job["reason"], job["error"])
+    assert told == (case.status, case.reason, case.error)
+    assert (case.fields or {}).items() <= job.items()
+    assert (state(hass, IMAGE) != image_before) is (case.status == "done")
+
+
+def state(hass: HomeAssistant, entity_id: str) -> str:
+    """Return the state of an entity."""
+    found = hass.states.get(entity_id)
+    assert found is not None
+    return found.state
+
+
+@pytest.mark.usefixtures("faultless")
+@pytest.mark.parametrize("fault", Fault)
+async def test_a_switch_is_one_clear_sight_and_passes(
+    hass: HomeAssistant,
+    server: GazeServer,
+    config_entry: MockConfigEntry,
+    setup_integration: SetUp,
+    loop: WatchedLoop,
+    fault: Fault,
+) -> None:
+    told: list[tuple[str, str]] = []
+
+    @callback
+    def note(event: Event[dict[str, Any]]) -> None:
+        told.append((event.data["job_id"], event.data["type"]))
+
+    hass.bus.async_listen(EVENT_GAZE, note)
+    await setup_integration(config_entry)
+    coordinator = config_entry.runtime_data
+    presets = dict(coordinator.data)
+
+    for case in CASES[fault]:
+        if case.setting is True:
+            server.faults.on(fault)
+        else:
+            setattr(server.faults, fault, case.setting)
+        refresh = hass.async_create_task(coordinator.async_refresh())
+        assert await ended(loop, refresh, 3)
+        assert coordinator.data == presets
+        assert coordinator.last_update_success is not case.unlisted
+        await see(hass, server, coordinator, loop, case)
+        reauths = hass.config_entries.flow.async_progress()
+        assert bool(reauths) is case.reauth
+        for reauth in reauths:
+            hass.config_entries.flow.async_abort(reauth["flow_id"])
+
+        server.faults.clear()
+        for record in server.jobs:
+            if record.is_open:
+                await server.finish(record.job_id)
+        await coordinator.async_refresh()
+        assert coordinator.last_update_success
+
+    await see(hass, server, coordinator, loop, Case())
+
+    ours = {job.job_id for job in coordinator.engine.jobs}
+    assert Counter(job_id for job_id, kind in told if kind == "queued") == Counter(ours)
+    ends = Counter(job_id for job_id, kind in told if kind in {"finished", "failed"})
+    assert ends == Counter(ours)
+    for request in server.log:
+        with_key = [name for name, value in request.headers.items() if server.api_key in value]
+        assert with_key == (["X-API-Key"] if request.path.startswith("/api/v1/") else [])
+        assert server.api_key not in request.path
