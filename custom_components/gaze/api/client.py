@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from io import BytesIO
 import logging
 from typing import Any, Final
 
@@ -190,15 +191,13 @@ async def _read(response: ClientResponse, limit: int) -> bytes:
     )
     if (response.content_length or 0) > limit:
         raise too_large
-    parts: list[bytes] = []
-    size = 0
+    body = BytesIO()  # hands out what it holds without a copy, which would take its time
     async for part in response.content.iter_any():
-        size += len(part)
-        if size > limit:
+        if body.tell() + len(part) > limit:
             raise too_large
-        parts.append(part)
+        body.write(part)
         await asyncio.sleep(0)  # what lies ready would otherwise all be unpacked in one go
-    return b"".join(parts)
+    return body.getvalue()
 
 
 def _decoded(content: bytes) -> Any:
