@@ -57,7 +57,13 @@ class Request:
     ) -> None:
         """Send an answer with the right length."""
         await self.send(
-            self.head(f"Content-Length: {len(body)}", *headers, status=status, version=version),
+            self.head(
+                f"Content-Length: {len(body)}",
+                "Connection: close",
+                *headers,
+                status=status,
+                version=version,
+            ),
             body,
         )
 
@@ -507,11 +513,11 @@ class Server:
         body, content_type = self._truth(endpoint, path, sent)
         request = Request(reader, writer, name, endpoint, body, content_type, self.elsewhere)
         if name in self.canned and endpoint in places:
-            await request.answer(self.canned[name], "Connection: close")
+            await request.answer(self.canned[name])
         elif name in HOSTILITIES and endpoint in places and name not in self.off:
             await HOSTILITIES[name](request)
         else:
-            await request.answer(body, "Connection: close")
+            await request.answer(body)
 
     def _truth(self, endpoint: str, path: str, sent: bytes) -> tuple[bytes, str]:
         """Return what a good server would answer, and its content type."""

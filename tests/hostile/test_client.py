@@ -105,6 +105,9 @@ ENDLESS: Final = {"drips_the_header", "drips_the_body", "announces_without_end"}
 # What a connection holds, and unpacks at a time, beside what is read of it already: bytes
 IN_FLIGHT: Final = 4 * 2**20
 
+# What a body is read into has room for an eighth more than it holds.
+GROWTH: Final = 9 / 8
+
 FLOW_ERRORS: Final[dict[type[GazeError] | None, dict[str, str] | None]] = {
     None: None,
     GazeTimeoutError: {"base": "timeout_connect"},
@@ -215,7 +218,9 @@ async def test_far_too_much_takes_no_more_memory_than_the_limits_say(
         peaks[name, place] = tracemalloc.get_traced_memory()[1] - before
     tracemalloc.stop()
 
-    assert {what: peak for what, peak in peaks.items() if peak > limits[what[1]] + IN_FLIGHT} == {}
+    assert {
+        what: peak for what, peak in peaks.items() if peak > limits[what[1]] * GROWTH + IN_FLIGHT
+    } == {}
 
 
 @pytest.fixture
