@@ -81,8 +81,7 @@ class GazeClient:
         usable = [preset for preset in answer.presets if preset.usable]
         if len(usable) < len(answer.presets):
             _LOGGER.debug(
-                "Left out %d presets without a usable slug or name",
-                len(answer.presets) - len(usable),
+                "Left out %d presets without a usable slug", len(answer.presets) - len(usable)
             )
         return usable
 

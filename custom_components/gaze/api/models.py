@@ -26,7 +26,7 @@ _SLUG = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class TooManyError(Exception):
+class TooManyError(ValueError):
     """A list in an answer is longer than any that GAZE has reason to send."""
 
 
@@ -70,10 +70,14 @@ class Preset(_Answer):
     slug: str
     name: str
 
+    def __post_init__(self) -> None:
+        """Cut a name that is a book."""
+        object.__setattr__(self, "name", self.name[:_MAX_NAME])
+
     @property
     def usable(self) -> bool:
-        """Whether the slug can stand in a request's path, and the name on a screen."""
-        return _SLUG.fullmatch(self.slug) is not None and len(self.name) <= _MAX_NAME
+        """Whether the slug can stand in a request's path."""
+        return _SLUG.fullmatch(self.slug) is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
