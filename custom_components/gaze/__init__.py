@@ -54,7 +54,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool
             raise
         _LOGGER.info("Starting with the presets of the last run: %s", err)
     entry.runtime_data = coordinator
-    async_setup_devices(hass, entry)
+    await async_setup_devices(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     hass.data[DATA_CHOICES].async_follow(entry)
     async_setup_repairs(hass, entry)

@@ -57,7 +57,7 @@ async def async_setup_entry(
     """Add the buttons of a server."""
     coordinator = entry.runtime_data
     async_add_entities(GazeButton(coordinator, description) for description in BUTTONS)
-    async_add_preset_entities(
+    await async_add_preset_entities(
         entry,
         async_add_entities,
         lambda slug: GazePresetButton(coordinator, PRESET_GENERATE, slug),

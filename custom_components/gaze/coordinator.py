@@ -128,9 +128,11 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         self.panel = Panel()
         self.presets_listed = False  # by the server, in this run
         self.silent_since: datetime | None = None  # first of the listings that failed in a row
+        self.device_presets: list[str] = []  # slugs of those that have a device by now
         self._kept_presets = presets_store(hass, entry.entry_id)
         self._job_listeners: dict[str | None, list[Listener]] = {}
         self._event_listeners: list[EventListener] = []
+        self._device_listeners: list[Listener] = []
 
     @property
     def stores_set_aside(self) -> list[str]:
@@ -220,6 +222,19 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             if wanted in {preset.slug.casefold(), preset.name.strip().casefold()}:
                 return preset
         return None
+
+    @callback
+    def async_set_device_presets(self, slugs: list[str]) -> None:
+        """Take which presets have a device, and tell those who add entities."""
+        self.device_presets = list(slugs)
+        for listener in list(self._device_listeners):
+            listener()
+
+    @callback
+    def async_add_device_listener(self, listener: Listener) -> Listener:
+        """Call the listener when presets got a device or lost it. Returns how to stop that."""
+        self._device_listeners.append(listener)
+        return lambda: self._device_listeners.remove(listener)
 
     # Jobs
 

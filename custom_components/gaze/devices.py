@@ -1,7 +1,11 @@
 """The devices: a server, and one for each of its presets that people want as a device."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping, Set as AbstractSet
+from itertools import batched
+from typing import Final
 
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 
@@ -10,7 +14,8 @@ from .const import CONF_PRESETS, DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .names import preset_labels
 
-MANUFACTURER = "GAZE"
+MANUFACTURER: Final = "GAZE"
+PORTION: Final = 50  # devices, or devices' entities, in one turn of the event loop
 
 
 def device_identifier(entry_id: str, slug: str | None = None) -> tuple[str, str]:
@@ -26,25 +31,29 @@ def shown_presets(coordinator: GazeCoordinator) -> Mapping[str, Preset]:
     return {slug: preset for slug, preset in coordinator.data.items() if slug in chosen}
 
 
-@callback
-def async_setup_devices(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
+async def async_setup_devices(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
     """Register the devices of a server, and from then on follow its presets.
 
     To be called before entities are added: they only name the device that they belong to.
     """
     devices = _Devices(hass, entry)
-    devices.async_follow()
-    entry.async_on_unload(entry.runtime_data.async_add_listener(devices.async_follow))
+    await devices.async_follow()
+    entry.async_on_unload(entry.runtime_data.async_add_listener(devices.async_follow_soon))
 
 
 class _Devices:
-    """The devices of one server in the device registry."""
+    """The devices of one server in the device registry.
+
+    Many presets may come or go at once: each portion of them takes a turn of the event loop.
+    """
 
     def __init__(self, hass: HomeAssistant, entry: GazeConfigEntry) -> None:
         """Register the server's own device."""
+        self._hass = hass
         self._entry = entry
         self._coordinator = entry.runtime_data
         self._registry = dr.async_get(hass)
+        self._following = asyncio.Lock()
         self._labels: dict[str, str] = {}
         self._cleaned = False
         self._server = self._registry.async_get_or_create(
@@ -57,50 +66,76 @@ class _Devices:
         )
 
     @callback
-    def async_follow(self) -> None:
+    def async_follow_soon(self) -> None:
+        """Follow what has changed; a first portion at once."""
+        self._entry.async_create_task(self._hass, self.async_follow(), "gaze devices")
+
+    async def async_follow(self) -> None:
         """Add, rename and remove devices as the presets are now.
 
         Devices only go when the server itself said what presets it has in this run.
         """
-        shown = shown_presets(self._coordinator)
-        every = preset_labels(self._coordinator.data)
-        labels = {slug: every[slug] for slug in shown}
-        if labels == self._labels and self._cleaned:
-            return
-        if labels != self._labels:
-            self._register(labels)
-        self._labels = labels
-        if self._coordinator.presets_listed:
-            self._remove_others()
-            self._cleaned = True
+        async with self._following:
+            shown = shown_presets(self._coordinator)
+            every = preset_labels(self._coordinator.data)
+            labels = {slug: every[slug] for slug in shown}
+            if labels == self._labels and self._cleaned:
+                return
+            self._labels = labels
+            await self._register()
+            if self._coordinator.presets_listed:
+                await self._remove_others()
+                self._cleaned = True
 
-    def _register(self, labels: Mapping[str, str]) -> None:
+    async def _register(self) -> None:
         """Add and rename the devices of presets; a name that a person gave one stays."""
-        entry_id = self._entry.entry_id
         names = {
             identifier: device.name
-            for device in dr.async_entries_for_config_entry(self._registry, entry_id)
+            for device in dr.async_entries_for_config_entry(self._registry, self._entry.entry_id)
             if device.via_device_id == self._server.id
             for identifier in device.identifiers
         }
-        for slug, label in labels.items():
-            identifier = device_identifier(entry_id, slug)
-            name = f"{self._entry.title} {label}"
-            if names.get(identifier) != name:
-                self._registry.async_get_or_create(
-                    config_entry_id=entry_id,
-                    identifiers={identifier},
-                    name=name,
-                    manufacturer=MANUFACTURER,
-                    model="Preset",
-                    entry_type=dr.DeviceEntryType.SERVICE,
-                    via_device_id=self._server.id,
-                )
+        there = set(self._coordinator.device_presets)
+        self._tell(there)
+        async for portion in self._in_portions(self._labels):
+            for slug in portion:
+                identifier = device_identifier(self._entry.entry_id, slug)
+                name = f"{self._entry.title} {self._labels[slug]}"
+                if names.get(identifier) != name:
+                    self._registry.async_get_or_create(
+                        config_entry_id=self._entry.entry_id,
+                        identifiers={identifier},
+                        name=name,
+                        manufacturer=MANUFACTURER,
+                        model="Preset",
+                        entry_type=dr.DeviceEntryType.SERVICE,
+                        via_device_id=self._server.id,
+                    )
+            there.update(portion)
+            self._tell(there)
 
-    def _remove_others(self) -> None:
+    def _tell(self, there: AbstractSet[str]) -> None:
+        """Tell which of the presets that are to have a device have one."""
+        self._coordinator.async_set_device_presets([slug for slug in self._labels if slug in there])
+
+    async def _remove_others(self) -> None:
         """Remove the devices of presets that are gone or no longer chosen, with their entities."""
         entry_id = self._entry.entry_id
         kept = {device_identifier(entry_id, slug) for slug in (None, *self._labels)}
-        for device in dr.async_entries_for_config_entry(self._registry, entry_id):
-            if not device.identifiers & kept:
-                self._registry.async_remove_device(device.id)
+        others = [
+            device.id
+            for device in dr.async_entries_for_config_entry(self._registry, entry_id)
+            if not device.identifiers & kept
+        ]
+        async for portion in self._in_portions(others):
+            for device_id in portion:
+                self._registry.async_remove_device(device_id)
+
+    async def _in_portions(self, items: Iterable[str]) -> AsyncGenerator[tuple[str, ...]]:
+        """Yield portions, each in a turn of the event loop, until the server is unloaded."""
+        for number, portion in enumerate(batched(items, PORTION, strict=False)):
+            if number:
+                await asyncio.sleep(0)
+            if self._entry.state is ConfigEntryState.UNLOAD_IN_PROGRESS:
+                return
+            yield portion

@@ -1,5 +1,6 @@
 """Base of the entities."""
 
+import asyncio
 from collections.abc import Callable, Hashable
 from typing import override
 
@@ -10,11 +11,10 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .devices import device_identifier, shown_presets
+from .devices import PORTION, device_identifier
 
 
-@callback
-def async_add_preset_entities(
+async def async_add_preset_entities(
     entry: GazeConfigEntry,
     async_add_entities: AddConfigEntryEntitiesCallback,
     make: Callable[[str], Entity],
@@ -28,15 +28,17 @@ def async_add_preset_entities(
 
     @callback
     def add_new() -> None:
-        shown = shown_presets(coordinator)
-        new = [slug for slug in shown if slug not in known]
-        known.clear()
-        known.update(shown)
+        present = coordinator.device_presets
+        new = [slug for slug in present if slug not in known][:PORTION]
+        known.intersection_update(present)
+        known.update(new)
         if new:
             async_add_entities([make(slug) for slug in new])
 
-    add_new()
-    entry.async_on_unload(coordinator.async_add_listener(add_new))
+    entry.async_on_unload(coordinator.async_add_device_listener(add_new))
+    while not known.issuperset(coordinator.device_presets):
+        add_new()
+        await asyncio.sleep(0)
 
 
 class GazeEntity(CoordinatorEntity[GazeCoordinator]):

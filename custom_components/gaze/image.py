@@ -28,7 +28,7 @@ async def async_setup_entry(
     """Add the image entities of a server."""
     coordinator = entry.runtime_data
     async_add_entities([GazeImage(hass, coordinator, LATEST_IMAGE)])
-    async_add_preset_entities(
+    await async_add_preset_entities(
         entry,
         async_add_entities,
         lambda slug: GazePresetImage(hass, coordinator, PRESET_IMAGE, slug),

@@ -236,3 +236,23 @@ async def test_more_presets_than_anybody_has_are_refused(
     assert str(entry.runtime_data.last_exception) == (
         "The presets cannot be listed: the answer holds more than 2,000 presets"
     )
+
+
+@pytest.mark.usefixtures("faultless")
+async def test_as_many_presets_as_there_may_be_come_and_go_in_portions(
+    hass: HomeAssistant, setup_integration: SetUp, hostile: Hostile, watch: Watch
+) -> None:
+    entry = hostile.entry("tide", "presets")
+    await setup_integration(entry)
+    presets = [{"slug": f"preset_{number}", "name": "A"} for number in range(MAX_PRESETS)]
+    one = [{"slug": "neon_city", "name": "Neon city"}]
+
+    async def have(listed: list[dict[str, str]]) -> int:
+        await hostile.order(canned={"tide": json.dumps({"presets": listed}).encode()})
+        await from_now_on(watch)
+        await entry.runtime_data.async_refresh()
+        await hass.async_block_till_done()
+        return len(hass.states.async_entity_ids("image"))
+
+    assert await have(presets) == MAX_PRESETS + 1
+    assert await have(one) == 2
