@@ -42,20 +42,19 @@ type OpenPage = Callable[..., Awaitable[Page]]
 type Visit = Callable[..., Awaitable[Visitor]]
 
 
-def _programs() -> dict[str, Path]:
-    """Return the programs to test with, by the name of their version."""
-    if hass := os.environ.get("HASS"):
-        return {"HASS": Path(hass).absolute()}
-    return {
-        "pinned": CHECKOUT / ".venv" / "bin" / "hass",
-        "next": CHECKOUT / ".venv-next" / "bin" / "hass",
-    }
+HASS = os.environ.get("HASS")
+VERSIONS = [Path(HASS).absolute()] if HASS else [CHECKOUT / ".venv", CHECKOUT / ".venv-next"]
+# The journeys with a browser take long: by default the newest frontend is enough for them.
+newest_version = pytest.mark.parametrize(
+    "hass_program", VERSIONS[-1:], ids=lambda path: path.name, indirect=True
+)
 
 
-@pytest.fixture(params=[pytest.param(path, id=name) for name, path in _programs().items()])
+@pytest.fixture(params=VERSIONS, ids=lambda path: path.name)
 def hass_program(request: pytest.FixtureRequest) -> Path:
     """Return the `hass` program of a version."""
-    program: Path = request.param
+    path: Path = request.param
+    program = path / "bin" / "hass" if path.is_dir() else path
     if not program.exists():
         pytest.skip(f"There is no {program}: scripts/setup --next makes it")
     return program

@@ -12,12 +12,13 @@ from demo.__main__ import saved_image
 from demo.home_assistant import CHECKOUT, HomeAssistant
 
 from .browser import Visitor
-from .conftest import PHONE, WIDE, House, Visit
+from .conftest import PHONE, WIDE, House, Visit, newest_version
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(240),  # on a machine that may be busy
+    pytest.mark.timeout(300),  # on a machine that may be busy
     pytest.mark.usefixtures("socket_enabled"),
+    newest_version,
 ]
 
 DOCUMENT = CHECKOUT / "docs" / "dashboard.md"
@@ -66,12 +67,18 @@ async def _expect_whole(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-async def test_the_dashboard_shows_images_and_makes_them(
+async def test_dashboard_and_device_pages_show_images_and_make_them(
     house: House, visit: Visit, size: tuple[int, int]
 ) -> None:
-    home_assistant = house.home_assistant
-    await _put_up_dashboard(home_assistant)
+    await _put_up_dashboard(house.home_assistant)
+
     visitor = await visit(*size)
+    await _use_dashboard(house.home_assistant, visitor)
+    await _use_device_pages(house.home_assistant, visitor)
+
+
+async def _use_dashboard(home_assistant: HomeAssistant, visitor: Visitor) -> None:
+    """Make two images and see each card show what it should, without loading the page again."""
     page = visitor.page
     cards = page.locator("hui-picture-entity-card")
     # Home Assistant's answer to a card that asks for the image of an entity without one
@@ -107,14 +114,10 @@ async def test_the_dashboard_shows_images_and_makes_them(
     await visitor.look("second-image")
 
 
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-async def test_device_pages_show_and_make_images(
-    house: House, visit: Visit, size: tuple[int, int]
-) -> None:
-    home_assistant = house.home_assistant
+async def _use_device_pages(home_assistant: HomeAssistant, visitor: Visitor) -> None:
+    """Make an image of a preset on its device's page, and see the server's page."""
     devices = await home_assistant.websocket({"type": "config/device_registry/list"})
     ids = {device["name"]: device["id"] for device in devices}
-    visitor = await visit(*size)
     page = visitor.page
 
     await visitor.open(f"/config/devices/device/{ids['GAZE Neon city']}")
@@ -127,6 +130,7 @@ async def test_device_pages_show_and_make_images(
 
     await visitor.open(f"/config/devices/device/{ids['GAZE']}")
     await visitor.expect_texts(["Latest image", "Generate again", "Refresh presets", "5 presets"])
-    await page.set_viewport_size({"width": size[0], "height": 2600})
+    width = await page.evaluate("() => window.innerWidth")
+    await page.set_viewport_size({"width": width, "height": 2600})
     await visitor.look("server")
     await _expect_whole(visitor)

@@ -7,12 +7,13 @@ from playwright.async_api import expect
 import pytest
 
 from .browser import Visitor
-from .conftest import House, Visit
+from .conftest import House, Visit, newest_version
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(240),  # on a machine that may be busy
+    pytest.mark.timeout(300),  # on a machine that may be busy
     pytest.mark.usefixtures("socket_enabled"),
+    newest_version,
 ]
 
 # A card's picture is the background of its thumbnail.

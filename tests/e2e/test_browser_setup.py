@@ -5,7 +5,7 @@
 
 import os
 import re
-from typing import Any
+from typing import Any, Literal
 
 from playwright.async_api import expect
 import pytest
@@ -14,12 +14,13 @@ from demo.__main__ import DELIVERY
 from demo.home_assistant import AnswerError, HomeAssistant, free_port, wait_until
 
 from .browser import ENGLISH, TRANSLATIONS, Texts, Visitor
-from .conftest import House, Visit
+from .conftest import House, Visit, newest_version
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(240),  # on a machine that may be busy
+    pytest.mark.timeout(300),  # on a machine that may be busy
     pytest.mark.usefixtures("socket_enabled"),
+    newest_version,
 ]
 
 INTEGRATIONS = "/config/integrations/dashboard"
@@ -100,28 +101,32 @@ async def test_a_server_is_added_by_clicking(empty_house: House, visit: Visit) -
     await visitor.look("again")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_icon_and_logo_fit_the_theme(house: House, visit: Visit, theme: str) -> None:
-    visitor = await visit()
+async def test_icon_and_logo_fit_the_theme(house: House, visit: Visit) -> None:
+    for theme in ("light", "dark"):
+        await _expect_brand(await visit(), theme)
+
+
+async def _expect_brand(visitor: Visitor, theme: Literal["light", "dark"]) -> None:
+    """See icon and logo wherever they are shown."""
     page = visitor.page
-    await page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+    await page.emulate_media(color_scheme=theme)
     brand = page.locator('img[src*="/api/brands/integration/gaze/"]')
     dark = re.compile("/dark_") if theme == "dark" else re.compile("/(?:icon|logo)")
 
     await visitor.open(INTEGRATIONS)
     await visitor.expect_pictures(brand, 1)
     await expect(brand).to_have_attribute("src", dark)
-    await visitor.look("integrations")
+    await visitor.look(f"integrations-{theme}")
     await brand.click()
 
     await visitor.expect_texts(["Add server"])
     await visitor.expect_pictures(brand, 1)
-    await visitor.look("integration")
+    await visitor.look(f"integration-{theme}")
     await page.get_by_text("GAZE Neon city").click()
 
     await visitor.expect_texts(["Service info"])
     await visitor.expect_pictures(brand, 2)  # the logo, and the icon of the entry
-    await visitor.look("device")
+    await visitor.look(f"device-{theme}")
 
 
 async def test_the_details_of_a_server_are_changed_by_clicking(house: House, visit: Visit) -> None:
