@@ -9,6 +9,7 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components import automation
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import HomeAssistant
+from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.setup import async_setup_component
@@ -18,7 +19,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.gaze.const import CONF_PRESETS, DOMAIN
-from custom_components.gaze.repairs import LEAST_FREE, LOOK_INTERVAL, SILENCE
+from custom_components.gaze.repairs import LEAST_FREE, LOOK_INTERVAL, SILENCE, RemoveStoreFlow
 from demo.gaze_server import GazeServer
 
 from .conftest import SetUp
@@ -80,18 +81,11 @@ async def choose(hass: HomeAssistant, option: str) -> None:
 
 async def automate(hass: HomeAssistant, **config: Any) -> None:
     """Set up one automation."""
+    base: dict[str, Any] = {"id": "evening", "alias": "Evening *picture*"}
+    if "trigger" not in config:
+        base |= {"triggers": {"trigger": "event", "event_type": "evening"}, "actions": []}
     assert await async_setup_component(
-        hass,
-        automation.DOMAIN,
-        {
-            automation.DOMAIN: {
-                "id": "evening",
-                "alias": "Evening *picture*",
-                "triggers": {"trigger": "event", "event_type": "evening"},
-                "actions": [],
-                **config,
-            }
-        },
+        hass, automation.DOMAIN, {automation.DOMAIN: {**base, **config}}
     )
     await hass.async_block_till_done()
 
@@ -213,6 +207,7 @@ async def test_a_preset_that_an_automation_asks_for_is_missed(
         {"action": "gaze.regenerate", "data": {"job_id": "long_gone"}},
         {"action": "gaze.generate", "data": "{{ data }}"},
         {"action": "notify.notify", "data": {"message": "long_gone"}},
+        generate("long_gone", config_entry_id=["01K3GAZE00000000000000TEST"]),
     ],
 )
 async def test_what_may_well_work_is_not_missed(
@@ -226,10 +221,34 @@ async def test_what_may_well_work_is_not_missed(
 
 
 @pytest.mark.usefixtures("entry")
+async def test_automations_of_any_form_are_read(
+    hass: HomeAssistant, told: Told, freezer: FrozenDateTimeFactory
+) -> None:
+    fields: dict[str, Any] = {"what": {"selector": {"action": {}}}}
+    paint = {"fields": fields, "sequence": [generate("Sunny side")]}
+    assert await async_setup_component(hass, "script", {"script": {"paint": paint}})
+    await automate(
+        hass,
+        id="a) [b](http://c",
+        trigger={"platform": "event", "event_type": "evening"},
+        action=[generate("Sunny-side"), {"choose": []}],
+    )
+
+    await look(hass, freezer)
+
+    issues = ir.async_get(hass).issues.values()
+    found = sorted(map(places, issues))
+    assert found == [
+        r"- [Evening \*picture\*](/config/automation/edit/a%29%20%5Bb%5D%28http%3A%2F%2Fc)",
+        "- [paint](/config/script/edit/paint)",
+    ]
+
+
+@pytest.mark.usefixtures("entry")
 async def test_a_script_is_named_too_and_each_place_once(
     hass: HomeAssistant, told: Told, freezer: FrozenDateTimeFactory
 ) -> None:
-    steps = [generate("long_gone"), generate("Long gone")]
+    steps = [generate("long_gone"), generate(" Long_Gone")]
     assert await async_setup_component(
         hass, "script", {"script": {"paint": {"alias": "Paint", "sequence": steps}}}
     )
@@ -408,7 +427,7 @@ async def test_a_full_disk_is_told_when_a_picture_finds_no_room(
 
     placeholders = full["disk_full"].translation_placeholders
     assert placeholders is not None
-    assert placeholders["folder"].replace("\\", "") == str(media_dir / "gaze" / "gaze")
+    assert placeholders["folder"] == str(media_dir / "gaze" / "gaze")
     assert placeholders["free"] == "63"
     assert told() == {}
 
@@ -451,6 +470,24 @@ async def test_a_store_that_was_set_aside_is_told_until_somebody_confirms(
     assert not kept.exists()
 
 
+@pytest.mark.usefixtures("entry")
+async def test_a_file_that_cannot_be_removed_is_said(hass: HomeAssistant) -> None:
+    folder = Path(hass.config.path(".storage", "gaze.folder"))
+    folder.mkdir()
+    flow = RemoveStoreFlow(folder.name)
+    flow.hass = hass
+    flow.flow_id = flow.handler = ""
+
+    end = await flow.async_step_confirm({})
+
+    assert end["type"] is FlowResultType.ABORT
+    assert end["reason"] == "cannot_remove"
+    assert end["description_placeholders"] == {
+        "file": folder.name,
+        "error": "Is a directory",
+    }
+
+
 # The entry
 
 
@@ -463,6 +500,8 @@ async def test_a_disabled_or_removed_server_is_wrong_in_no_way(
     await automate(hass, actions=[generate("long_gone")])
     await look(hass, freezer)
     enabled = told()
+    left = Path(hass.config.path(".storage", f"gaze.{entry.entry_id}.jobs.db.damaged-1"))
+    left.write_bytes(DAMAGED)
 
     await hass.config_entries.async_set_disabled_by(entry.entry_id, ConfigEntryDisabler.USER)
     disabled = told()
@@ -476,3 +515,4 @@ async def test_a_disabled_or_removed_server_is_wrong_in_no_way(
     assert disabled == {}
     assert "preset_missing" in enabled_again
     assert told() == {}
+    assert not left.exists()

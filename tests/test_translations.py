@@ -163,6 +163,8 @@ def test_every_repair_has_its_texts_and_no_other_has() -> None:
     for key, issue in TEXTS["issues"].items():
         assert ("fix_flow" in issue) is (key in mended)
         assert ("description" in issue) is (key in told)
+        if key in mended:
+            assert set(issue["fix_flow"]["abort"]) == set(re.findall(r'reason="(\w+)"', repairs))
 
 
 def test_triggers_and_choices_have_their_texts_and_no_others_have() -> None:

@@ -71,7 +71,7 @@ async def async_unload_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> boo
 
 async def async_remove_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
     """Remove what is kept of a server, but for the pictures."""
-    async_forget_repairs(hass, entry)
+    async_forget_repairs(hass, entry, persistent=True)
     await Records(hass, entry.entry_id).async_remove()
     await Gallery(hass, entry.entry_id, entry.title).async_remove()
     await presets_store(hass, entry.entry_id).async_remove()

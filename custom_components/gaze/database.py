@@ -16,6 +16,7 @@ _LOGGER = logging.getLogger(__name__)
 type Row = tuple[Any, ...]
 
 _COMPANIONS: Final = ("", "-wal", "-shm")
+_DAMAGED: Final = ".damaged-"
 
 
 class Database:
@@ -56,7 +57,7 @@ class Database:
         await self._hass.async_add_executor_job(self._close)
 
     async def async_remove(self) -> None:
-        """Close the file and remove it with what SQLite keeps beside it."""
+        """Close the file and remove it with what lies beside it, damaged ones set aside too."""
         await self._hass.async_add_executor_job(self._remove)
 
     def _open(self) -> None:
@@ -91,7 +92,7 @@ class Database:
         return connection
 
     def _set_aside(self) -> Path:
-        kept = self._path.with_name(f"{self._path.name}.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+        kept = self._path.with_name(f"{self._path.name}{_DAMAGED}{datetime.now(UTC):%Y%m%d-%H%M%S}")
         self._path.replace(kept)
         for suffix in _COMPANIONS[1:]:
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
@@ -126,5 +127,9 @@ class Database:
 
     def _remove(self) -> None:
         self._close()
-        for suffix in _COMPANIONS:
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        damaged = self._path.parent.glob(f"{self._path.name}{_DAMAGED}*")
+        for path in (
+            *(self._path.with_name(self._path.name + end) for end in _COMPANIONS),
+            *damaged,
+        ):
+            path.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """Repairs: what only a person can mend, told where Home Assistant gathers such things."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 import re
 import shutil
 from typing import Any, Final, override
+from urllib.parse import quote
 
 from homeassistant.components.automation import (
     DOMAIN as AUTOMATION_DOMAIN,
@@ -24,7 +26,7 @@ from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.storage import STORAGE_DIR
 from homeassistant.helpers.template import is_template_string
 from homeassistant.helpers.translation import async_get_translations
-from homeassistant.util import dt as dt_util, slugify
+from homeassistant.util import dt as dt_util
 
 from .const import CONF_PRESETS, DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
@@ -51,10 +53,13 @@ def async_setup_repairs(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
 
 
 @callback
-def async_forget_repairs(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
-    """Take back all that was told of a server."""
+def async_forget_repairs(
+    hass: HomeAssistant, entry: GazeConfigEntry, *, persistent: bool = False
+) -> None:
+    """Take back what was told of a server; what a person has to confirm only if `persistent`."""
     for issue in _told(hass, entry):
-        ir.async_delete_issue(hass, DOMAIN, issue.issue_id)
+        if persistent or not issue.is_persistent:
+            ir.async_delete_issue(hass, DOMAIN, issue.issue_id)
 
 
 async def async_create_fix_flow(
@@ -78,7 +83,16 @@ class RemoveStoreFlow(ConfirmRepairFlow):
         """Remove the file once that is confirmed."""
         if user_input is not None:
             path = Path(self.hass.config.path(STORAGE_DIR), Path(self._file).name)
-            await self.hass.async_add_executor_job(lambda: path.unlink(missing_ok=True))
+            try:
+                await self.hass.async_add_executor_job(lambda: path.unlink(missing_ok=True))
+            except OSError as err:
+                return self.async_abort(
+                    reason="cannot_remove",
+                    description_placeholders={
+                        "file": path.name,
+                        "error": err.strerror or type(err).__name__,
+                    },
+                )
         return await super().async_step_confirm(user_input)
 
 
@@ -98,6 +112,7 @@ class _Watch:
         self._hass = hass
         self._entry = entry
         self._coordinator = entry.runtime_data
+        self._looking = asyncio.Lock()
         self._devices: dict[str, str] = {}  # slug by device id, those that are gone too
 
     @callback
@@ -139,7 +154,16 @@ class _Watch:
 
     async def _look(self) -> None:
         """Find what is wrong, tell it, and take back what no longer is."""
-        found = self._silence() | await self._full_disk() | await self._missing_presets()
+        async with self._looking:
+            full_disk = await self._full_disk()
+            texts = await async_get_translations(
+                self._hass, self._hass.config.language, "options", [DOMAIN]
+            )
+            if self._entry.state is not ConfigEntryState.UNLOAD_IN_PROGRESS:
+                self._tell(self._silence() | full_disk | self._missing_presets(texts))
+
+    def _tell(self, found: Mapping[str, _Finding]) -> None:
+        """Tell what was found, and take back what was not."""
         for issue in _told(self._hass, self._entry):
             if issue.issue_id not in found and not issue.is_persistent:
                 ir.async_delete_issue(self._hass, DOMAIN, issue.issue_id)
@@ -181,9 +205,11 @@ class _Watch:
         folder, free = await self._hass.async_add_executor_job(_fullest, *folders)
         if free >= LEAST_FREE:
             return {}
-        return self._finding("disk_full", folder=_plain(str(folder)), free=str(free // _MEBIBYTE))
+        return self._finding(
+            "disk_full", folder=str(folder).replace("`", "'"), free=str(free // _MEBIBYTE)
+        )
 
-    async def _missing_presets(self) -> dict[str, _Finding]:
+    def _missing_presets(self, texts: Mapping[str, str]) -> dict[str, _Finding]:
         """Return which presets are used that the server does not have, and where."""
         if not self._coordinator.presets_listed:
             return {}
@@ -191,10 +217,10 @@ class _Watch:
         names: dict[str, str] = {}
         for preset, place in [
             *self._of_panel(),
-            *await self._of_option(),
+            *self._of_option(texts),
             *self._of_automations(),
         ]:
-            key = slugify(preset)
+            key = preset.strip().casefold()
             names.setdefault(key, preset)
             if place not in places.setdefault(key, []):
                 places[key].append(place)
@@ -221,15 +247,13 @@ class _Watch:
             entity = er.async_get(self._hass).entities[entity_id]
             yield slug, _link(state.name, f"/config/devices/device/{entity.device_id}")
 
-    async def _of_option(self) -> list[tuple[str, str]]:
-        """Return the presets chosen to be devices that are missing."""
-        texts = await async_get_translations(
-            self._hass, self._hass.config.language, "options", [DOMAIN]
-        )
+    def _of_option(self, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Yield the presets chosen to be devices that are missing."""
         label = texts.get(f"component.{DOMAIN}.options.step.init.data.{CONF_PRESETS}", CONF_PRESETS)
         place = _link(label, f"/config/integrations/integration/{DOMAIN}")
-        chosen = self._entry.options.get(CONF_PRESETS, ())
-        return [(slug, place) for slug in chosen if slug not in self._coordinator.data]
+        for slug in self._entry.options.get(CONF_PRESETS, ()):
+            if slug not in self._coordinator.data:
+                yield slug, place
 
     def _of_automations(self) -> Iterator[tuple[str, str]]:
         """Yield the missing presets that automations and scripts use.
@@ -241,7 +265,7 @@ class _Watch:
             component = self._hass.data.get(domain)
             for entity in component.entities if component is not None else ():
                 name = entity.name or entity.entity_id
-                edit = f"/config/{domain}/edit/{entity.unique_id}"
+                edit = f"/config/{domain}/edit/{quote(entity.unique_id or '', safe='')}"
                 place = _link(name, edit) if entity.unique_id else _plain(name)
                 for part in _parts(entity.raw_config):
                     preset = gone.get(part) if isinstance(part, str) else self._named_in(part)
@@ -252,7 +276,9 @@ class _Watch:
         """Return the preset that a step of an automation asks this server for in vain."""
         data = step.get("data")
         action = step.get("action", step.get("service"))
-        if action not in _USING_A_PRESET or not isinstance(data, Mapping):
+        if not isinstance(action, str) or action not in _USING_A_PRESET:
+            return None
+        if not isinstance(data, Mapping):
             return None
         preset = data.get("preset")
         if not isinstance(preset, str) or is_template_string(preset):
@@ -262,12 +288,12 @@ class _Watch:
             return None  # another one tells, or nobody can
         return None if any(server.find_preset(preset) for server in servers) else preset
 
-    def _asked(self, entry_id: str | None) -> list[GazeCoordinator]:
+    def _asked(self, entry_id: object) -> list[GazeCoordinator]:
         """Return the servers that a step may mean; none while one of them is not up."""
         entries: list[GazeConfigEntry] = self._hass.config_entries.async_entries(
             DOMAIN, include_ignore=False, include_disabled=False
         )
-        meant = [entry for entry in entries if entry_id in {None, entry.entry_id}]
+        meant = [entry for entry in entries if entry_id is None or entry_id == entry.entry_id]
         if any(
             entry.state is not ConfigEntryState.LOADED and entry is not self._entry
             for entry in meant
@@ -279,8 +305,8 @@ class _Watch:
     def _gone(self) -> dict[str, str]:
         """Return which preset an entity id or device id belonged to that is gone with it.
 
-        Home Assistant keeps the former for ever. Of an automation whose trigger names a device
-        that is gone it tells by itself from the next start on.
+        Home Assistant keeps the former for ever. Ids of devices are remembered here, for this
+        run: from the next start on Home Assistant itself tells of a trigger without its device.
         """
         present = self._coordinator.data
         prefix = f"{self._entry.entry_id}-"
