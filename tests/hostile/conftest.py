@@ -18,11 +18,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from homeassistant.core import Event, HomeAssistant, callback
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from benchmarks.support.alone import Watch
-from custom_components.gaze.const import DOMAIN
+from custom_components.gaze.const import DOMAIN, EVENT_GAZE
 
 from .server import GOOD
 
@@ -100,6 +101,19 @@ async def from_now_on(watch: Watch) -> None:
     """Forget what was seen so far."""
     await asyncio.sleep(0.01)
     watch.reset()
+
+
+@pytest.fixture
+def told(hass: HomeAssistant) -> list[tuple[str, str]]:
+    """Return the job and the type of each of our events, as they come."""
+    seen: list[tuple[str, str]] = []
+
+    @callback
+    def note(event: Event[dict[str, Any]]) -> None:
+        seen.append((event.data["job_id"], event.data["type"]))
+
+    hass.bus.async_listen(EVENT_GAZE, note)
+    return seen
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 import pytest
 
@@ -20,7 +20,6 @@ from custom_components.gaze.api import (
     GazeTimeoutError,
 )
 from custom_components.gaze.api.models import MAX_PRESETS
-from custom_components.gaze.const import EVENT_GAZE
 from custom_components.gaze.coordinator import GazeCoordinator
 from custom_components.gaze.jobs import Status
 from custom_components.gaze.jobs.models import Reason
@@ -54,19 +53,6 @@ GENERATE_ERRORS: Final[dict[type[GazeError] | None, str]] = {
 }
 
 
-@pytest.fixture
-def told(hass: HomeAssistant) -> list[tuple[str, str]]:
-    """Return the job and the type of each of our events, as they come."""
-    seen: list[tuple[str, str]] = []
-
-    @callback
-    def note(event: Event[dict[str, Any]]) -> None:
-        seen.append((event.data["job_id"], event.data["type"]))
-
-    hass.bus.async_listen(EVENT_GAZE, note)
-    return seen
-
-
 async def settle(loop: WatchedLoop, tasks: list[asyncio.Task[Any]], *limits: float) -> None:
     """Wait for tasks, moving the time on to each limit for those that have no end."""
     for limit in limits:
@@ -95,9 +81,14 @@ async def set_up(
 
 @pytest.mark.usefixtures("faultless")
 async def test_the_last_presets_stay_whatever_the_server_says(
-    hass: HomeAssistant, setup_integration: SetUp, hostile: Hostile, loop: WatchedLoop
+    hass: HomeAssistant,
+    setup_integration: SetUp,
+    hostile: Hostile,
+    loop: WatchedLoop,
+    watch: Watch,
 ) -> None:
     coordinators = await set_up(hass, setup_integration, hostile, "presets")
+    await from_now_on(watch)
 
     await hostile.order(off=[])
     calls = [hass.async_create_task(one.async_refresh()) for one in coordinators.values()]
@@ -123,9 +114,11 @@ async def test_a_generation_that_nobody_knows_of_is_one_clear_error(
     setup_integration: SetUp,
     hostile: Hostile,
     loop: WatchedLoop,
+    watch: Watch,
     told: list[tuple[str, str]],
 ) -> None:
     coordinators = await set_up(hass, setup_integration, hostile, "generate")
+    await from_now_on(watch)
 
     await hostile.order(off=[], forget=True)
     calls = [
@@ -156,10 +149,12 @@ async def test_a_job_outlives_whatever_the_server_does_and_ends_once(
     setup_integration: SetUp,
     hostile: Hostile,
     loop: WatchedLoop,
+    watch: Watch,
     told: list[tuple[str, str]],
     place: str,
 ) -> None:
     coordinators = await set_up(hass, setup_integration, hostile, place)
+    await from_now_on(watch)
     await hostile.order(off=[])
     for one in coordinators.values():
         await one.async_generate("neon_city", {})

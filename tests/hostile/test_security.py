@@ -173,6 +173,26 @@ async def test_a_signature_goes_with_the_login_that_made_it(
     assert (await client.get(signed)).status == HTTPStatus.UNAUTHORIZED
 
 
+async def test_a_signature_of_another_user_ends_with_its_time_and_with_the_user(
+    hass: HomeAssistant,
+    hass_read_only_user: User,
+    hass_client_no_auth: ClientSessionGenerator,
+    path: str,
+) -> None:
+    client = await hass_client_no_auth()
+    login = await hass.auth.async_create_refresh_token(hass_read_only_user, CLIENT_ID)
+    expired, signed = (
+        async_sign_path(hass, path, timedelta(seconds=seconds), refresh_token_id=login.id)
+        for seconds in (-5, 60)
+    )
+    assert (await client.get(expired)).status == HTTPStatus.UNAUTHORIZED
+    assert (await client.get(signed)).status == HTTPStatus.OK
+
+    await hass.auth.async_remove_user(hass_read_only_user)
+
+    assert (await client.get(signed)).status == HTTPStatus.UNAUTHORIZED
+
+
 EVIL_IDS: Final = (
     "..",
     "../..",
