@@ -218,9 +218,17 @@ async def test_another_language_is_shown_throughout(
     visitor = await visit(1280, 2200)
 
     await visitor.open(INTEGRATION)
+    await visitor.expect_texts([texts.at("config", "initiate_flow", "user")])
+    await visitor.look("integration")
     await visitor.button(texts.at("config", "initiate_flow", "user")).click()
     await _expect_form(visitor, texts, "user")
     await visitor.look("form")
+
+    await visitor.open(INTEGRATION)
+    row = visitor.page.locator("ha-config-entry-row").first
+    await row.locator("ha-icon-button[slot=end]").first.click()
+    await visitor.expect_texts(texts.below("options", "step", "init"))
+    await visitor.look("options")
 
     await visitor.open(f"/config/devices/device/{server}")
     await visitor.expect_texts(texts.entity_names(leave_out={"kept_images"}))
