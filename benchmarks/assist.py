@@ -16,8 +16,8 @@ from typing import Final
 
 from homeassistant.core import HomeAssistant
 
-from demo.gaze_server import DEFAULT_PRESETS
-from demo.home_assistant import DemoError
+from testing.gaze_server import DEFAULT_PRESETS
+from testing.home_assistant import DemoError
 
 from .entities import add, core
 from .support.report import Figure, listed, machine, nearest_rank

@@ -35,8 +35,8 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import entity_registry as er
 from homeassistant.setup import async_setup_component
 
-from demo.gaze_server import GazeServer, made_up_presets
-from demo.home_assistant import DemoError, HomeAssistant as HomeAssistantFolder, free_port
+from testing.gaze_server import GazeServer, made_up_presets
+from testing.home_assistant import DemoError, HomeAssistant as HomeAssistantFolder, free_port
 
 from .support.report import Figure, machine, table
 

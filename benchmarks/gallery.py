@@ -37,9 +37,9 @@ from PIL import Image as Pillow
 
 from custom_components.gaze.gallery import Gallery, Image, Selection
 from custom_components.gaze.gallery.index import Index
-from demo.drawing import Picture, draw
-from demo.gaze_server import GazeServer
-from demo.home_assistant import LOCALHOST, DemoError
+from testing.drawing import Picture, draw
+from testing.gaze_server import GazeServer
+from testing.home_assistant import LOCALHOST, DemoError
 
 from .entities import OURS, Line, add, core
 from .support.report import Figure, machine, table

@@ -25,7 +25,7 @@ from typing import Final
 
 import aiohttp
 
-from demo.home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
+from testing.home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
 
 from .support.report import machine, table
 from .support.stand_ins import API_KEY, PRESET, StandIn, Wanted, stand_ins

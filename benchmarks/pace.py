@@ -16,7 +16,7 @@ import tempfile
 import time
 from typing import Final
 
-from demo.home_assistant import DemoError, HomeAssistant, Json, free_port
+from testing.home_assistant import DemoError, HomeAssistant, Json, free_port
 
 from .support.alone import AT_ONCE, IDLE_WINDOW, JOBS, WINDOW, Measured, measured
 from .support.report import Figure, compared, listed, machine, nearest_rank

@@ -24,7 +24,7 @@ import time
 from typing import Final
 
 from custom_components.gaze.const import DEFAULT_KEEP_IMAGES
-from demo.home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
+from testing.home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
 
 from .support.household import REST, Household
 from .support.report import Figure, listed, machine, table

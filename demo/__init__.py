@@ -1,1 +1,1 @@
-"""A stand-in GAZE server and a ready Home Assistant to try the integration in."""
+"""The command line of the demo and its configuration."""

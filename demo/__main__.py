@@ -20,7 +20,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 
-from .home_assistant import (
+from testing.home_assistant import (
     CHECKOUT,
     DASHBOARD,
     LOCALHOST,
@@ -58,7 +58,7 @@ async def gaze_stand_in(
     program = Program(
         sys.executable,
         "-m",
-        "demo.gaze_server",
+        "testing.gaze_server",
         f"--port={port}",
         f"--api-key={api_key}",
         f"--duration={duration}",

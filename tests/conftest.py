@@ -20,7 +20,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.const import DOMAIN
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 type SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 

@@ -3,7 +3,7 @@
 from homeassistant.core import HomeAssistant
 
 from custom_components.gaze.const import DOMAIN
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 
 async def press(hass: HomeAssistant, entity_id: str) -> None:

@@ -31,8 +31,8 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
 from custom_components.gaze.jobs.models import MAX_TEXT
-from demo.faults import Fault
-from demo.gaze_server import GazeServer
+from testing.faults import Fault
+from testing.gaze_server import GazeServer
 
 from .conftest import SetUp
 from .test_button import choose, fill

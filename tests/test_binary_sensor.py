@@ -4,7 +4,7 @@ from homeassistant.const import STATE_OFF, STATE_ON
 from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 CONNECTIVITY = "binary_sensor.gaze_connectivity"
 

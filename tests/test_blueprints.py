@@ -28,7 +28,7 @@ from pytest_homeassistant_custom_component.common import (
     async_mock_service,
 )
 
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .test_services import PRESET, act, made, until
 

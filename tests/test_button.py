@@ -8,7 +8,7 @@ from homeassistant.exceptions import ServiceValidationError
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .images import press
 

@@ -13,7 +13,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze import choices
 from custom_components.gaze.const import DOMAIN
-from demo.gaze_server import GazeServer, made_up_presets
+from testing.gaze_server import GazeServer, made_up_presets
 
 from .conftest import SetUp
 

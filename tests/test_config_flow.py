@@ -26,7 +26,7 @@ from custom_components.gaze.const import (
     CONF_STRIP_METADATA,
     DOMAIN,
 )
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 ADVANCED = "advanced"
 LIST_PRESETS = "custom_components.gaze.api.GazeClient.list_presets"

@@ -5,7 +5,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .images import press
 from .test_services import PRESET, act, made
@@ -76,7 +76,7 @@ async def test_a_request_that_the_server_refuses_is_told_in_its_words(
     entry: MockConfigEntry,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("demo.gaze_server.objection", lambda _body: "no such checkpoint")
+    monkeypatch.setattr("testing.gaze_server.objection", lambda _body: "no such checkpoint")
 
     with pytest.raises(HomeAssistantError, match="no such checkpoint") as caught:
         await act(hass, "generate", preset=PRESET)

@@ -20,7 +20,7 @@ import voluptuous as vol
 
 from custom_components.gaze import device_trigger
 from custom_components.gaze.const import CONF_PRESETS, DOMAIN
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .images import make_image, press, wait_for
 

@@ -11,7 +11,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.const import CONF_PRESETS, DOMAIN
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .conftest import SetUp
 from .images import press

@@ -18,8 +18,8 @@ from syrupy.filters import paths
 from syrupy.matchers import path_type
 
 from custom_components.gaze.diagnostics import MAX_JOBS, MAX_TEXT
-from demo.faults import Fault
-from demo.gaze_server import GazeServer
+from testing.faults import Fault
+from testing.gaze_server import GazeServer
 
 from .images import make_image, wait_for
 from .test_services import PRESET, act, until

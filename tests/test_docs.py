@@ -28,7 +28,7 @@ from pytest_homeassistant_custom_component.common import (
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
 from custom_components.gaze.devices import device_identifier
 from custom_components.gaze.jobs import GenerateRequest, JobEvent, Reason
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .images import make_image, wait_for
 from .pages import MANUAL, Block, blocks, recipe, walk

@@ -8,7 +8,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.gaze.const import EVENT_GAZE
 from custom_components.gaze.event import GazeEvent
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .images import make_image, press, wait_for
 

@@ -9,7 +9,7 @@ from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .images import make_image
 

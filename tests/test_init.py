@@ -9,8 +9,8 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
-from demo.faults import Fault
-from demo.gaze_server import GazeServer
+from testing.faults import Fault
+from testing.gaze_server import GazeServer
 
 from .conftest import SetUp
 from .test_services import PRESET, act, made, until

@@ -27,8 +27,8 @@ import voluptuous as vol
 from custom_components.gaze.const import EVENT_GAZE
 from custom_components.gaze.jobs.models import MAX_TEXT
 from custom_components.gaze.llm import MAX_LISTED_PRESETS, MAX_NAME
-from demo.faults import Fault
-from demo.gaze_server import GazeServer
+from testing.faults import Fault
+from testing.gaze_server import GazeServer
 
 from .test_services import act, made, second_entry, second_server
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import async_capture_events
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .images import make_image
 

@@ -26,7 +26,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator,
 from custom_components.gaze import media_source
 from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.gallery import Gallery, Image
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .conftest import SetUp
 from .gallery.pictures import MADE_AT, image, picture, put, take_away

@@ -20,7 +20,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.jobs import JobEvent, Reason
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .pages import MANUAL, PAGES, ROOT, Table, anchors, blocks, code, links, prose, table, tables
 

@@ -20,7 +20,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.gaze.const import CONF_PRESETS, DOMAIN
 from custom_components.gaze.repairs import LEAST_FREE, LOOK_INTERVAL, SILENCE, RemoveStoreFlow
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .conftest import SetUp
 from .images import press, wait_for

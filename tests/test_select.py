@@ -10,7 +10,7 @@ from pytest_homeassistant_custom_component.common import (
     mock_restore_cache_with_extra_data,
 )
 
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .conftest import SetUp
 from .images import press

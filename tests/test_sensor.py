@@ -7,7 +7,7 @@ from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .test_services import PRESET, act, made, until
 

@@ -11,8 +11,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 import voluptuous as vol
 
 from custom_components.gaze.const import DOMAIN
-from demo.faults import Fault
-from demo.gaze_server import GazeServer
+from testing.faults import Fault
+from testing.gaze_server import GazeServer
 
 from .conftest import SetUp
 

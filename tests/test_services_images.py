@@ -19,7 +19,7 @@ import voluptuous as vol
 
 from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.gallery import Gallery, Image
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .conftest import SetUp
 from .gallery.pictures import MADE_AT, image, names, picture, put, take_away

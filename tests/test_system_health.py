@@ -7,7 +7,7 @@ from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry, get_system_health_info
 
 from custom_components.gaze.const import DOMAIN
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 from .conftest import SetUp
 from .images import make_image

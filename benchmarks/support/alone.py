@@ -28,7 +28,7 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.setup import async_setup_component
 
-from demo.home_assistant import (
+from testing.home_assistant import (
     CHECKOUT,
     DemoError,
     HomeAssistant as HomeAssistantFolder,

@@ -18,8 +18,8 @@ from typing import Final
 import aiohttp
 
 from custom_components.gaze.const import DEFAULT_KEEP_IMAGES
-from demo.gaze_server import DEFAULT_PRESETS, DemoPreset
-from demo.home_assistant import DemoError, HomeAssistant, Json, wait_until
+from testing.gaze_server import DEFAULT_PRESETS, DemoPreset
+from testing.home_assistant import DemoError, HomeAssistant, Json, wait_until
 
 from .stand_ins import API_KEY, PICTURE_SEED, StandIn
 from .witness import Witness

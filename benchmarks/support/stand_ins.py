@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from demo.gaze_server import DEFAULT_PRESETS, GazeServer
-from demo.home_assistant import CHECKOUT, Json, Program
+from testing.gaze_server import DEFAULT_PRESETS, GazeServer
+from testing.home_assistant import CHECKOUT, Json, Program
 
 API_KEY: Final = "gaze-benchmark-key"
 PRESET: Final = DEFAULT_PRESETS[0].slug

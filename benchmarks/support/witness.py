@@ -4,7 +4,7 @@ from dataclasses import dataclass
 import json
 from pathlib import Path
 
-from demo.home_assistant import HomeAssistant, Json
+from testing.home_assistant import HomeAssistant, Json
 
 from . import gaze_witness
 

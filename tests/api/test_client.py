@@ -44,7 +44,7 @@ from custom_components.gaze.api.client import (
     one_line,
 )
 from custom_components.gaze.api.models import MAX_PRESETS
-from demo.gaze_server import DemoPreset, GazeServer
+from testing.gaze_server import DemoPreset, GazeServer
 
 JOB_ID = "783f0268-ba85-4426-8ca2-6393c844c887"
 MEBIBYTE = 2**20

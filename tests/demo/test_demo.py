@@ -14,9 +14,9 @@ from typing import Any
 from homeassistant.util.yaml import load_yaml
 import pytest
 
-from demo import home_assistant as module
 from demo.__main__ import ENTITIES, main, parse
-from demo.home_assistant import (
+from testing import home_assistant as module
+from testing.home_assistant import (
     CHECKOUT,
     DemoError,
     HomeAssistant,
@@ -34,7 +34,7 @@ time.sleep(60)
 """
 PARENT = """
 import asyncio, pathlib, sys
-from demo.home_assistant import Program
+from testing.home_assistant import Program
 
 async def main():
     program = Program("sleep", "60", folder=pathlib.Path(), output=pathlib.Path(sys.argv[1]))

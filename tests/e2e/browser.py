@@ -10,7 +10,7 @@ from typing import Any, Final
 from playwright.async_api import ConsoleMessage, Locator, Page, Response, expect
 import pytest
 
-from demo.home_assistant import CHECKOUT
+from testing.home_assistant import CHECKOUT
 
 TRANSLATIONS: Final = CHECKOUT / "custom_components" / "gaze" / "translations"
 # Milliseconds; the frontend's first load on a busy machine

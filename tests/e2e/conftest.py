@@ -18,8 +18,8 @@ from playwright.async_api import Page, Route, async_playwright
 import pytest
 
 from demo.__main__ import connect
-from demo.gaze_server import GazeServer
-from demo.home_assistant import CHECKOUT, HomeAssistant, complaints, free_port
+from testing.gaze_server import GazeServer
+from testing.home_assistant import CHECKOUT, HomeAssistant, complaints, free_port
 
 from .browser import BRANDS_OF_OTHERS, LOADING, Visitor
 

@@ -6,7 +6,7 @@ from playwright.async_api import expect
 import pytest
 
 from demo.__main__ import DELIVERY
-from demo.home_assistant import wait_until
+from testing.home_assistant import wait_until
 
 from .browser import ENGLISH
 from .conftest import House, Visit, newest_version

@@ -9,7 +9,7 @@ from playwright.async_api import Locator, expect
 import pytest
 
 from demo.__main__ import saved_image
-from demo.home_assistant import CHECKOUT, HomeAssistant
+from testing.home_assistant import CHECKOUT, HomeAssistant
 
 from .browser import Visitor
 from .conftest import PHONE, WIDE, House, Visit, newest_version

@@ -11,7 +11,7 @@ from playwright.async_api import expect
 import pytest
 
 from demo.__main__ import DELIVERY
-from demo.home_assistant import AnswerError, HomeAssistant, free_port, wait_until
+from testing.home_assistant import AnswerError, HomeAssistant, free_port, wait_until
 
 from .browser import ENGLISH, TRANSLATIONS, Texts, Visitor
 from .conftest import House, Visit, newest_version

@@ -6,7 +6,7 @@ from playwright.async_api import Locator, expect
 import pytest
 
 from demo.__main__ import first_preset, generate, saved_image, server_image, show_dashboard
-from demo.home_assistant import DASHBOARD
+from testing.home_assistant import DASHBOARD
 
 from .conftest import House, OpenPage
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from demo.__main__ import generate
-from demo.home_assistant import AnswerError, HomeAssistant, Json, free_port, wait_until
+from testing.home_assistant import AnswerError, HomeAssistant, Json, free_port, wait_until
 
 from .conftest import House
 

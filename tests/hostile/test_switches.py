@@ -13,8 +13,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from benchmarks.support.alone import Watch
 from custom_components.gaze.coordinator import GazeCoordinator
-from demo.faults import Fault
-from demo.gaze_server import GazeServer
+from testing.faults import Fault
+from testing.gaze_server import GazeServer
 
 from ..conftest import SetUp
 from ..test_services import PRESET, act

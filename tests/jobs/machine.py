@@ -31,7 +31,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.gaze.const import CONF_GIVE_UP_AFTER, DOMAIN, EVENT_GAZE
 from custom_components.gaze.coordinator import GazeCoordinator
-from demo.gaze_server import GazeServer
+from testing.gaze_server import GazeServer
 
 ENTRY_ID = "01K3GAZE00000000000000TEST"
 PATIENCE = 0.001  # real seconds that a loopback socket may take to hand over what was written

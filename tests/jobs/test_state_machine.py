@@ -40,9 +40,9 @@ from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.jobs import JobEvent
 from custom_components.gaze.jobs.engine import DOWNLOAD_TRIES
 from custom_components.gaze.jobs.models import Reason
-from demo.faults import Endpoint, Fault
-from demo.gaze_server import GazeServer, JobRecord, JobStatus
-from demo.jobs import UPLOADS
+from testing.faults import Endpoint, Fault
+from testing.gaze_server import GazeServer, JobRecord, JobStatus
+from testing.jobs import UPLOADS
 
 from .machine import WORK_TIME, Disk, Home, Interruption, JumpingLoop
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 import aiohttp
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-TEMPLATES = Path(__file__).resolve().parent / "config"
+TEMPLATES = CHECKOUT / "demo" / "config"
 
 LOCALHOST = "127.0.0.1"
 USER = "demo"

@@ -24,8 +24,8 @@ from freezegun.api import FrozenDateTimeFactory
 from PIL import Image
 import pytest
 
-from demo.faults import MEBIBYTE, SWITCHES, Endpoint, Fault, Faults, Stage
-from demo.gaze_server import DemoPreset, GazeServer, JobStatus, main
+from testing.faults import MEBIBYTE, SWITCHES, Endpoint, Fault, Faults, Stage
+from testing.gaze_server import DemoPreset, GazeServer, JobStatus, main
 
 KEY = {"X-API-Key": "demo-key"}
 PRESETS = "/api/v1/presets"
@@ -1291,7 +1291,7 @@ async def test_the_control_turns_a_server_off_for_a_while() -> None:
 async def run(*options: str) -> tuple[asyncio.subprocess.Process, str]:
     """Run the program; return its process and the address it says."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "demo.gaze_server", "--port", "0", *options),
+        *(sys.executable, "-m", "testing.gaze_server", "--port", "0", *options),
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     )

@@ -1,6 +1,6 @@
 """A stand-in GAZE server: the REST API v1 over real HTTP, with pictures and every misbehaviour.
 
-As a program: `python -m demo.gaze_server --help`. In a test:
+As a program: `python -m testing.gaze_server --help`. In a test:
 
     async with GazeServer(duration=None) as server:
         ...  # queue something at server.url
@@ -406,7 +406,7 @@ def made_up_presets(count: int) -> list[DemoPreset]:
 def _parser() -> argparse.ArgumentParser:
     switches = "\n".join(f"  {fault:<17}{SWITCHES[fault].summary}" for fault in Fault)
     parser = argparse.ArgumentParser(
-        prog="python -m demo.gaze_server",
+        prog="python -m testing.gaze_server",
         description="A stand-in GAZE server.",
         epilog=f"switches for --fault NAME, NAME=VALUE, NAME=ENDPOINT,… or"
         f" NAME=ENDPOINT:VALUE,…\nendpoints: {', '.join(Endpoint)}\n\n{switches}",

@@ -2,7 +2,7 @@
 
 `SWITCHES` is the one table of all of them: what a switch does, which endpoints it concerns when
 nothing else is said, and the function that does it to an answer. `answer` walks that table for
-every request; the few switches that concern no answer are read by `demo.jobs`.
+every request; the few switches that concern no answer are read by `testing.jobs`.
 
 A switch is a field of `Faults`, and any of these turns it on:
 

@@ -1,0 +1,1 @@
+"""The fake GAZE server and the driver of Home Assistant processes."""
