@@ -16,7 +16,7 @@ from homeassistant.components.ai_task import (
 from homeassistant.components.conversation import Attachment
 from homeassistant.components.media_source import async_resolve_media
 from homeassistant.const import EVENT_STATE_CHANGED, STATE_UNAVAILABLE, STATE_UNKNOWN
-from homeassistant.core import Context, HomeAssistant
+from homeassistant.core import Context, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.chat_session import async_get_chat_session
@@ -30,7 +30,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
-from custom_components.gaze.jobs.models import MAX_TEXT
+from custom_components.gaze.request import MAX_TEXT
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
@@ -427,6 +427,7 @@ async def test_a_picture_that_was_deleted_at_once_is_told(
     await choose(hass, NAME)
     gallery = entry.runtime_data.gallery
 
+    @callback
     def delete_files() -> None:
         for path in Path(hass.config.media_dirs["local"]).glob("gaze/**/*.png"):
             path.unlink()

@@ -1,6 +1,6 @@
 """What the coordinator adds to client, engine and gallery."""
 
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
@@ -58,6 +58,7 @@ async def test_a_listener_that_fails_keeps_neither_the_others_nor_the_job(
     entry: MockConfigEntry,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    @callback
     def fail() -> None:
         raise RuntimeError("a listener with a bug")
 

@@ -26,8 +26,10 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
-from custom_components.gaze.devices import device_identifier
-from custom_components.gaze.jobs import GenerateRequest, JobEvent, Reason
+from custom_components.gaze.generation import async_generate
+from custom_components.gaze.ids import device_identifier
+from custom_components.gaze.jobs import JobEvent, Reason
+from custom_components.gaze.request import validate_request
 from testing.gaze_server import GazeServer
 
 from .images import make_image, wait_for
@@ -188,7 +190,7 @@ async def home(
     assert answer is not None
     job_id = await server.finish()
     await wait_for(hass, job_id)
-    [failing] = await entry.runtime_data.async_generate("neon_city", {})
+    [failing] = await async_generate(entry.runtime_data, "neon_city", {})
     server.begin()
     server.fail()
     await wait_for(hass, failing.job_id)
@@ -282,7 +284,7 @@ async def test_our_actions_take_what_they_are_given(
         if "preset" in data:
             preset = entry.runtime_data.find_preset(data["preset"])
             assert preset is not None, str(block)
-            assert GenerateRequest.from_input(preset, data), str(block)
+            assert validate_request(preset, data), str(block)
         if action.supports_response is not SupportsResponse.OPTIONAL:
             answers_only = action.supports_response is SupportsResponse.ONLY
             assert ("response_variable" in step) is answers_only, str(block)
@@ -433,7 +435,7 @@ async def test_a_failure_is_notified(
     notes = async_mock_service(hass, NOTIFICATION, "create")
     await set_up(hass, automation("GAZE failed"))
     await make_image(hass, server, "neon_city")
-    jobs = await entry.runtime_data.async_generate("neon_city", {})
+    jobs = await async_generate(entry.runtime_data, "neon_city", {})
 
     server.fail()
     await wait_for(hass, jobs[0].job_id)

@@ -25,8 +25,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 import voluptuous as vol
 
 from custom_components.gaze.const import EVENT_GAZE
-from custom_components.gaze.jobs.models import MAX_TEXT
+from custom_components.gaze.generation import async_generate, async_wait
 from custom_components.gaze.llm import MAX_LISTED_PRESETS, MAX_NAME
+from custom_components.gaze.request import MAX_TEXT
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
@@ -346,9 +347,9 @@ async def test_the_images_of_all_servers_are_listed(
         (entry.runtime_data, PRESET, server),
         (second_entry.runtime_data, "only_here", second_server),
     ):
-        jobs = await coordinator.async_generate(preset, {})
+        jobs = await async_generate(coordinator, preset, {})
         await gaze.finish()
-        await coordinator.async_wait([job.job_id for job in jobs], 30)
+        await async_wait(coordinator, [job.job_id for job in jobs], 30)
 
     everything = await call(LIST)
     of_one = await call(LIST, preset="Only here")

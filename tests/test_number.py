@@ -21,7 +21,7 @@ async def test_a_number_goes_into_the_panel(
     state = hass.states.get(f"number.gaze_{key}")
     assert state is not None
     assert state.state == str(value)
-    assert getattr(entry.runtime_data.panel, key) == value
+    assert getattr(entry.runtime_data.controls, key) == value
 
 
 @pytest.mark.usefixtures("entry")
@@ -55,4 +55,4 @@ async def test_a_number_outlives_a_restart(
     state = hass.states.get("number.gaze_width")
     assert state is not None
     assert state.state == str(restored)
-    assert config_entry.runtime_data.panel.width == restored
+    assert config_entry.runtime_data.controls.width == restored

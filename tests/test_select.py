@@ -38,14 +38,14 @@ async def test_the_presets_are_offered_by_name_in_the_servers_order(
 ) -> None:
     assert _options(hass) == [preset.name for preset in server.presets.values()]
     assert _chosen(hass) == STATE_UNKNOWN
-    assert entry.runtime_data.panel.preset is None
+    assert entry.runtime_data.controls.preset is None
 
 
 async def test_a_choice_is_kept_by_slug(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await choose(hass, "Oil painting")
 
     assert _chosen(hass) == "Oil painting"
-    assert entry.runtime_data.panel.preset == "oilpainting"
+    assert entry.runtime_data.controls.preset == "oilpainting"
 
 
 @pytest.mark.usefixtures("entry")
@@ -89,7 +89,7 @@ async def test_presets_of_one_name_can_both_be_chosen(
 
     await choose(hass, "Neon city (neon_city_2)")
 
-    assert entry.runtime_data.panel.preset == "neon_city_2"
+    assert entry.runtime_data.controls.preset == "neon_city_2"
 
 
 async def test_the_choice_outlives_a_reload(hass: HomeAssistant, entry: MockConfigEntry) -> None:
@@ -99,7 +99,7 @@ async def test_the_choice_outlives_a_reload(hass: HomeAssistant, entry: MockConf
     await hass.async_block_till_done()
 
     assert _chosen(hass) == "Neon city"
-    assert entry.runtime_data.panel.preset == "neon_city"
+    assert entry.runtime_data.controls.preset == "neon_city"
 
 
 async def test_the_choice_outlives_a_restart_in_which_the_preset_was_renamed(
@@ -128,4 +128,4 @@ async def test_the_choice_is_stored_for_the_next_start(
     stored = data.last_states[SELECT].extra_data
     assert stored is not None
     assert stored.as_dict() == {"preset": "neon_city"}
-    assert entry.runtime_data.panel.preset == "neon_city"
+    assert entry.runtime_data.controls.preset == "neon_city"

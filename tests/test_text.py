@@ -24,7 +24,7 @@ async def test_a_text_goes_into_the_panel_as_typed(
     state = hass.states.get(f"text.gaze_{key}")
     assert state is not None
     assert state.state == "  two  words "
-    assert getattr(entry.runtime_data.panel, key) == "  two  words "
+    assert getattr(entry.runtime_data.controls, key) == "  two  words "
 
 
 @pytest.mark.parametrize("key", TEXTS)
@@ -37,7 +37,7 @@ async def test_a_text_outlives_a_restart(
 
     await setup_integration(config_entry)
 
-    assert getattr(config_entry.runtime_data.panel, key) == "unknown"
+    assert getattr(config_entry.runtime_data.controls, key) == "unknown"
 
 
 async def test_a_text_can_be_emptied_for_good(hass: HomeAssistant, entry: MockConfigEntry) -> None:
@@ -47,7 +47,7 @@ async def test_a_text_can_be_emptied_for_good(hass: HomeAssistant, entry: MockCo
     await hass.config_entries.async_reload(entry.entry_id)
     await hass.async_block_till_done()
 
-    assert entry.runtime_data.panel.seed == ""
+    assert entry.runtime_data.controls.seed == ""
 
 
 @pytest.mark.usefixtures("entry")

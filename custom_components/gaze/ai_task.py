@@ -21,9 +21,11 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .entity import GazeEntity
+from .generation import async_generate, async_read_image, async_wait
+from .ids import unique_id
 from .jobs import Job, Reason, Status
-from .jobs.models import MAX_TEXT
 from .names import clean
+from .request import MAX_TEXT
 
 PARALLEL_UPDATES = 0
 
@@ -33,7 +35,7 @@ MAX_ERROR: Final = 200
 
 # What the panel says that holds for the pictures of others, too; its prompt and its seed are
 # for the picture that somebody is working at.
-_FROM_PANEL: Final = ("extra_negative", "checkpoint")
+_FROM_CONTROLS: Final = ("extra_negative", "checkpoint")
 _FAILURES: Final = {
     Reason.SERVER: "job_failed_server",
     Reason.LOST: "job_failed_lost",
@@ -73,10 +75,10 @@ class GazeAITask(GazeEntity, AITaskEntity):
         Raises ServiceValidationError for what the caller can mend, HomeAssistantError for what
         the server did and where the image takes longer than the time that is waited.
         """
-        (job,) = await self.coordinator.async_generate(*self._request(task))
-        coordinator = await self.coordinator.async_wait([job.job_id], TIMEOUT.total_seconds())
+        (job,) = await async_generate(self.coordinator, *self._request(task))
+        coordinator = await async_wait(self.coordinator, [job.job_id], TIMEOUT.total_seconds())
         job = _finished(coordinator, job)
-        image, content = await coordinator.async_picture(job.job_id)
+        image, content = await async_read_image(coordinator, job.job_id)
         return GenImageTaskResult(
             image_data=content,
             conversation_id=chat_log.conversation_id,
@@ -98,17 +100,17 @@ class GazeAITask(GazeEntity, AITaskEntity):
                 translation_key="text_too_long",
                 translation_placeholders={"field": "instructions", "max": str(MAX_TEXT)},
             )
-        panel = self.coordinator.panel.as_request()
-        request = {name: panel[name] for name in _FROM_PANEL}
+        controls = self.coordinator.controls.as_request()
+        request = {name: controls[name] for name in _FROM_CONTROLS}
         # A panel that is being filled in may have one side only.
-        if panel["width"] and panel["height"]:
-            request |= {"width": panel["width"], "height": panel["height"]}
+        if controls["width"] and controls["height"]:
+            request |= {"width": controls["width"], "height": controls["height"]}
         return self._preset(), {**request, "extra_positive": task.instructions}
 
     def _preset(self) -> str:
         """Return the preset of the panel by slug, or the only one that there is."""
         presets = self.coordinator.data
-        if (chosen := self.coordinator.panel.preset) is not None:
+        if (chosen := self.coordinator.controls.preset) is not None:
             return chosen
         if len(presets) == 1:
             return next(iter(presets))
@@ -120,8 +122,9 @@ class GazeAITask(GazeEntity, AITaskEntity):
 
     def _preset_entity_id(self) -> str:
         """Return the entity in which the preset is chosen."""
-        unique_id = f"{self.coordinator.config_entry.entry_id}-preset"
-        entity_id = er.async_get(self.hass).async_get_entity_id(SELECT_DOMAIN, DOMAIN, unique_id)
+        entity_id = er.async_get(self.hass).async_get_entity_id(
+            SELECT_DOMAIN, DOMAIN, unique_id(self.coordinator.config_entry.entry_id, "preset")
+        )
         return entity_id or f"{SELECT_DOMAIN}.{DOMAIN}_preset"
 
 

@@ -13,6 +13,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .entity import GazeEntity, async_add_preset_entities
+from .generation import async_generate, async_generate_again
 
 PARALLEL_UPDATES = 1
 
@@ -24,20 +25,22 @@ class GazeButtonDescription(ButtonEntityDescription):
     press: Callable[[GazeCoordinator], Awaitable[None]]
 
 
-async def _generate_from_panel(coordinator: GazeCoordinator) -> None:
+async def _generate_from_controls(coordinator: GazeCoordinator) -> None:
     """Generate what the panel says. Raises ServiceValidationError while no preset is chosen."""
-    slug = coordinator.panel.preset
+    slug = coordinator.controls.preset
     if slug is None or slug not in coordinator.data:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_preset_chosen")
-    await coordinator.async_generate(slug, coordinator.panel.as_request())
+    await async_generate(coordinator, slug, coordinator.controls.as_request())
 
 
 BUTTONS = (
-    GazeButtonDescription(key="generate", translation_key="generate", press=_generate_from_panel),
+    GazeButtonDescription(
+        key="generate", translation_key="generate", press=_generate_from_controls
+    ),
     GazeButtonDescription(
         key="generate_again",
         translation_key="generate_again",
-        press=GazeCoordinator.async_generate_again,
+        press=async_generate_again,
     ),
     GazeButtonDescription(
         key="refresh_presets",
@@ -97,4 +100,4 @@ class GazePresetButton(GazeBaseButton):
     @override
     async def async_press(self) -> None:
         """Generate an image."""
-        await self.coordinator.async_generate(self._preset, {})
+        await async_generate(self.coordinator, self._preset, {})

@@ -5,8 +5,6 @@ from typing import Final
 DOMAIN: Final = "gaze"
 EVENT_GAZE: Final = "gaze_event"
 
-IMAGE_VIEW_URL: Final = "/api/gaze/image/{}/{}"
-MEDIA_ID: Final = "media-source://gaze/{}/{}"
 
 CONF_PRESETS: Final = "presets"
 CONF_SAVE_IMAGES: Final = "save_images"

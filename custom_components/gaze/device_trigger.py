@@ -23,7 +23,7 @@ from homeassistant.helpers.typing import ConfigType
 import voluptuous as vol
 
 from .const import DOMAIN, EVENT_GAZE
-from .devices import device_identifier
+from .ids import device_identifier
 from .jobs import JobEvent
 
 # The editor offers the first one at first: what most automations wait for.

@@ -10,17 +10,13 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 
 from .api import Preset
-from .const import CONF_PRESETS, DOMAIN
+from .const import CONF_PRESETS
 from .coordinator import GazeConfigEntry, GazeCoordinator
+from .ids import device_identifier
 from .names import preset_labels
 
 MANUFACTURER: Final = "GAZE"
 PORTION: Final = 50  # devices, or devices' entities, in one turn of the event loop
-
-
-def device_identifier(entry_id: str, slug: str | None = None) -> tuple[str, str]:
-    """Return the identifier of a preset's device, or of the server's."""
-    return (DOMAIN, entry_id if slug is None else f"{entry_id}-{slug}")
 
 
 def shown_presets(coordinator: GazeCoordinator) -> Mapping[str, Preset]:

@@ -16,6 +16,7 @@ from .coordinator import GazeConfigEntry, GazeCoordinator
 from .gallery import Folder, GalleryError
 from .jobs import Job
 from .names import clean
+from .payloads import job_payload
 
 MAX_JOBS: Final = 50
 MAX_PRESETS: Final = 200
@@ -85,7 +86,9 @@ def _job(coordinator: GazeCoordinator, job: Job) -> dict[str, Any]:
     The server's own words are kept, as they are what explains a failure, but for addresses
     and for what of the request they repeat.
     """
-    fields = async_redact_data(coordinator.job_fields(job), _PRIVATE)
+    fields = async_redact_data(
+        job_payload(coordinator.hass, coordinator.config_entry.entry_id, job), _PRIVATE
+    )
     secrets = _secrets(coordinator.config_entry)
     written = filter(None, (job.extra_positive, job.extra_negative, job.tag))
     fields["preset_name"] = _without(job.preset_name, secrets)

@@ -11,7 +11,8 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .devices import PORTION, device_identifier
+from .devices import PORTION
+from .ids import device_identifier, unique_id
 
 
 async def async_add_preset_entities(
@@ -56,10 +57,9 @@ class GazeEntity(CoordinatorEntity[GazeCoordinator]):
         """Name the entity after its description's key."""
         super().__init__(coordinator)
         entry_id = coordinator.config_entry.entry_id
-        key = description.key if slug is None else f"{slug}-{description.key}"
         self.entity_description = description
         self.slug = slug
-        self._attr_unique_id = f"{entry_id}-{key}"
+        self._attr_unique_id = unique_id(entry_id, description.key, slug)
         self._attr_device_info = DeviceInfo(identifiers={device_identifier(entry_id, slug)})
         self._shown: Hashable = None
 
@@ -98,7 +98,7 @@ class GazeEntity(CoordinatorEntity[GazeCoordinator]):
         return (self.available, self.state)
 
 
-class GazePanelEntity(GazeEntity):
+class GazeControlEntity(GazeEntity):
     """A field of the panel: people's own, whatever the server does."""
 
     @property

@@ -24,8 +24,8 @@ import voluptuous as vol
 from .api import Preset
 from .const import DOMAIN
 from .coordinator import GazeCoordinator
-from .jobs.models import MAX_COUNT
 from .names import clean, preset_labels
+from .request import MAX_COUNT
 from .services import Action
 
 MAX_LISTED_PRESETS: Final = 40

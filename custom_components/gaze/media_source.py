@@ -33,13 +33,14 @@ from homeassistant.components.media_source import (
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
-from .const import DOMAIN, IMAGE_VIEW_URL
+from .const import DOMAIN
 from .coordinator import GazeConfigEntry
-from .gallery import Entry, Folder, GalleryError, Image, ImageGoneError, Selection
+from .gallery import Folder, GalleryError, Image, ImageGoneError, ListedImage, Selection
+from .ids import image_url, thumbnail_url
 
 PAGE: Final = 500
 NEWEST: Final = 24
-_THUMBNAIL: Final = f"{IMAGE_VIEW_URL}?size=256"
+_THUMBNAIL_SIDE: Final = 256
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
@@ -114,7 +115,7 @@ class GazeMediaSource(MediaSource):
             if image is None:
                 raise _UnknownMediaError
             path = await gallery.async_file(image)
-            return PlayMedia(IMAGE_VIEW_URL.format(entry_id, job_id), image.content_type, path=path)
+            return PlayMedia(image_url(entry_id, job_id), image.content_type, path=path)
 
     @override
     async def async_search_media(
@@ -145,7 +146,7 @@ class GazeMediaSource(MediaSource):
         servers = [_directory(entry.entry_id, entry.title) for entry in entries]
         for entry, server in zip(entries, servers, strict=True):
             if (newest := entry.runtime_data.gallery.newest()) is not None:
-                server.thumbnail = _THUMBNAIL.format(entry.entry_id, newest.job_id)
+                server.thumbnail = thumbnail_url(entry.entry_id, newest.job_id, _THUMBNAIL_SIDE)
         images = await _images(entries, Selection(), NEWEST)
         return _directory(None, "GAZE", [*servers, *images])
 
@@ -170,7 +171,9 @@ async def _server(entry: GazeConfigEntry, identifier: str | None) -> BrowseMedia
         *(_summary(entry, "month", folder) for folder in overview.months),
     ]
     if overview.newest:
-        folders[0].thumbnail = _THUMBNAIL.format(entry.entry_id, overview.newest[0].job_id)
+        folders[0].thumbnail = thumbnail_url(
+            entry.entry_id, overview.newest[0].job_id, _THUMBNAIL_SIDE
+        )
     return _directory(
         identifier, entry.title, [*folders, *(_item(entry, image) for image in overview.newest)]
     )
@@ -261,7 +264,7 @@ def _summary(entry: GazeConfigEntry, kind: str, folder: Folder) -> BrowseMediaSo
     return _directory(
         f"{entry.entry_id}/{kind}/{folder.key}",
         _title(entry, kind, folder.key),
-        thumbnail=_THUMBNAIL.format(entry.entry_id, folder.newest_job_id),
+        thumbnail=thumbnail_url(entry.entry_id, folder.newest_job_id, _THUMBNAIL_SIDE),
     )
 
 
@@ -290,7 +293,7 @@ def _directory(
     )
 
 
-def _item(entry: GazeConfigEntry, image: Entry | Image) -> BrowseMediaSource:
+def _item(entry: GazeConfigEntry, image: ListedImage | Image) -> BrowseMediaSource:
     """Return an image as it is listed. A card has room for the time and little more."""
     made_at = datetime.fromtimestamp(image.made_at, dt_util.get_default_time_zone())
     return BrowseMediaSource(
@@ -301,7 +304,7 @@ def _item(entry: GazeConfigEntry, image: Entry | Image) -> BrowseMediaSource:
         title=f"{made_at.isoformat(' ', 'minutes')[:16]} · {image.preset_name}",
         can_play=True,
         can_expand=False,
-        thumbnail=_THUMBNAIL.format(entry.entry_id, image.job_id),
+        thumbnail=thumbnail_url(entry.entry_id, image.job_id, _THUMBNAIL_SIDE),
     )
 
 

@@ -7,8 +7,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import GazeConfigEntry
-from .entity import GazePanelEntity
-from .jobs.models import MAX_COUNT, MAX_SIDE, SIDE_STEP
+from .entity import GazeControlEntity
+from .request import MAX_COUNT, MAX_SIDE, SIDE_STEP
 
 PARALLEL_UPDATES = 0
 
@@ -45,7 +45,7 @@ async def async_setup_entry(
     async_add_entities(GazeNumber(entry.runtime_data, description) for description in NUMBERS)
 
 
-class GazeNumber(GazePanelEntity, RestoreNumber):
+class GazeNumber(GazeControlEntity, RestoreNumber):
     """A number of the panel; 0 means the preset's own."""
 
     @override
@@ -60,7 +60,7 @@ class GazeNumber(GazePanelEntity, RestoreNumber):
     @override
     def native_value(self) -> float:
         """Return what stands in the panel."""
-        number: float = getattr(self.coordinator.panel, self.entity_description.key)
+        number: float = getattr(self.coordinator.controls, self.entity_description.key)
         return number
 
     @override
@@ -72,4 +72,4 @@ class GazeNumber(GazePanelEntity, RestoreNumber):
     def _fill(self, value: float) -> None:
         """Put it into the panel; a whole number without a decimal point."""
         number = int(value) if value.is_integer() else value
-        setattr(self.coordinator.panel, self.entity_description.key, number)
+        setattr(self.coordinator.controls, self.entity_description.key, number)

@@ -30,6 +30,7 @@ from homeassistant.util import dt as dt_util
 
 from .const import CONF_PRESETS, DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
+from .ids import issue_id, unique_id
 from .jobs import JobEvent, Reason
 from .names import clean
 
@@ -122,7 +123,7 @@ class _Watch:
             ir.async_create_issue(
                 self._hass,
                 DOMAIN,
-                f"{self._entry.entry_id}-{file}",
+                issue_id(self._entry.entry_id, file),
                 data={"file": file},
                 is_fixable=True,
                 is_persistent=True,
@@ -167,11 +168,11 @@ class _Watch:
         for issue in _told(self._hass, self._entry):
             if issue.issue_id not in found and not issue.is_persistent:
                 ir.async_delete_issue(self._hass, DOMAIN, issue.issue_id)
-        for issue_id, finding in found.items():
+        for found_id, finding in found.items():
             ir.async_create_issue(
                 self._hass,
                 DOMAIN,
-                issue_id,
+                found_id,
                 is_fixable=False,
                 severity=ir.IssueSeverity.ERROR,
                 translation_key=finding.key,
@@ -216,7 +217,7 @@ class _Watch:
         places: dict[str, list[str]] = {}
         names: dict[str, str] = {}
         for preset, place in [
-            *self._of_panel(),
+            *self._of_controls(),
             *self._of_option(texts),
             *self._of_automations(),
         ]:
@@ -235,11 +236,11 @@ class _Watch:
             )
         return found
 
-    def _of_panel(self) -> Iterator[tuple[str, str]]:
-        """Yield the panel's preset where it is missing."""
-        slug = self._coordinator.panel.preset
+    def _of_controls(self) -> Iterator[tuple[str, str]]:
+        """Yield the preset of the controls if it is missing."""
+        slug = self._coordinator.controls.preset
         entity_id = er.async_get(self._hass).async_get_entity_id(
-            SELECT_DOMAIN, DOMAIN, f"{self._entry.entry_id}-preset"
+            SELECT_DOMAIN, DOMAIN, unique_id(self._entry.entry_id, "preset")
         )
         if slug is None or slug in self._coordinator.data or entity_id is None:
             return
@@ -336,7 +337,7 @@ def _told(hass: HomeAssistant, entry: GazeConfigEntry) -> list[ir.IssueEntry]:
     return [
         issue
         for issue in ir.async_get(hass).issues.values()
-        if issue.domain == DOMAIN and issue.issue_id.startswith(f"{entry.entry_id}-")
+        if issue.domain == DOMAIN and issue.issue_id.startswith(issue_id(entry.entry_id, ""))
     ]
 
 

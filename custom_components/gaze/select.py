@@ -10,7 +10,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.restore_state import ExtraStoredData, RestoreEntity
 
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .entity import GazePanelEntity
+from .entity import GazeControlEntity
 from .names import preset_labels
 
 PARALLEL_UPDATES = 0
@@ -39,7 +39,7 @@ class ChosenPreset(ExtraStoredData):
         return asdict(self)
 
 
-class GazePresetSelect(GazePanelEntity, SelectEntity, RestoreEntity):
+class GazePresetSelect(GazeControlEntity, SelectEntity, RestoreEntity):
     """Chooses among all presets of the server by name.
 
     A preset that vanishes leaves nothing chosen; should it come back, it is chosen again.
@@ -54,25 +54,25 @@ class GazePresetSelect(GazePanelEntity, SelectEntity, RestoreEntity):
     @override
     def current_option(self) -> str | None:
         """Return what the chosen preset is called."""
-        return self._labels.get(self.coordinator.panel.preset or "")
+        return self._labels.get(self.coordinator.controls.preset or "")
 
     @property
     @override
     def extra_restore_state_data(self) -> ChosenPreset:
         """Return what is stored for the next start."""
-        return ChosenPreset(preset=self.coordinator.panel.preset)
+        return ChosenPreset(preset=self.coordinator.controls.preset)
 
     @override
     async def async_added_to_hass(self) -> None:
         """Take back what was chosen before."""
         if (last := await self.async_get_last_extra_data()) is not None:
-            self.coordinator.panel.preset = last.as_dict().get("preset")
+            self.coordinator.controls.preset = last.as_dict().get("preset")
         await super().async_added_to_hass()
 
     @override
     async def async_select_option(self, option: str) -> None:
         """Take what a person chose."""
-        self.coordinator.panel.preset = next(
+        self.coordinator.controls.preset = next(
             slug for slug, label in self._labels.items() if label == option
         )
         self.coordinator.async_update_listeners()

@@ -16,13 +16,22 @@ from homeassistant.core import (
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers import config_validation as cv, service
 from homeassistant.util import dt as dt_util
-from homeassistant.util.json import JsonObjectType
 import voluptuous as vol
 
-from .const import DOMAIN, IMAGE_VIEW_URL, MEDIA_ID
-from .coordinator import GazeConfigEntry, GazeCoordinator, gallery_errors, unknown_job
-from .gallery import Image, Selection, write_copy
+from .const import DOMAIN
+from .coordinator import GazeConfigEntry, GazeCoordinator
+from .gallery import Selection, write_copy
+from .generation import (
+    async_generate,
+    async_read_image,
+    async_regenerate,
+    async_track_job,
+    async_wait,
+    gallery_errors,
+    unknown_job,
+)
 from .jobs import Job
+from .payloads import image_payload, job_payload
 
 DEFAULT_TIMEOUT: Final = "00:05:00"
 MAX_TIMEOUT: Final = 3600.0
@@ -134,7 +143,7 @@ async def _async_generate(call: ServiceCall) -> ServiceResponse:
     """Queue images."""
     seconds = _seconds(call)
     coordinator = _server_for_preset(call)
-    jobs = await coordinator.async_generate(call.data["preset"], call.data)
+    jobs = await async_generate(coordinator, call.data["preset"], call.data)
     return await _async_answer(coordinator, jobs, seconds)
 
 
@@ -142,7 +151,8 @@ async def _async_regenerate(call: ServiceCall) -> ServiceResponse:
     """Queue the request of an earlier job once more."""
     seconds = _seconds(call)
     coordinator = _server(call)
-    jobs = await coordinator.async_regenerate(
+    jobs = await async_regenerate(
+        coordinator,
         call.data["job_id"],
         {name: value for name, value in call.data.items() if name != "job_id"},
         same_seed=call.data["same_seed"],
@@ -154,8 +164,8 @@ async def _async_track_job(call: ServiceCall) -> ServiceResponse:
     """Follow a job that was queued elsewhere."""
     seconds = _seconds(call)
     coordinator = _server(call)
-    jobs = await coordinator.async_track(
-        call.data["job_id"], call.data["preset"], call.data.get("tag")
+    jobs = await async_track_job(
+        coordinator, call.data["job_id"], call.data["preset"], call.data.get("tag")
     )
     return await _async_answer(coordinator, jobs, seconds)
 
@@ -183,7 +193,7 @@ async def _async_list_jobs(call: ServiceCall) -> ServiceResponse:
     """List the open jobs and the last ended ones, newest first."""
     coordinator = _server(call)
     jobs = reversed(coordinator.engine.jobs)
-    return {"jobs": [coordinator.job_fields(job) for job in jobs]}
+    return {"jobs": [_payload(coordinator, job) for job in jobs]}
 
 
 async def _async_list_presets(call: ServiceCall) -> ServiceResponse:
@@ -207,14 +217,14 @@ async def _async_list_images(call: ServiceCall) -> ServiceResponse:
             call.data["limit"],
             call.data["offset"],
         )
-    return {"images": [_image_fields(coordinator, image) for image in images]}
+    return {"images": [image_payload(coordinator.config_entry.entry_id, image) for image in images]}
 
 
 async def _async_save_image(call: ServiceCall) -> None:
     """Copy a kept image to a file."""
     coordinator = _server(call)
     job_id, filename = call.data["job_id"], call.data["filename"]
-    _, content = await coordinator.async_picture(job_id)
+    _, content = await async_read_image(coordinator, job_id)
     await call.hass.async_add_executor_job(
         _save, call.hass, filename, content, call.data["overwrite"]
     )
@@ -299,29 +309,6 @@ async def _kept_preset(coordinator: GazeCoordinator, call: ServiceCall) -> str |
     )
 
 
-def _image_fields(coordinator: GazeCoordinator, image: Image) -> JsonObjectType:
-    """Return a kept image as answers tell it: a job's words, and `size` in bytes."""
-    entry_id = coordinator.config_entry.entry_id
-    return {
-        "job_id": image.job_id,
-        "batch_id": image.batch_id,
-        "preset": image.preset,
-        "preset_name": image.preset_name,
-        "tag": image.tag,
-        "seed": image.seed,
-        "width": image.width,
-        "height": image.height,
-        "checkpoint": image.checkpoint,
-        "extra_positive": image.extra_positive,
-        "extra_negative": image.extra_negative,
-        "finished_at": dt_util.utc_from_timestamp(image.made_at).isoformat(),
-        "content_type": image.content_type,
-        "size": image.size,
-        "media_content_id": MEDIA_ID.format(entry_id, image.job_id),
-        "image_url": IMAGE_VIEW_URL.format(entry_id, image.job_id),
-    }
-
-
 def _save(hass: HomeAssistant, filename: str, content: bytes, overwrite: bool) -> None:
     """Write a picture to a file that people named, where Home Assistant may write. Blocks."""
     key, placeholders = "save_failed", {"filename": filename}
@@ -343,6 +330,11 @@ def _save(hass: HomeAssistant, filename: str, content: bytes, overwrite: bool) -
     )
 
 
+def _payload(coordinator: GazeCoordinator, job: Job) -> dict[str, Any]:
+    """Return a job for a response."""
+    return job_payload(coordinator.hass, coordinator.config_entry.entry_id, job)
+
+
 def _seconds(call: ServiceCall) -> float:
     """Return how long the call waits; nothing where it does not."""
     return _timeout(call) if call.data["wait"] else 0.0
@@ -360,14 +352,14 @@ async def _async_answer(
     coordinator: GazeCoordinator, jobs: list[Job], seconds: float
 ) -> ServiceResponse:
     """Wait for the jobs and answer with them as they stand."""
-    coordinator = await coordinator.async_wait([job.job_id for job in jobs], seconds)
+    coordinator = await async_wait(coordinator, [job.job_id for job in jobs], seconds)
     current = [coordinator.engine.job(job.job_id) or job for job in jobs]
     batch_ids = {job.batch_id for job in jobs}
     return {
         "batch_id": batch_ids.pop() if len(batch_ids) == 1 else None,
-        "complete": all(job.told_end for job in current),
+        "complete": all(job.end_fired for job in current),
         "skipped": not jobs,
-        "jobs": [coordinator.job_fields(job) for job in current],
+        "jobs": [_payload(coordinator, job) for job in current],
     }
 
 

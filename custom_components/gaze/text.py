@@ -7,7 +7,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 from .coordinator import GazeConfigEntry
-from .entity import GazePanelEntity
+from .entity import GazeControlEntity
 
 PARALLEL_UPDATES = 0
 
@@ -29,7 +29,7 @@ async def async_setup_entry(
     async_add_entities(GazeText(entry.runtime_data, description) for description in TEXTS)
 
 
-class GazeText(GazePanelEntity, RestoreText):
+class GazeText(GazeControlEntity, RestoreText):
     """A text of the panel, kept as it was typed; empty means the preset's own."""
 
     @override
@@ -43,7 +43,7 @@ class GazeText(GazePanelEntity, RestoreText):
     @override
     def native_value(self) -> str:
         """Return what stands in the panel."""
-        text: str = getattr(self.coordinator.panel, self.entity_description.key)
+        text: str = getattr(self.coordinator.controls, self.entity_description.key)
         return text
 
     @override
@@ -54,4 +54,4 @@ class GazeText(GazePanelEntity, RestoreText):
 
     def _fill(self, value: str) -> None:
         """Put it into the panel."""
-        setattr(self.coordinator.panel, self.entity_description.key, value)
+        setattr(self.coordinator.controls, self.entity_description.key, value)

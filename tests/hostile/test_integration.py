@@ -21,6 +21,7 @@ from custom_components.gaze.api import (
 )
 from custom_components.gaze.api.models import MAX_PRESETS
 from custom_components.gaze.coordinator import GazeCoordinator
+from custom_components.gaze.generation import async_generate
 from custom_components.gaze.jobs import Status
 from custom_components.gaze.jobs.models import Reason
 
@@ -122,7 +123,8 @@ async def test_a_generation_that_nobody_knows_of_is_one_clear_error(
 
     await hostile.order(off=[], forget=True)
     calls = [
-        hass.async_create_task(one.async_generate("neon_city", {})) for one in coordinators.values()
+        hass.async_create_task(async_generate(one, "neon_city", {}))
+        for one in coordinators.values()
     ]
     await settle(loop, calls, 31)
 
@@ -139,7 +141,7 @@ async def test_a_generation_that_nobody_knows_of_is_one_clear_error(
 
     await hostile.order(off=HARMFUL)
     for one in coordinators.values():
-        assert len(await one.async_generate("neon_city", {})) == 1
+        assert len(await async_generate(one, "neon_city", {})) == 1
 
 
 @pytest.mark.usefixtures("faultless")
@@ -157,7 +159,7 @@ async def test_a_job_outlives_whatever_the_server_does_and_ends_once(
     await from_now_on(watch)
     await hostile.order(off=[])
     for one in coordinators.values():
-        await one.async_generate("neon_city", {})
+        await async_generate(one, "neon_city", {})
     for _ in range(4):
         await asyncio.sleep(0.5)
         loop.move(31)
@@ -204,7 +206,7 @@ async def test_the_largest_and_the_worst_pictures_hold_nothing_up(
     await from_now_on(watch)
 
     for one in coordinators:
-        [job] = await one.async_generate("neon_city", {})
+        [job] = await async_generate(one, "neon_city", {})
         wait = hass.async_create_task(one.engine.async_wait([job.job_id]))
         while not wait.done():
             await asyncio.wait([wait], timeout=0.3)

@@ -19,6 +19,7 @@ from yarl import URL
 
 from custom_components.gaze.api import GazeClient, GazeError, GenerateOptions
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
+from custom_components.gaze.generation import async_generate
 
 from ..conftest import SetUp
 from .conftest import WatchedLoop
@@ -248,7 +249,7 @@ async def test_each_job_that_is_accepted_ends_once(
 
     jobs = []
     with suppress(HomeAssistantError):
-        jobs = await coordinator.async_generate("neon_city", {})
+        jobs = await async_generate(coordinator, "neon_city", {})
     job_ids = [job.job_id for job in jobs]
     wait = asyncio.ensure_future(coordinator.engine.async_wait(job_ids))
     for leap in range(30):

@@ -561,7 +561,7 @@ class HomeAndServer(RuleBasedStateMachine):
         """See that no open job was forgotten."""
         if (coordinator := self.home.coordinator) is None:
             return
-        known = {job.job_id for job in coordinator.engine.jobs if not job.told_end}
+        known = {job.job_id for job in coordinator.engine.jobs if not job.end_fired}
         if forgotten := self._unended() - known:
             self.problems.append(f"forgotten: {forgotten}")
 

@@ -3,12 +3,11 @@
 from .errors import GalleryError, ImageGoneError, PictureError
 from .files import write_copy
 from .gallery import Gallery
-from .models import Content, Entry, Folder, GalleryOptions, Image, Overview, Selection
+from .models import Content, Folder, GalleryOptions, Image, ListedImage, Overview, Selection
 from .view import ImageView
 
 __all__ = [
     "Content",
-    "Entry",
     "Folder",
     "Gallery",
     "GalleryError",
@@ -16,6 +15,7 @@ __all__ = [
     "Image",
     "ImageGoneError",
     "ImageView",
+    "ListedImage",
     "Overview",
     "PictureError",
     "Selection",

@@ -18,7 +18,7 @@ from .errors import GalleryError, ImageGoneError
 from .files import Files
 from .index import Index
 from .metadata import strip
-from .models import Content, Entry, GalleryOptions, Image, Overview, Selection
+from .models import Content, GalleryOptions, Image, ListedImage, Overview, Selection
 from .picture import examine
 from .thumbnails import Thumbnails
 
@@ -135,7 +135,7 @@ class Gallery:
         await self._notice_deleted()
         return await self._index.async_select(selection, limit, offset)
 
-    async def async_entries(self, selection: Selection, limit: int) -> list[Entry]:
+    async def async_entries(self, selection: Selection, limit: int) -> list[ListedImage]:
         """Return the images that are meant as a listing shows them. Raises GalleryError."""
         await self._notice_deleted()
         return await self._index.async_entries(selection, limit)

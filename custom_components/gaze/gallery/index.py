@@ -11,11 +11,11 @@ from homeassistant.util import dt as dt_util
 from ..const import DOMAIN
 from ..database import Database, Row
 from .errors import GalleryError
-from .models import Entry, Folder, Image, Selection
+from .models import Folder, Image, ListedImage, Selection
 
 _COLUMNS: Final = ", ".join(field.name for field in fields(Image))
 _MARKS: Final = ", ".join("?" for _ in fields(Image))
-_ENTRY_COLUMNS: Final = ", ".join(field.name for field in fields(Entry))
+_ENTRY_COLUMNS: Final = ", ".join(field.name for field in fields(ListedImage))
 # Each index is a page more to write with every image: months are found without one, by a look
 # at every row, which takes some milliseconds.
 _SCHEMA: Final = """
@@ -125,14 +125,14 @@ class Index:
             f"{where} ORDER BY number DESC LIMIT ? OFFSET ?", (*values, limit, offset)
         )
 
-    async def async_entries(self, selection: Selection, limit: int) -> list[Entry]:
+    async def async_entries(self, selection: Selection, limit: int) -> list[ListedImage]:
         """Return the images that are meant as a listing shows them, newest first."""
         where, values = _where(selection)
         rows = await self._read(
             f"SELECT {_ENTRY_COLUMNS} FROM image {where} ORDER BY number DESC LIMIT ?",
             (*values, limit),
         )
-        return [Entry(*row) for row in rows]
+        return [ListedImage(*row) for row in rows]
 
     async def async_presets(self) -> list[Folder]:
         """Return the presets that have images, by name, under the name of their newest one."""

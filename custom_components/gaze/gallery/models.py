@@ -52,7 +52,7 @@ class Selection:
 
     preset: a slug; month: `2026-08`, in Home Assistant's time zone; search: words that all
     stand in preset, prompts, seed, checkpoint or tag, in any case of letters; since and until:
-    seconds since the epoch, `until` left out; below: numbers (see `Entry`) lower than this.
+    seconds since the epoch, `until` left out; below: numbers (see `ListedImage`) lower than this.
     """
 
     preset: str | None = None
@@ -65,7 +65,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedImage:
     """An image in a listing, with as much as a listing shows. A later image has a higher number."""
 
     number: int
@@ -91,7 +91,7 @@ class Overview:
 
     presets: tuple[Folder, ...]
     months: tuple[Folder, ...]
-    newest: tuple[Entry, ...]
+    newest: tuple[ListedImage, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

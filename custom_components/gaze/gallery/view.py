@@ -8,7 +8,8 @@ from homeassistant.components.http import KEY_HASS, HomeAssistantView
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 
-from ..const import DOMAIN, IMAGE_VIEW_URL
+from ..const import DOMAIN
+from ..ids import IMAGE_VIEW_URL
 from .errors import GalleryError, ImageGoneError
 from .gallery import Gallery
 from .thumbnails import THUMBNAIL_SIDES
@@ -24,7 +25,7 @@ class ImageView(HomeAssistantView):
     `?size=256` or `512` answers with a WebP thumbnail whose longer side is that long.
     """
 
-    url = IMAGE_VIEW_URL.format("{config_entry_id}", "{job_id}")
+    url = IMAGE_VIEW_URL
     name = "api:gaze:image"
 
     async def get(

@@ -86,7 +86,7 @@ class JobEngine:
         self._pacer = Pacer(Durations())
         self._endings: dict[str, asyncio.Future[None]] = {}
         self._running = False
-        self._follower: asyncio.Task[None] | None = None
+        self._tracker: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._requests: list[GenerateRequest] = []  # those that the server has not answered yet
         self._submits: set[asyncio.Task[list[Job]]] = set()
@@ -117,7 +117,7 @@ class JobEngine:
         """Return what goes on, for diagnostics; `in` is seconds from now."""
         question = self._pacer.next_question(self._now)
         return {
-            "following": self._follower is not None and not self._follower.done(),
+            "following": self._tracker is not None and not self._tracker.done(),
             "server_failing": self._server_failing,
             "requests": len(self._requests),
             "fetching": sorted(self._fetches),
@@ -177,13 +177,13 @@ class JobEngine:
         """Go on where the last run stopped: tell what was not told, follow what is open."""
         self._running = True
         for job in list(self._jobs.values()):
-            if not job.told_queued:
-                await self._tell_queued([job.job_id])
-            if not job.open and not job.told_end:
-                await self._tell_end(self._jobs[job.job_id])
+            if not job.queued_fired:
+                await self._fire_queued([job.job_id])
+            if not job.open and not job.end_fired:
+                await self._fire_end(self._jobs[job.job_id])
         for job in self.open_jobs:
-            self._take_up(job)
-        self._follow()
+            self._start_tracking(job)
+        self._wake_tracker()
 
     async def async_stop(self) -> None:
         """Stop following; what is open goes on with the next start."""
@@ -191,12 +191,12 @@ class JobEngine:
         if self._submits:
             await asyncio.wait(self._submits, timeout=SUBMIT_GRACE)
         tasks = [*self._fetches.values()]
-        if self._follower is not None:
-            tasks.append(self._follower)
+        if self._tracker is not None:
+            tasks.append(self._tracker)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._follower = None
+        self._tracker = None
         for ending in self._endings.values():
             ending.cancel()
         self._endings.clear()
@@ -218,7 +218,7 @@ class JobEngine:
         """Follow a job that was queued elsewhere. Raises the GazeError, also for an unknown job."""
         if (known := self._jobs.get(job_id)) is not None and known.open:
             return [known]
-        await self._asked(self._client.job(job_id))
+        await self._request(self._client.job(job_id))
         return await self._accept(GenerateRequest(preset=preset, tag=tag), [job_id])
 
     async def async_stop_tracking(self, jobs: Iterable[Job]) -> None:
@@ -232,7 +232,7 @@ class JobEngine:
     @callback
     def async_resume(self) -> None:
         """Follow again after the server refused the API key."""
-        self._follow()
+        self._wake_tracker()
 
     async def async_wait(self, job_ids: Iterable[str]) -> bool:
         """Return True when all the jobs have ended and their events were fired.
@@ -242,7 +242,7 @@ class JobEngine:
         endings = [
             self._endings.setdefault(job_id, self._hass.loop.create_future())
             for job_id in job_ids
-            if (job := self._jobs.get(job_id)) is not None and not job.told_end
+            if (job := self._jobs.get(job_id)) is not None and not job.end_fired
         ]
         if endings:
             await asyncio.wait(endings)
@@ -257,7 +257,7 @@ class JobEngine:
             raise TooManyOpenJobsError
         self._requests.append(request)
         try:
-            job_ids = await self._asked(
+            job_ids = await self._request(
                 self._client.generate(request.preset.slug, request.as_options())
             )
         finally:
@@ -291,12 +291,12 @@ class JobEngine:
         ]
         self._jobs.update((job.job_id, job) for job in jobs)
         await self._records.async_save(*jobs)
-        await self._tell_queued(job_ids)
+        await self._fire_queued(job_ids)
         jobs = [self._jobs[job_id] for job_id in job_ids]
         for job in jobs:
             if job.open:  # nobody has stopped it meanwhile
-                self._take_up(job)
-        self._follow()
+                self._start_tracking(job)
+        self._wake_tracker()
         return jobs
 
     def _submitted(self, task: asyncio.Task[list[Job]]) -> None:
@@ -305,7 +305,7 @@ class JobEngine:
         if not task.cancelled() and (err := task.exception()) is not None:
             _LOGGER.debug("A generation was not queued: %s", err)
 
-    def _take_up(self, job: Job) -> None:
+    def _start_tracking(self, job: Job) -> None:
         """Begin to follow an open job, or to fetch its picture where that is all that is left."""
         if job.source_url is not None:
             self._fetch(job)
@@ -321,15 +321,15 @@ class JobEngine:
     # Following
 
     @callback
-    def _follow(self) -> None:
+    def _wake_tracker(self) -> None:
         """See to it that the open jobs are followed."""
         self._changed.set()
-        if self._running and len(self._pacer) and (self._follower is None or self._follower.done()):
-            self._follower = self._hass.async_create_background_task(
-                self._follow_jobs(), "gaze follow jobs"
+        if self._running and len(self._pacer) and (self._tracker is None or self._tracker.done()):
+            self._tracker = self._hass.async_create_background_task(
+                self._track_jobs(), "gaze follow jobs"
             )
 
-    async def _follow_jobs(self) -> None:
+    async def _track_jobs(self) -> None:
         """Ask for one job after the other until none is open."""
         while (question := self._pacer.next_question(self._now)) is not None:
             job_id, due = question
@@ -338,14 +338,14 @@ class JobEngine:
                 async with asyncio.timeout(max(due - self._now, 0)):
                     await self._changed.wait()
                     continue
-            if not await self._ask(job_id):
+            if not await self._poll(job_id):
                 return
 
-    async def _ask(self, job_id: str) -> bool:
+    async def _poll(self, job_id: str) -> bool:
         """Ask how a job stands and act on it. Returns whether to go on asking."""
         self._pacer.asking(job_id, self._now)
         try:
-            report = await self._asked(self._client.job(job_id))
+            report = await self._request(self._client.job(job_id))
         except GazeAuthError:
             return False  # the jobs wait for the new key
         except GazeNotFoundError:
@@ -358,11 +358,11 @@ class JobEngine:
                 self._now, err.retry_after if isinstance(err, GazeBusyError) else None
             )
         else:
-            await self._hear(job_id, report)
+            await self._process_report(job_id, report)
         await self._give_up_if_too_old(job_id)
         return True
 
-    async def _asked[T](self, request: Awaitable[T]) -> T:
+    async def _request[T](self, request: Awaitable[T]) -> T:
         """Await a request and tell whether the server can be reached with our key."""
         try:
             answer = await request
@@ -382,7 +382,7 @@ class JobEngine:
             self._server_failing = False
             self._on_server(None)
 
-    async def _hear(self, job_id: str, report: JobReport) -> None:
+    async def _process_report(self, job_id: str, report: JobReport) -> None:
         """Act on what the server says of a job."""
         job = self._jobs.get(job_id)
         if job is None or not job.open:
@@ -494,7 +494,7 @@ class JobEngine:
 
     async def _fetch_once(self, job: Job) -> None:
         """Fetch a finished image, prove it and keep it."""
-        content = await self._asked(self._client.image(job.source_url or ""))
+        content = await self._request(self._client.image(job.source_url or ""))
         await self._gallery.async_add(
             Image(
                 job_id=job.job_id,
@@ -519,37 +519,37 @@ class JobEngine:
 
     async def _end(self, job_id: str, status: Status, **changes: Any) -> None:
         """End an open job: on disk first, then told."""
-        await self._tell_queued([job_id])
+        await self._fire_queued([job_id])
         job = self._jobs.get(job_id)
         if job is None or not job.open:
             return
         finished_at = job.finished_at or dt_util.utcnow().timestamp()
         job = self._change(job, status=status, finished_at=finished_at, **changes)
         await self._records.async_save(job)
-        await self._tell_end(job)
-        self._follow()
+        await self._fire_end(job)
+        self._wake_tracker()
 
-    async def _tell_queued(self, job_ids: list[str]) -> None:
+    async def _fire_queued(self, job_ids: list[str]) -> None:
         """Tell that jobs are queued, where nobody has yet, and note that they were told."""
         told: list[str] = []
         for job_id in job_ids:
             if told:
                 await asyncio.sleep(0)  # who listens may be slow: others get a turn in between
-            if (job := self._jobs.get(job_id)) is not None and not job.told_queued:
-                self._on_job(JobEvent.QUEUED, self._change(job, told_queued=True))
+            if (job := self._jobs.get(job_id)) is not None and not job.queued_fired:
+                self._on_job(JobEvent.QUEUED, self._change(job, queued_fired=True))
                 told.append(job_id)
         if told:
             await self._records.async_save(*(self._jobs[job_id] for job_id in told))
 
-    async def _tell_end(self, job: Job) -> None:
+    async def _fire_end(self, job: Job) -> None:
         """Tell how a job ended, note that it was told, and wake who waits for it."""
         done = job.status is Status.DONE
         self._on_job(JobEvent.FINISHED if done else JobEvent.FAILED, job)
-        job = self._change(job, told_end=True)
+        job = self._change(job, end_fired=True)
         if (ending := self._endings.pop(job.job_id, None)) is not None and not ending.done():
             ending.set_result(None)
         await self._records.async_save(job)
-        ended = [old.job_id for old in self._jobs.values() if old.told_end]
+        ended = [old.job_id for old in self._jobs.values() if old.end_fired]
         if forgotten := ended[:-KEPT_ENDED]:
             for job_id in forgotten:
                 del self._jobs[job_id]

@@ -1,24 +1,14 @@
 """Jobs and the requests that make them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
 
-from homeassistant.exceptions import ServiceValidationError
+from mashumaro import field_options
+from mashumaro.config import BaseConfig
 from mashumaro.mixins.orjson import DataClassORJSONMixin
 
 from ..api import GenerateOptions, Preset
-from ..const import DOMAIN
 from .pacing import Key
-
-MAX_COUNT: Final = 20
-MAX_SEED: Final = 2**64 - 1
-MIN_SIDE: Final = 16
-MAX_SIDE: Final = 16384
-SIDE_STEP: Final = 8
-MAX_TEXT: Final = 20_000
-MAX_DIGITS: Final = 40
 
 
 class Status(StrEnum):
@@ -68,35 +58,6 @@ class GenerateRequest:
     checkpoint: str | None = None
     tag: str | None = None
 
-    @classmethod
-    def from_input(cls, preset: Preset, data: Mapping[str, Any]) -> GenerateRequest:
-        """Return the request that people's input describes; the keys are this class's fields.
-
-        Numbers may come as digits. Raises ServiceValidationError, one text for each mistake.
-        """
-        count = _whole(data.get("count", 1))
-        if count is None or not 1 <= count <= MAX_COUNT:
-            raise _invalid("invalid_count", value=data["count"], max=MAX_COUNT)
-        seed = None
-        if (given := data.get("seed")) is not None and given != "":
-            seed = _whole(given, floats=False)
-            if seed is None or not 0 <= seed <= MAX_SEED:
-                raise _invalid("invalid_seed", value=given, max=MAX_SEED)
-        width, height = _side(data, "width"), _side(data, "height")
-        if (width is None) != (height is None):
-            raise _invalid("size_incomplete")
-        return cls(
-            preset=preset,
-            count=count,
-            seed=seed,
-            width=width,
-            height=height,
-            extra_positive=_text(data, "extra_positive"),
-            extra_negative=_text(data, "extra_negative"),
-            checkpoint=_text(data, "checkpoint"),
-            tag=_text(data, "tag"),
-        )
-
     def as_options(self) -> GenerateOptions:
         """Return what the server is told."""
         return GenerateOptions(
@@ -116,7 +77,7 @@ class Job(DataClassORJSONMixin):
 
     The seed is a decimal text: the one asked for, then the one the server used.
     `source_url` is where the finished image waits on the server, until it is kept.
-    `told_queued` and `told_end` say which of the events were fired.
+    `queued_fired` and `end_fired` say which of the events were fired.
     """
 
     job_id: str
@@ -140,8 +101,13 @@ class Job(DataClassORJSONMixin):
     finished_at: float | None = None
     duration: float | None = None
     source_url: str | None = None
-    told_queued: bool = False
-    told_end: bool = False
+    queued_fired: bool = field(default=False, metadata=field_options(alias="told_queued"))
+    end_fired: bool = field(default=False, metadata=field_options(alias="told_end"))
+
+    class Config(BaseConfig):
+        """Store under the names that version 0.1.0 wrote."""
+
+        serialize_by_alias = True
 
     @property
     def open(self) -> bool:
@@ -153,50 +119,3 @@ class Job(DataClassORJSONMixin):
         """What images that take equally long have in common."""
         size = "" if self.width is None else f"{self.width}x{self.height}"
         return (self.preset, self.checkpoint or "", size)
-
-
-def _whole(value: Any, *, floats: bool = True) -> int | None:
-    """Return a whole number given as a number or as digits, else None."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float) and floats and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and len(value) <= MAX_DIGITS and value.strip().isdecimal():
-        return int(value)
-    return None
-
-
-def _side(data: Mapping[str, Any], field: str) -> int | None:
-    """Return a width or height in pixels."""
-    if data.get(field) is None:
-        return None
-    side = _whole(data[field])
-    if side is None or not MIN_SIDE <= side <= MAX_SIDE or side % SIDE_STEP:
-        raise _invalid(
-            "invalid_size",
-            field=field,
-            value=data[field],
-            min=MIN_SIDE,
-            max=MAX_SIDE,
-            step=SIDE_STEP,
-        )
-    return side
-
-
-def _text(data: Mapping[str, Any], field: str) -> str | None:
-    """Return a text, or None where there is nothing in it."""
-    text: str = data.get(field) or ""
-    if len(text) > MAX_TEXT:
-        raise _invalid("text_too_long", field=field, max=MAX_TEXT)
-    return text or None
-
-
-def _invalid(key: str, **placeholders: object) -> ServiceValidationError:
-    """Return the error for a mistake in the input."""
-    return ServiceValidationError(
-        translation_domain=DOMAIN,
-        translation_key=key,
-        translation_placeholders={name: str(value)[:100] for name, value in placeholders.items()},
-    )

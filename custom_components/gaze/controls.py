@@ -1,11 +1,11 @@
-"""The panel: what people put together on the server's device, and its Generate button sends."""
+"""The controls: what people put together on the server's device, and its Generate button sends."""
 
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(kw_only=True, slots=True)
-class Panel:
+class Controls:
     """The panel's fields, filled and restored by its entities.
 
     preset: slug of the preset chosen; the server may not have it any more.

@@ -1,0 +1,224 @@
+"""What people request: generate, regenerate, track, and wait, with errors in their words.
+
+Every button, action, AI task, Assist tool, and card comes through `async_generate`.
+"""
+
+import asyncio
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Any
+
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+
+from .api import (
+    GazeAuthError,
+    GazeBusyError,
+    GazeConnectionError,
+    GazeError,
+    GazeNotFoundError,
+    GazeRequestError,
+    GazeResponseError,
+    Preset,
+)
+from .const import DOMAIN
+from .coordinator import GazeCoordinator
+from .gallery import GalleryError, Image
+from .jobs import Job, TooManyOpenJobsError
+from .request import SIDE_STEP, validate_request
+
+
+async def async_generate(
+    coordinator: GazeCoordinator, preset: str, fields: Mapping[str, Any]
+) -> list[Job]:
+    """Queue a generation and return its jobs: the preset by slug or name, the rest by field.
+
+    With `if_busy: skip` the list is empty while the preset has open jobs. Raises
+    ServiceValidationError for what the caller can fix, HomeAssistantError for what the
+    server did.
+    """
+    found = await _require_preset(coordinator, preset)
+    request = validate_request(found, fields)
+    if fields.get("if_busy") == "skip" and coordinator.engine.is_busy_with(found.slug):
+        return []
+    try:
+        return await coordinator.engine.async_generate(request)
+    except TooManyOpenJobsError as err:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="too_many_open_jobs",
+            translation_placeholders={"open": str(len(coordinator.engine.open_jobs))},
+        ) from err
+    except GazeNotFoundError as err:
+        await coordinator.async_request_refresh()
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="preset_gone",
+            translation_placeholders={"preset": found.name},
+        ) from err
+    except GazeError as err:
+        raise _server_error(err) from err
+
+
+async def async_regenerate(
+    coordinator: GazeCoordinator,
+    job_id: str,
+    changes: Mapping[str, Any],
+    *,
+    same_seed: bool = False,
+) -> list[Job]:
+    """Queue the request of an earlier job again, with a new seed or the same one.
+
+    Raises what `async_generate` raises.
+    """
+    earlier = coordinator.engine.job(job_id) or await coordinator.gallery.async_get(job_id)
+    if earlier is None:
+        raise unknown_job(job_id)
+    fields = _request_fields(earlier)
+    if same_seed:
+        if earlier.seed is None:
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="seed_unknown",
+                translation_placeholders={"job_id": job_id},
+            )
+        fields["seed"] = earlier.seed
+    fields.update(changes)
+    return await async_generate(coordinator, fields["preset"], fields)
+
+
+async def async_generate_again(coordinator: GazeCoordinator) -> None:
+    """Queue the last request again, with a new seed. Raises what `async_generate` raises."""
+    if not (jobs := coordinator.engine.jobs):
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="nothing_generated")
+    await async_regenerate(coordinator, jobs[-1].job_id, {"count": jobs[-1].count})
+
+
+async def async_track_job(
+    coordinator: GazeCoordinator, job_id: str, preset: str, tag: str | None
+) -> list[Job]:
+    """Track a job that was queued elsewhere. Raises what `async_generate` raises."""
+    found = await _require_preset(coordinator, preset)
+    try:
+        return await coordinator.engine.async_track(job_id, found, tag)
+    except GazeNotFoundError as err:
+        raise unknown_job(job_id) from err
+    except GazeError as err:
+        raise _server_error(err) from err
+
+
+async def async_wait(
+    coordinator: GazeCoordinator, job_ids: Collection[str], seconds: float
+) -> GazeCoordinator:
+    """Wait until the jobs have ended and their events were fired, or the time is up.
+
+    Continues across a reload of the server and returns the coordinator that is then loaded.
+    """
+    entry = coordinator.config_entry
+    changed = asyncio.Event()
+    stop_listening = entry.async_on_state_change(changed.set)
+    try:
+        async with asyncio.timeout(seconds):
+            while not await coordinator.engine.async_wait(job_ids):
+                while entry.state is not ConfigEntryState.LOADED:
+                    changed.clear()
+                    await changed.wait()
+                coordinator = entry.runtime_data
+    except TimeoutError:
+        pass
+    finally:
+        stop_listening()
+    return coordinator
+
+
+async def async_read_image(coordinator: GazeCoordinator, job_id: str) -> tuple[Image, bytes]:
+    """Return a saved image and its bytes.
+
+    Raises ServiceValidationError if it does not exist, HomeAssistantError if it is unreadable.
+    """
+    with gallery_errors():
+        if (image := await coordinator.gallery.async_get(job_id)) is None:
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="unknown_image",
+                translation_placeholders={"job_id": job_id[:64]},
+            )
+        return image, await coordinator.gallery.async_read(image)
+
+
+@contextmanager
+def gallery_errors() -> Generator[None]:
+    """Raise a HomeAssistantError for an error of the gallery."""
+    try:
+        yield
+    except GalleryError as err:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN,
+            translation_key="gallery_failed",
+            translation_placeholders={"error": str(err)},
+        ) from err
+
+
+def unknown_job(job_id: str) -> ServiceValidationError:
+    """Return the error for an unknown job."""
+    return ServiceValidationError(
+        translation_domain=DOMAIN,
+        translation_key="unknown_job",
+        translation_placeholders={"job_id": job_id[:64]},
+    )
+
+
+async def _require_preset(coordinator: GazeCoordinator, text: str) -> Preset:
+    """Return a preset by slug or name. Lists the presets again if it is unknown."""
+    found = coordinator.find_preset(text)
+    if found is None and coordinator.last_update_success:
+        await coordinator.async_refresh()
+        found = coordinator.find_preset(text)
+    if found is None:
+        raise _unknown_preset(coordinator, text)
+    return found
+
+
+def _unknown_preset(coordinator: GazeCoordinator, preset: str) -> ServiceValidationError:
+    """Return the error for a preset that the server does not have, with similar names."""
+    names = {text[:60] for known in coordinator.data.values() for text in (known.slug, known.name)}
+    near = get_close_matches(preset[:60], names, n=3, cutoff=0.5)
+    return ServiceValidationError(
+        translation_domain=DOMAIN,
+        translation_key="unknown_preset_near" if near else "unknown_preset",
+        translation_placeholders={"preset": preset[:60], "near": ", ".join(near)},
+    )
+
+
+def _request_fields(earlier: Job | Image) -> dict[str, Any]:
+    """Return the fields that request the same again, without count and seed."""
+    fields: dict[str, Any] = {
+        name: getattr(earlier, name)
+        for name in ("preset", "extra_positive", "extra_negative", "checkpoint", "tag")
+    }
+    if isinstance(earlier, Job) or earlier.width % SIDE_STEP == earlier.height % SIDE_STEP == 0:
+        fields |= {"width": earlier.width, "height": earlier.height}
+    return fields
+
+
+def _server_error(err: GazeError) -> HomeAssistantError:
+    """Return the error that explains what the server did."""
+    match err:
+        case GazeAuthError():
+            key = "auth_failed"
+        case GazeRequestError():
+            key = "request_refused"
+        case GazeBusyError():
+            key = "server_busy"
+        case GazeConnectionError():
+            key = "connection_failed"
+        case GazeResponseError():
+            key = "unexpected_answer"
+        case _:
+            key = "server_failed"
+    return HomeAssistantError(
+        translation_domain=DOMAIN,
+        translation_key=key,
+        translation_placeholders={"error": str(err)},
+    )

@@ -1,0 +1,43 @@
+"""Identifiers that others store or type: unique IDs, devices, URLs, media IDs, and signals."""
+
+from typing import Final
+
+from .const import DOMAIN
+
+IMAGE_VIEW_URL: Final = "/api/gaze/image/{config_entry_id}/{job_id}"
+
+
+def unique_id(entry_id: str, key: str, slug: str | None = None) -> str:
+    """Return the unique ID of an entity of the server, or of the preset with this slug."""
+    return f"{entry_id}-{key}" if slug is None else f"{entry_id}-{slug}-{key}"
+
+
+def device_identifier(entry_id: str, slug: str | None = None) -> tuple[str, str]:
+    """Return the identifier of the device of a preset, or of the server."""
+    return (DOMAIN, entry_id if slug is None else f"{entry_id}-{slug}")
+
+
+def preset_of_device(entry_id: str, identifier: str) -> str | None:
+    """Return the slug of the preset whose device has this identifier, or None."""
+    prefix = f"{entry_id}-"
+    return identifier.removeprefix(prefix) if identifier.startswith(prefix) else None
+
+
+def issue_id(entry_id: str, key: str) -> str:
+    """Return the ID of a repair issue of a server."""
+    return f"{entry_id}-{key}"
+
+
+def image_url(entry_id: str, job_id: str) -> str:
+    """Return the path of the view that serves an image."""
+    return IMAGE_VIEW_URL.format(config_entry_id=entry_id, job_id=job_id)
+
+
+def thumbnail_url(entry_id: str, job_id: str, side: int) -> str:
+    """Return the path of a thumbnail whose longer side has `side` pixels."""
+    return f"{image_url(entry_id, job_id)}?size={side}"
+
+
+def media_content_id(entry_id: str, job_id: str) -> str:
+    """Return the media ID of an image."""
+    return f"media-source://{DOMAIN}/{entry_id}/{job_id}"

@@ -1,0 +1,94 @@
+"""Validation of what people enter for a generation."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from homeassistant.exceptions import ServiceValidationError
+
+from .api import Preset
+from .const import DOMAIN
+from .jobs import GenerateRequest
+
+MAX_COUNT: Final = 20
+MAX_SEED: Final = 2**64 - 1
+MIN_SIDE: Final = 16
+MAX_SIDE: Final = 16384
+SIDE_STEP: Final = 8
+MAX_TEXT: Final = 20_000
+MAX_DIGITS: Final = 40
+
+
+def validate_request(preset: Preset, fields: Mapping[str, Any]) -> GenerateRequest:
+    """Return the request that people's input describes. The keys are the fields of GenerateRequest.
+
+    Numbers may be digits in text. Raises ServiceValidationError with a text for each mistake.
+    """
+    count = _whole(fields.get("count", 1))
+    if count is None or not 1 <= count <= MAX_COUNT:
+        raise _invalid("invalid_count", value=fields["count"], max=MAX_COUNT)
+    seed = None
+    if (given := fields.get("seed")) is not None and given != "":
+        seed = _whole(given, floats=False)
+        if seed is None or not 0 <= seed <= MAX_SEED:
+            raise _invalid("invalid_seed", value=given, max=MAX_SEED)
+    width, height = _side(fields, "width"), _side(fields, "height")
+    if (width is None) != (height is None):
+        raise _invalid("size_incomplete")
+    return GenerateRequest(
+        preset=preset,
+        count=count,
+        seed=seed,
+        width=width,
+        height=height,
+        extra_positive=_text(fields, "extra_positive"),
+        extra_negative=_text(fields, "extra_negative"),
+        checkpoint=_text(fields, "checkpoint"),
+        tag=_text(fields, "tag"),
+    )
+
+
+def _whole(value: Any, *, floats: bool = True) -> int | None:
+    """Return a whole number given as a number or as digits, else None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float) and floats and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and len(value) <= MAX_DIGITS and value.strip().isdecimal():
+        return int(value)
+    return None
+
+
+def _side(fields: Mapping[str, Any], field: str) -> int | None:
+    """Return a width or height in pixels."""
+    if fields.get(field) is None:
+        return None
+    side = _whole(fields[field])
+    if side is None or not MIN_SIDE <= side <= MAX_SIDE or side % SIDE_STEP:
+        raise _invalid(
+            "invalid_size",
+            field=field,
+            value=fields[field],
+            min=MIN_SIDE,
+            max=MAX_SIDE,
+            step=SIDE_STEP,
+        )
+    return side
+
+
+def _text(fields: Mapping[str, Any], field: str) -> str | None:
+    """Return a text, or None where there is nothing in it."""
+    text: str = fields.get(field) or ""
+    if len(text) > MAX_TEXT:
+        raise _invalid("text_too_long", field=field, max=MAX_TEXT)
+    return text or None
+
+
+def _invalid(key: str, **placeholders: object) -> ServiceValidationError:
+    """Return the error for a mistake in the input."""
+    return ServiceValidationError(
+        translation_domain=DOMAIN,
+        translation_key=key,
+        translation_placeholders={name: str(value)[:100] for name, value in placeholders.items()},
+    )
