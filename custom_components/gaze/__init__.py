@@ -46,6 +46,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool
     """Set up a server."""
     coordinator = GazeCoordinator(hass, entry)
     entry.async_on_unload(coordinator.async_stop)
+    entry.async_on_unload(coordinator.subentries.async_start())
     await coordinator.async_open()
     try:
         await coordinator.async_config_entry_first_refresh()

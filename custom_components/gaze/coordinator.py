@@ -35,6 +35,7 @@ from .controls import Controls
 from .gallery import Gallery, GalleryError, GalleryOptions
 from .jobs import Job, JobEngine, JobEvent, Records
 from .payloads import event_payload, job_payload
+from .subentries import Subentries
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             ).total_seconds(),
         )
         self.controls = Controls()
+        self.subentries = Subentries(hass=hass, entry=entry)
         self.presets_listed = False  # by the server, in this run
         self.silent_since: datetime | None = None  # first of the listings that failed in a row
         self.device_presets: list[str] = []  # slugs of those that have a device by now

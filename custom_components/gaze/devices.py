@@ -121,7 +121,7 @@ class _Devices:
         others = [
             device.id
             for device in dr.async_entries_for_config_entry(self._registry, entry_id)
-            if not device.identifiers & kept
+            if device.config_subentry_id is None and not device.identifiers & kept
         ]
         async for portion in self._in_portions(others):
             for device_id in portion:
