@@ -39,7 +39,7 @@ def examine(content: bytes) -> Picture:
 
     Raises PictureError.
     """
-    with _opened(content) as image:
+    with opened(content) as image:
         width, height = image.size
         content_type, extension = FORMATS[image.format or ""]
         image.load()
@@ -51,7 +51,7 @@ def shrink(content: bytes, side: int) -> bytes:
 
     Raises PictureError.
     """
-    with _opened(content) as image:
+    with opened(content) as image:
         image.draft("RGB", (side * 2, side * 2))
         image.thumbnail((side, side), reducing_gap=_REDUCING_GAP)
         upright = ImageOps.exif_transpose(image)
@@ -69,7 +69,7 @@ def shrink(content: bytes, side: int) -> bytes:
 
 
 @contextmanager
-def _opened(content: bytes) -> Generator[Pillow.Image]:
+def opened(content: bytes) -> Generator[Pillow.Image]:
     """Open a picture of bearable size; what fails with it is a PictureError."""
     try:
         with warnings.catch_warnings():
