@@ -21,6 +21,7 @@ DEFAULT_QUALITY: Final = 90
 
 # The thresholds of ordered dithering (Bayer, 1973), 8x8, spread evenly around zero.
 _BAYER_SIDE: Final = 8
+_LOOKUP_STEP: Final = 4  # Pillow looks up the nearest color for boxes of so many levels
 
 
 class Fit(StrEnum):
@@ -226,7 +227,7 @@ def _spread(palette: Palette) -> float:
         for color in palette.measured
         if sum(steps := [sign * (new - old) for new, old in zip(color, base, strict=True)]) > 0
     ]
-    return 2 * (min(shifts) - 1)  # whole levels: a tie must not go to the neighbor
+    return 2 * (min(shifts) - _LOOKUP_STEP)
 
 
 def _bayer(side: int) -> list[list[int]]:
