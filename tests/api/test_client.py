@@ -27,6 +27,7 @@ from custom_components.gaze.api import (
     GazeConnectionError,
     GazeError,
     GazeImageError,
+    GazeImageRefusedError,
     GazeNotFoundError,
     GazeRequestError,
     GazeResponseError,
@@ -304,33 +305,89 @@ async def test_an_image_that_is_gone_is_not_found(server: GazeServer, client: Ga
         await client.image(image_url)
 
 
-@every_call
+GENERAL_ERRORS = [
+    (204, GazeServerError),
+    (304, GazeResponseError),
+    (405, GazeServerError),
+    (429, GazeBusyError),
+    (500, GazeServerError),
+    (502, GazeServerError),
+    (503, GazeBusyError),
+    (599, GazeServerError),
+]
+
+
+@every_api_call
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (204, GazeServerError),
-        (304, GazeResponseError),
         (400, GazeRequestError),
         (401, GazeAuthError),
         (403, GazeAuthError),
         (404, GazeNotFoundError),
-        (405, GazeServerError),
-        (429, GazeBusyError),
-        (500, GazeServerError),
-        (502, GazeServerError),
-        (503, GazeBusyError),
-        (599, GazeServerError),
+        *GENERAL_ERRORS,
     ],
 )
-async def test_each_status_has_its_error(
+async def test_each_status_of_the_api_has_its_error(
     script: Script, scripted: GazeClient, call: Call, status: int, error: type[GazeError]
 ) -> None:
-    script.answer = lambda: web.Response(status=status)
+    script.answer = lambda: web.json_response({}, status=status)
 
     with pytest.raises(GazeError, match=f"^HTTP {status}|redirects") as raised:
         await call(scripted)
 
     assert raised.type is error
+
+
+@every_api_call
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("<!doctype html><title>Router</title>", "text/html"),
+        ("", "application/octet-stream"),
+        ("404 page not found\n", "text/plain"),
+        ('{"error": "Invalid API key"}', "text/html"),
+        ('{"error": "Invalid', "application/json"),
+        ('"Invalid API key"', "application/json"),
+        ("", "application/json"),
+    ],
+)
+async def test_refusal_that_is_not_json_is_not_from_gaze(
+    script: Script, scripted: GazeClient, call: Call, status: int, body: str, content_type: str
+) -> None:
+    script.answer = lambda: web.Response(status=status, text=body, content_type=content_type)
+
+    with pytest.raises(GazeResponseError, match=f"^HTTP {status} .*not from GAZE"):
+        await call(scripted)
+
+
+@pytest.mark.parametrize("body", ["<h1>Error</h1>", '{"error": "Invalid API key"}'])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (401, GazeImageRefusedError),
+        (403, GazeImageRefusedError),
+        (404, GazeNotFoundError),
+        (410, GazeNotFoundError),
+        *GENERAL_ERRORS,
+    ],
+)
+async def test_each_status_of_an_image_is_about_the_image(
+    script: Script, scripted: GazeClient, body: str, status: int, error: type[GazeError]
+) -> None:
+    content_type = "text/html" if body.startswith("<") else "application/json"
+    script.answer = lambda: web.Response(status=status, text=body, content_type=content_type)
+
+    with pytest.raises(GazeError, match=f"^HTTP {status}|redirects") as raised:
+        await call_image(scripted)
+
+    assert raised.type is error
+
+
+def test_only_a_refused_image_is_worth_another_try() -> None:
+    assert GazeImageError("too large").final
+    assert not GazeImageRefusedError("HTTP 403 (Forbidden)").final
 
 
 @pytest.mark.parametrize(
@@ -369,22 +426,22 @@ async def test_a_reason_without_end_is_cut(script: Script, scripted: GazeClient)
     assert str(raised.value) == ("no " * 100)[:MAX_REASON_LENGTH]
 
 
-async def test_an_error_page_far_too_long_does_not_hide_the_status(
+async def test_error_that_is_far_too_long_does_not_hide_the_status(
     script: Script, scripted: GazeClient
 ) -> None:
-    script.answer = lambda: web.json_response({"error": "x" * MAX_ANSWER_BYTES}, status=403)
+    script.answer = lambda: web.json_response({"error": "x" * MAX_ANSWER_BYTES}, status=500)
 
-    with pytest.raises(GazeAuthError, match="Forbidden"):
+    with pytest.raises(GazeServerError, match="Internal Server Error"):
         await scripted.list_presets()
 
 
-async def test_an_error_page_that_breaks_off_does_not_hide_the_status(
+async def test_refusal_that_breaks_off_proves_nothing_about_the_key(
     server: GazeServer, client: GazeClient
 ) -> None:
     server.faults.key_regenerated = True
     server.faults.truncated = True
 
-    with pytest.raises(GazeAuthError, match="Forbidden"):
+    with pytest.raises(GazeResponseError, match="Forbidden"):
         await client.list_presets()
 
 

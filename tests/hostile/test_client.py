@@ -15,11 +15,11 @@ import pytest
 from yarl import URL
 
 from custom_components.gaze.api import (
-    GazeAuthError,
     GazeClient,
     GazeConnectionError,
     GazeError,
     GazeImageError,
+    GazeImageRefusedError,
     GazeResponseError,
     GazeServerError,
     GazeSslError,
@@ -73,7 +73,6 @@ OUTCOMES: Final[dict[str, type[GazeError] | None]] = {
     "cuts_a_chunk": GazeResponseError,
     "says_an_endless_chunk": GazeResponseError,
     "fails_with_a_gigabyte": GazeServerError,
-    "refuses_with_a_gigabyte": GazeAuthError,
     "claims_gzip": GazeResponseError,
     "claims_zstd": GazeResponseError,
     "claims_brotli": GazeResponseError,
@@ -113,13 +112,14 @@ FLOW_ERRORS: Final[dict[type[GazeError] | None, dict[str, str] | None]] = {
     GazeTimeoutError: {"base": "timeout_connect"},
     GazeConnectionError: {"base": "cannot_connect"},
     GazeServerError: {"base": "cannot_connect"},
-    GazeAuthError: {"api_key": "invalid_auth"},
     GazeResponseError: {"base": "not_gaze"},
 }
 
 
 def outcome(name: str, place: str) -> type[GazeError] | None:
     """Return which error a hostility makes of a request for a place."""
+    if place == "image" and name == "refuses_with_a_gigabyte":
+        return GazeImageRefusedError
     return GazeImageError if place == "image" and name in TOO_LARGE else OUTCOMES[name]
 
 

@@ -33,6 +33,7 @@ from .errors import (
     GazeConnectionError,
     GazeError,
     GazeImageError,
+    GazeImageRefusedError,
     GazeNotFoundError,
     GazeRequestError,
     GazeResponseError,
@@ -161,14 +162,16 @@ class GazeClient:
             raise GazeResponseError("the answer is not what GAZE's API promises") from None
 
     async def _request(self, method: str, url: URL, limit: int, **options: Any) -> bytes:
-        """Return the body of a successful answer, or raise the GazeError that fits."""
+        """Return the body of a successful response, or raise the GazeError that fits."""
         try:
             async with self._session.request(
                 method, url, allow_redirects=False, **options
             ) as response:
-                if response.status not in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
-                    raise await _status_error(response)
-                return await _read(response, limit)
+                if response.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
+                    return await _read(response, limit)
+                if limit == MAX_IMAGE_BYTES:
+                    raise _image_error(response)
+                raise await _api_error(response)
         except TimeoutError as err:
             raise GazeTimeoutError("the server did not answer in time") from err
         except ClientSSLError as err:
@@ -206,16 +209,39 @@ def _decoded(content: bytes) -> Any:
     return orjson.loads(content)
 
 
-async def _status_error(response: ClientResponse) -> GazeError:
-    """Return the error for a status that is no success. The status decides first."""
-    reason = await _reason(response)
+async def _api_error(response: ClientResponse) -> GazeError:
+    """Return the error for an API response that isn't successful.
+
+    Only GAZE itself can say that the key or what was requested is unknown to it.
+    """
+    body = await _error_body(response)
+    reason = _reason(body) or _status_text(response)
     match response.status:
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN if body is not None:
             return GazeAuthError(reason)
-        case HTTPStatus.NOT_FOUND:
+        case HTTPStatus.NOT_FOUND if body is not None:
             return GazeNotFoundError(reason)
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN | HTTPStatus.NOT_FOUND:
+            return GazeResponseError(f"{reason}, but not from GAZE")
         case HTTPStatus.BAD_REQUEST:
             return GazeRequestError(reason)
+    return _general_error(response, reason)
+
+
+def _image_error(response: ClientResponse) -> GazeError:
+    """Return the error for an image that isn't delivered: never about the key."""
+    reason = _status_text(response)
+    match response.status:
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            return GazeImageRefusedError(reason)
+        case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
+            return GazeNotFoundError(reason)
+    return _general_error(response, reason)
+
+
+def _general_error(response: ClientResponse, reason: str) -> GazeError:
+    """Return the error for a status that means the same everywhere."""
+    match response.status:
         case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.SERVICE_UNAVAILABLE:
             return GazeBusyError(reason, _retry_after(response))
         case status if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
@@ -223,19 +249,28 @@ async def _status_error(response: ClientResponse) -> GazeError:
     return GazeServerError(reason)
 
 
-async def _reason(response: ClientResponse) -> str:
-    """Return the server's own words from a JSON error body, else the status in words."""
-    fallback = f"HTTP {response.status}"
-    if response.status in HTTPStatus:
-        fallback += f" ({HTTPStatus(response.status).phrase})"
+async def _error_body(response: ClientResponse) -> dict[str, Any] | None:
+    """Return the JSON object of an error response, or None if it has none."""
     if response.content_type != "application/json":
-        return fallback
+        return None
     try:
-        answer = _decoded(await _read(response, MAX_ANSWER_BYTES))
+        body = _decoded(await _read(response, MAX_ANSWER_BYTES))
     except ValueError, TimeoutError, ClientError, GazeError:
-        return fallback
-    text = answer.get("error") if isinstance(answer, dict) else None
-    return (one_line(text) if isinstance(text, str) else "") or fallback
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _reason(body: dict[str, Any] | None) -> str:
+    """Return the server's own words from the body of an error, or nothing."""
+    text = (body or {}).get("error")
+    return one_line(text) if isinstance(text, str) else ""
+
+
+def _status_text(response: ClientResponse) -> str:
+    """Return the status of a response in words."""
+    if response.status in HTTPStatus:
+        return f"HTTP {response.status} ({HTTPStatus(response.status).phrase})"
+    return f"HTTP {response.status}"
 
 
 def one_line(text: str) -> str:

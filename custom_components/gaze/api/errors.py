@@ -1,4 +1,8 @@
-"""What can go wrong between us and a GAZE server."""
+"""Errors of the REST client.
+
+They say who failed a request. GAZE reports an error of its API as a JSON object; an HTML page
+with the same status comes from a reverse proxy in front of it and proves nothing about GAZE.
+"""
 
 
 class GazeError(Exception):
@@ -6,45 +10,53 @@ class GazeError(Exception):
 
 
 class GazeConnectionError(GazeError):
-    """The server could not be reached, or the connection broke before an answer began."""
+    """The connection failed, or broke before a response began."""
 
 
 class GazeTimeoutError(GazeConnectionError):
-    """The server did not answer in time."""
+    """The server did not respond in time."""
 
 
 class GazeSslError(GazeConnectionError):
-    """The server's certificate or its TLS is not acceptable."""
+    """The server's certificate or TLS version is not accepted."""
 
 
 class GazeAuthError(GazeError):
-    """The API key is missing (401) or wrong (403)."""
+    """GAZE itself rejected the API key: it is missing (401) or wrong (403)."""
 
 
 class GazeNotFoundError(GazeError):
-    """The server does not know what was asked for (404)."""
+    """GAZE itself does not have the preset or job (404), or the image is gone."""
 
 
 class GazeRequestError(GazeError):
-    """The server refused the request's parameters (400)."""
+    """The server rejected the parameters of the request (400)."""
 
 
 class GazeServerError(GazeError):
-    """The server answered with a status that is no success and has no error of its own here."""
+    """The server responded with an error status that has no class of its own here."""
 
 
 class GazeBusyError(GazeServerError):
-    """The server wants to be left alone for a while (429 or 503)."""
+    """The server is busy (429 or 503)."""
 
     def __init__(self, reason: str, retry_after: float | None) -> None:
-        """Keep the seconds that the server asked to wait, where it named them."""
+        """Store the seconds to wait, if the server named them."""
         super().__init__(reason)
         self.retry_after = retry_after
 
 
 class GazeResponseError(GazeError):
-    """Something answered, but not as the REST guide says."""
+    """The response does not follow the REST guide, or comes from a proxy in front of GAZE."""
 
 
 class GazeImageError(GazeError):
-    """A finished image cannot be fetched as it is: too large, or not on the server itself."""
+    """A finished image can't be downloaded. If `final`, trying again can't help."""
+
+    final = True
+
+
+class GazeImageRefusedError(GazeImageError):
+    """The server refused the image (401 or 403). Images need no key, so it isn't about the key."""
+
+    final = False

@@ -486,7 +486,7 @@ class JobEngine:
                 await self._end(job.job_id, Status.DONE)
                 return
             age = dt_util.utcnow().timestamp() - job.requested_at
-            final = isinstance(error, GazeImageError)
+            final = isinstance(error, GazeImageError) and error.final
             if final or tries >= DOWNLOAD_TRIES or age > self._give_up_after:
                 await self._fail(job.job_id, Reason.DOWNLOAD, str(error))
                 return
