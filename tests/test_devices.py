@@ -1,9 +1,10 @@
 """Tests of the devices: they come and go with the server's presets."""
 
 from collections.abc import Callable
+from types import MappingProxyType
 
 from freezegun.api import FrozenDateTimeFactory
-from homeassistant.config_entries import ConfigEntryState
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.const import STATE_UNAVAILABLE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -275,3 +276,33 @@ async def test_names_from_elsewhere_make_usable_entities(
         "image.gaze_same_one",
         "image.gaze_same_two",
     }
+
+
+async def test_subentry_has_device_that_follows_its_title(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    registry = dr.async_get(hass)
+    hall = ConfigSubentry(
+        data=MappingProxyType({}),
+        subentry_id="01K3DISPLAY00000000000HALL",
+        subentry_type="display",
+        title="Hall",
+        unique_id=None,
+    )
+
+    hass.config_entries.async_add_subentry(entry, hall)
+    device = registry.async_get_device_by_identifier(("gaze", hall.subentry_id), entry.entry_id)
+    assert device is not None
+    assert (device.name, device.model) == ("GAZE Hall", "Display")
+    assert device.config_subentry_id == hall.subentry_id
+
+    hass.config_entries.async_update_subentry(entry, hall, title="Hallway")
+    server.put_preset("new", "New")
+    await entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
+    renamed = registry.async_get(device.id)
+    assert renamed is not None
+    assert renamed.name == "GAZE Hallway"
+
+    hass.config_entries.async_remove_subentry(entry, hall.subentry_id)
+    assert registry.async_get(device.id) is None

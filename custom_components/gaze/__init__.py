@@ -11,7 +11,7 @@ from homeassistant.helpers.typing import ConfigType
 from .choices import DATA_CHOICES, async_setup_choices
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator, presets_store
-from .devices import async_setup_devices
+from .devices import async_setup_devices, async_setup_subentry_devices
 from .gallery import Gallery, ImageView
 from .jobs import Records
 from .repairs import async_forget_repairs, async_setup_repairs
@@ -56,6 +56,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool
         _LOGGER.info("Starting with the presets of the last run: %s", err)
     entry.runtime_data = coordinator
     await async_setup_devices(hass, entry)
+    async_setup_subentry_devices(hass, entry)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     hass.data[DATA_CHOICES].async_follow(entry)
     async_setup_repairs(hass, entry)

@@ -16,3 +16,6 @@ CONF_GIVE_UP_AFTER: Final = "give_up_after"
 DEFAULT_KEEP_IMAGES: Final = 500
 DEFAULT_MAX_OPEN_JOBS: Final = 100
 DEFAULT_GIVE_UP_AFTER: Final = 12  # hours
+
+SUBENTRY_DISPLAY: Final = "display"
+SUBENTRY_RECIPE: Final = "recipe"

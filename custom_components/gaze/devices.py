@@ -10,12 +10,14 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 
 from .api import Preset
-from .const import CONF_PRESETS
+from .const import CONF_PRESETS, SUBENTRY_DISPLAY, SUBENTRY_RECIPE
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .ids import device_identifier
-from .names import preset_labels
+from .ids import device_identifier, subentry_device_identifier
+from .names import clean, preset_labels
+from .subentries import Subentry, SubentryListener
 
 MANUFACTURER: Final = "GAZE"
+SUBENTRY_MODELS: Final = {SUBENTRY_DISPLAY: "Display", SUBENTRY_RECIPE: "Recipe"}
 PORTION: Final = 50  # devices, or devices' entities, in one turn of the event loop
 
 
@@ -35,6 +37,39 @@ async def async_setup_devices(hass: HomeAssistant, entry: GazeConfigEntry) -> No
     devices = _Devices(hass, entry)
     await devices.async_follow()
     entry.async_on_unload(entry.runtime_data.async_add_listener(devices.async_follow_soon))
+
+
+@callback
+def async_setup_subentry_devices(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
+    """Register a device for each recipe and display, and rename it with its subentry.
+
+    Home Assistant removes it with the subentry.
+    """
+    registry = dr.async_get(hass)
+    server = registry.async_get_device_by_identifier(
+        device_identifier(entry.entry_id), entry.entry_id
+    )
+
+    def register(subentry: Subentry) -> None:
+        registry.async_get_or_create(
+            config_entry_id=entry.entry_id,
+            config_subentry_id=subentry.subentry_id,
+            identifiers={subentry_device_identifier(subentry.subentry_id)},
+            name=f"{entry.title} {clean(subentry.title)}",
+            manufacturer=MANUFACTURER,
+            model=SUBENTRY_MODELS[subentry.subentry_type],
+            entry_type=dr.DeviceEntryType.SERVICE,
+            via_device_id=None if server is None else server.id,
+        )
+
+    for subentry_type in SUBENTRY_MODELS:
+        entry.async_on_unload(
+            entry.runtime_data.subentries.async_add_listener(
+                SubentryListener(
+                    subentry_type=subentry_type, on_added=register, on_changed=register
+                )
+            )
+        )
 
 
 class _Devices:

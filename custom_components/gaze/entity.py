@@ -12,7 +12,7 @@ from homeassistant.helpers.update_coordinator import CoordinatorEntity
 
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .devices import PORTION
-from .ids import device_identifier, unique_id
+from .ids import device_identifier, subentry_device_identifier, subentry_unique_id, unique_id
 
 
 async def async_add_preset_entities(
@@ -106,3 +106,19 @@ class GazeControlEntity(GazeEntity):
     def available(self) -> bool:
         """It can be filled at all times."""
         return True
+
+
+class GazeSubentryEntity(GazeEntity):
+    """An entity of the device of a recipe or display, which the subentry names.
+
+    Its device is registered before it is added.
+    """
+
+    def __init__(
+        self, coordinator: GazeCoordinator, description: EntityDescription, subentry_id: str
+    ) -> None:
+        """Name the entity after its description's key."""
+        super().__init__(coordinator, description)
+        self.subentry_id = subentry_id
+        self._attr_unique_id = subentry_unique_id(subentry_id, description.key)
+        self._attr_device_info = DeviceInfo(identifiers={subentry_device_identifier(subentry_id)})

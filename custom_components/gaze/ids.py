@@ -17,10 +17,18 @@ def device_identifier(entry_id: str, slug: str | None = None) -> tuple[str, str]
     return (DOMAIN, entry_id if slug is None else f"{entry_id}-{slug}")
 
 
-def preset_of_device(entry_id: str, identifier: str) -> str | None:
-    """Return the slug of the preset whose device has this identifier, or None."""
-    prefix = f"{entry_id}-"
-    return identifier.removeprefix(prefix) if identifier.startswith(prefix) else None
+def subentry_unique_id(subentry_id: str, key: str) -> str:
+    """Return the unique ID of an entity of a recipe or display.
+
+    It hangs on the ULID of the subentry. Those of presets begin with the ULID of the entry, so
+    no slug makes the two overlap.
+    """
+    return f"{subentry_id}-{key}"
+
+
+def subentry_device_identifier(subentry_id: str) -> tuple[str, str]:
+    """Return the identifier of the device of a recipe or display."""
+    return (DOMAIN, subentry_id)
 
 
 def issue_id(entry_id: str, key: str) -> str:

@@ -25,14 +25,18 @@ class Subentry:
     data: dict[str, Any]
 
 
+def _ignore(_subentry: Subentry) -> None:
+    """Do nothing."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubentryListener:
     """What to call when subentries of one type come, change, or go."""
 
     subentry_type: str
     on_added: Callable[[Subentry], None]
-    on_changed: Callable[[Subentry], None]
-    on_removed: Callable[[Subentry], None]
+    on_changed: Callable[[Subentry], None] = _ignore
+    on_removed: Callable[[Subentry], None] = _ignore
 
 
 @dataclass(kw_only=True, slots=True)
@@ -122,17 +126,5 @@ def async_add_subentry_entities(
         async_add_entities(make(subentry), config_subentry_id=subentry.subentry_id)
 
     entry.async_on_unload(
-        subentries.async_add_listener(
-            SubentryListener(
-                subentry_type=subentry_type,
-                on_added=add,
-                on_changed=_do_nothing,
-                on_removed=_do_nothing,
-            )
-        )
+        subentries.async_add_listener(SubentryListener(subentry_type=subentry_type, on_added=add))
     )
-
-
-@callback
-def _do_nothing(_subentry: Subentry) -> None:
-    """Leave changes to the entities, which read their data from its owner."""
