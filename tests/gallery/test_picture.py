@@ -7,7 +7,7 @@ import zlib
 from PIL import Image as Pillow
 import pytest
 
-from custom_components.gaze.gallery import PictureError
+from custom_components.gaze.gallery import PictureError, UnsupportedFormatError
 from custom_components.gaze.gallery.picture import examine, shrink
 
 from .pictures import picture, png_claiming
@@ -40,15 +40,53 @@ def test_the_bytes_tell_what_a_picture_is(kind: str, content_type: str, extensio
     [
         b"",
         b"<html>Not found</html>",
+        b"<!-- proxy --><html><svg></svg></html>",
+        b"BMW: try again later",
         picture()[:200],
-        picture("GIF"),
         png_claiming(640, 480),
     ],
-    ids=["empty", "html", "cut off", "gif", "lying header"],
+    ids=["empty", "html", "html with an svg", "text", "cut off", "lying header"],
 )
 def test_what_is_no_whole_picture_is_refused(content: bytes) -> None:
-    with pytest.raises(PictureError, match="not a whole"):
+    with pytest.raises(PictureError, match="not a complete"):
         examine(content)
+
+
+def _boxes(*brands: bytes) -> bytes:
+    """Return the beginning of an ISO media file."""
+    body = b"ftyp" + brands[0] + bytes(4) + b"".join(brands[1:])
+    return (len(body) + 4).to_bytes(4) + body + bytes(100)
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (picture("GIF"), "GIF"),
+        (picture("BMP"), "BMP"),
+        (picture("TIFF"), "TIFF"),
+        (picture("AVIF"), "AVIF"),
+        (_boxes(b"mif1", b"mif1", b"avif"), "AVIF"),
+        (_boxes(b"heic", b"mif1"), "HEIC"),
+        (_boxes(b"isom", b"iso2", b"mp41"), "MP4"),
+        (_boxes(b"qt  "), "QuickTime"),
+        (b"\x1a\x45\xdf\xa3\x01\0\0\0\0\0\0\x1fB\x82\x84webm", "WebM"),
+        (b"\x1a\x45\xdf\xa3\x01\0\0\0\0\0\0\x1fB\x82\x88matroska", "Matroska"),
+        (b"RIFF\x10\0\0\0AVI LIST", "AVI"),
+        (b"\xff\x0a\xfa\x7f", "JPEG XL"),
+        (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
+        (b"%PDF-1.7", "PDF"),
+    ],
+)
+def test_image_of_another_format_is_refused_by_its_name(content: bytes, name: str) -> None:
+    with pytest.raises(UnsupportedFormatError, match=name) as raised:
+        examine(content)
+
+    assert raised.value.format == name
+    assert isinstance(raised.value, PictureError)
+
+
+def test_image_of_the_most_pixels_is_accepted() -> None:
+    assert examine(_bomb(8192)).width == 8192  # 67,108,864 pixels
 
 
 @pytest.mark.parametrize("side", [8200, 16384])

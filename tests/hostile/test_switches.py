@@ -44,7 +44,7 @@ class Case:
 
 
 NOT_PROMISED: Final = ("unexpected_answer", "the answer is not what GAZE's API promises")
-NO_PICTURE: Final = "it is not a whole PNG, JPEG or WebP picture"
+NO_PICTURE: Final = "it is not a complete PNG, JPEG, or WebP image"
 
 CASES: Final[dict[Fault, list[Case]]] = {
     Fault.HTML_ERRORS: [Case()],

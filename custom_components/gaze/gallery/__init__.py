@@ -1,6 +1,6 @@
 """Kept images: files, index, thumbnails and the HTTP view."""
 
-from .errors import GalleryError, ImageGoneError, PictureError
+from .errors import GalleryError, ImageGoneError, PictureError, UnsupportedFormatError
 from .files import write_copy
 from .gallery import Gallery
 from .models import Content, Folder, GalleryOptions, Image, ListedImage, Overview, Selection
@@ -19,5 +19,6 @@ __all__ = [
     "Overview",
     "PictureError",
     "Selection",
+    "UnsupportedFormatError",
     "write_copy",
 ]

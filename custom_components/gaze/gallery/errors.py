@@ -1,8 +1,8 @@
-"""What can go wrong with kept images."""
+"""What can go wrong with saved images."""
 
 
 class GalleryError(Exception):
-    """An image could not be kept, found or read; the text says why, without paths."""
+    """An image could not be saved, found, or read. The text says why, without paths."""
 
 
 class ImageGoneError(GalleryError):
@@ -10,4 +10,13 @@ class ImageGoneError(GalleryError):
 
 
 class PictureError(Exception):
-    """The bytes are not a whole PNG, JPEG or WebP picture of bearable size."""
+    """The bytes are not a complete PNG, JPEG, or WebP image of acceptable size."""
+
+
+class UnsupportedFormatError(PictureError):
+    """The bytes are a file of another format. Downloading it again changes nothing."""
+
+    def __init__(self, name: str) -> None:
+        """Name the format."""
+        super().__init__(f"{name} files are not supported")
+        self.format = name

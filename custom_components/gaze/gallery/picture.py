@@ -1,4 +1,4 @@
-"""Proves that bytes are a picture, and makes small ones. Pillow: call it in the executor."""
+"""Validates the bytes of an image and makes thumbnails. Uses Pillow: call it in the executor."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -9,7 +9,8 @@ import warnings
 
 from PIL import Image as Pillow, ImageOps
 
-from .errors import PictureError
+from .errors import PictureError, UnsupportedFormatError
+from .formats import other_format
 
 MAX_PIXELS: Final = 2**26
 FORMATS: Final = {  # Pillow's name: content type, file name extension
@@ -26,7 +27,7 @@ _REDUCING_GAP: Final = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """What the bytes of a picture prove to be; sides in pixels."""
+    """What the bytes of an image are; sides in pixels."""
 
     content_type: str
     extension: str
@@ -35,9 +36,9 @@ class Picture:
 
 
 def examine(content: bytes) -> Picture:
-    """Decode the picture once and return what it is, whatever a header claimed.
+    """Decode the image once and return what it is, whatever a header claimed.
 
-    Raises PictureError.
+    Raises PictureError, and UnsupportedFormatError for a file of another format.
     """
     with opened(content) as image:
         width, height = image.size
@@ -47,7 +48,7 @@ def examine(content: bytes) -> Picture:
 
 
 def shrink(content: bytes, side: int) -> bytes:
-    """Return the picture as a WebP whose longer side is at most `side` pixels.
+    """Return the image as a WebP whose longer side is at most `side` pixels.
 
     Raises PictureError.
     """
@@ -70,7 +71,9 @@ def shrink(content: bytes, side: int) -> bytes:
 
 @contextmanager
 def opened(content: bytes) -> Generator[Pillow.Image]:
-    """Open a picture of bearable size; what fails with it is a PictureError."""
+    """Open an image of acceptable size. Whatever fails with it is a PictureError."""
+    if (name := other_format(content)) is not None:
+        raise UnsupportedFormatError(name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
@@ -84,4 +87,4 @@ def opened(content: bytes) -> Generator[Pillow.Image]:
     except Pillow.DecompressionBombError as err:
         raise PictureError("it has too many pixels") from err
     except Exception as err:  # Pillow lets through whatever its decoders stumble over
-        raise PictureError("it is not a whole PNG, JPEG or WebP picture") from err
+        raise PictureError("it is not a complete PNG, JPEG, or WebP image") from err
