@@ -5,6 +5,7 @@ from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
 from .images import press
@@ -95,3 +96,49 @@ async def test_without_an_image_entity_of_its_own_a_job_names_the_servers(
     answer = await act(hass, "generate", preset=PRESET)
 
     assert answer["jobs"][0]["entity_id"] == "image.gaze_latest_image"
+
+
+async def test_failed_listing_turns_nothing_off_while_other_requests_succeed(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await act(hass, "generate", preset=PRESET)
+    server.faults.on(Fault.SERVER_ERROR, "presets")
+
+    with pytest.raises(HomeAssistantError) as caught:
+        await press(hass, "button.gaze_refresh_presets")
+
+    assert caught.value.translation_key == "update_failed"
+    assert not hass.states.is_state("button.gaze_neon_city_generate", "unavailable")
+    assert hass.states.is_state("binary_sensor.gaze_connectivity", "on")
+    assert PRESET in entry.runtime_data.data
+
+
+async def test_failed_listing_turns_the_server_off_without_other_responses(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.SERVER_ERROR, "presets")
+
+    with pytest.raises(HomeAssistantError):
+        await press(hass, "button.gaze_refresh_presets")
+    state = hass.states.get("binary_sensor.gaze_connectivity")
+    off = hass.states.is_state("button.gaze_neon_city_generate", "unavailable")
+    await act(hass, "generate", preset=PRESET)
+
+    assert state is not None
+    assert (state.state, state.attributes["problem"]) == ("off", "server_error")
+    assert off
+    assert not hass.states.is_state("button.gaze_neon_city_generate", "unavailable")
+
+
+async def test_lost_connection_turns_the_server_off_at_once(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await act(hass, "generate", preset=PRESET)
+    server.set_online(False)
+
+    with pytest.raises(HomeAssistantError):
+        await press(hass, "button.gaze_refresh_presets")
+    state = hass.states.get("binary_sensor.gaze_connectivity")
+
+    assert state is not None
+    assert (state.state, state.attributes["problem"]) == ("off", "no_connection")

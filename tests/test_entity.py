@@ -131,9 +131,10 @@ async def test_every_entity_has_a_name_and_an_icon(
     icons = json.loads((COMPONENT / "icons.json").read_text())["entity"]
 
     for registered in er.async_entries_for_config_entry(entity_registry, entry.entry_id):
-        if registered.translation_key is None:
-            # The AI task bears the device's name, and Home Assistant's own icon.
-            assert registered.original_device_class or registered.domain == "ai_task"
+        if registered.translation_key is None:  # the AI task has its device's name
+            assert registered.domain == "ai_task"
+            continue
+        if registered.original_device_class == "connectivity":  # has a name and icons of its own
             continue
         assert registered.translation_key in icons[registered.domain]
         if registered.translation_key != "preset_image":  # bears the device's name

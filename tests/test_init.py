@@ -45,18 +45,6 @@ async def test_a_server_that_never_answered_is_tried_again_later(
     assert "cannot be listed" in (config_entry.reason or "")
 
 
-async def test_a_wrong_key_asks_for_the_right_one(
-    hass: HomeAssistant, server: GazeServer, config_entry: MockConfigEntry, media_dir: Path
-) -> None:
-    server.regenerate_key()
-    config_entry.add_to_hass(hass)
-
-    await hass.config_entries.async_setup(config_entry.entry_id)
-
-    assert config_entry.state is ConfigEntryState.SETUP_ERROR
-    assert hass.config_entries.flow.async_progress_by_handler(DOMAIN)
-
-
 async def test_images_are_shown_when_home_assistant_starts_while_the_server_is_off(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:

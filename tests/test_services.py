@@ -250,18 +250,6 @@ async def test_a_server_that_cannot_be_reached_is_told(
     assert not entry.runtime_data.last_update_success
 
 
-async def test_a_key_that_was_replaced_asks_for_the_new_one(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
-) -> None:
-    server.regenerate_key()
-
-    with pytest.raises(HomeAssistantError) as caught:
-        await act(hass, "generate", preset=PRESET)
-
-    assert caught.value.translation_key == "auth_failed"
-    assert hass.config_entries.flow.async_progress_by_handler(DOMAIN)
-
-
 async def test_the_servers_own_reason_is_told(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:

@@ -1,6 +1,7 @@
-"""Binary sensors: whether the server can be reached."""
+"""Binary sensors: whether the server can be reached, and if not, why."""
 
-from typing import override
+from collections.abc import Hashable
+from typing import Any, override
 
 from homeassistant.components.binary_sensor import (
     BinarySensorDeviceClass,
@@ -11,6 +12,14 @@ from homeassistant.const import EntityCategory
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
+from .api import (
+    GazeAuthError,
+    GazeConnectionError,
+    GazeResponseError,
+    GazeServerError,
+    GazeSslError,
+    GazeTimeoutError,
+)
 from .coordinator import GazeConfigEntry
 from .entity import GazeEntity
 
@@ -18,9 +27,20 @@ PARALLEL_UPDATES = 0
 
 CONNECTIVITY = BinarySensorEntityDescription(
     key="connectivity",
+    translation_key="connectivity",
     device_class=BinarySensorDeviceClass.CONNECTIVITY,
     entity_category=EntityCategory.DIAGNOSTIC,
 )
+
+# What the attribute `problem` says, by error: subclasses come first.
+PROBLEMS = {
+    GazeAuthError: "invalid_key",
+    GazeSslError: "certificate",
+    GazeTimeoutError: "timeout",
+    GazeConnectionError: "no_connection",
+    GazeResponseError: "unexpected_response",
+    GazeServerError: "server_error",
+}
 
 
 async def async_setup_entry(
@@ -38,11 +58,34 @@ class GazeConnectivity(GazeEntity, BinarySensorEntity):
     @property
     @override
     def available(self) -> bool:
-        """It is known at all times."""
+        """Return True: it is known at all times."""
         return True
 
     @property
     @override
     def is_on(self) -> bool:
-        """Return whether the server answers."""
+        """Return whether the server responds."""
         return self.coordinator.last_update_success
+
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any]:
+        """Return what is wrong, or None."""
+        return {"problem": self._problem}
+
+    @property
+    def _problem(self) -> str | None:
+        """Return the key of the problem, or None if the server responds."""
+        if self.coordinator.last_update_success:
+            return None
+        error = self.coordinator.last_exception
+        for cause in (error, error and error.__cause__):
+            for kind, problem in PROBLEMS.items():
+                if isinstance(cause, kind):
+                    return problem
+        return "server_error"
+
+    @override
+    def _appearance(self) -> Hashable:
+        """Return what decides whether the state has to be written again."""
+        return (super()._appearance(), self._problem)

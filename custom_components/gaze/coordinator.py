@@ -9,7 +9,7 @@ from typing import Any, Final, override
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
-from homeassistant.exceptions import ConfigEntryAuthFailed, ConfigEntryNotReady, HomeAssistantError
+from homeassistant.exceptions import ConfigEntryNotReady, HomeAssistantError
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 from homeassistant.helpers.start import async_at_started
@@ -18,7 +18,7 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, Upda
 from homeassistant.util import dt as dt_util
 from yarl import URL
 
-from .api import GazeAuthError, GazeBusyError, GazeClient, GazeError, Preset
+from .api import GazeAuthError, GazeBusyError, GazeClient, GazeConnectionError, GazeError, Preset
 from .const import (
     CONF_GIVE_UP_AFTER,
     CONF_KEEP_IMAGES,
@@ -34,6 +34,7 @@ from .const import (
 from .controls import Controls
 from .gallery import Gallery, GalleryError, GalleryOptions
 from .jobs import Job, JobEngine, JobEvent, Records
+from .key_watch import KeyWatch
 from .payloads import event_payload, job_payload
 from .subentries import Subentries
 
@@ -41,6 +42,7 @@ _LOGGER = logging.getLogger(__name__)
 
 PRESETS_INTERVAL: Final = timedelta(minutes=5)
 RETRY_INTERVAL: Final = timedelta(minutes=1)
+RESPONDED_WITHIN: Final = 120.0  # seconds since another request that outweigh a failed listing
 
 type GazeConfigEntry = ConfigEntry[GazeCoordinator]
 type Listener = Callable[[], None]
@@ -72,7 +74,11 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             async_get_clientsession(hass, entry.data[CONF_VERIFY_SSL]),
             self.url,
             entry.data[CONF_API_KEY],
+            on_response=self._on_response,
         )
+        self._key = KeyWatch(hass, entry, self.async_refresh)
+        self._responded_at: float | None = None  # last good response of the API
+        self._listing_error: GazeError | None = None  # of the last listing
         self.gallery = Gallery(
             hass,
             entry.entry_id,
@@ -124,9 +130,15 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             ) from err
 
     async def async_take_kept_presets(self) -> bool:
-        """Go on with the presets of the last run while the server is off; False without any."""
+        """Continue with the presets of the last run. Returns False if there are none.
+
+        If GAZE refuses the key, no presets will do: people need the images on disk, and are
+        asked for a new key.
+        """
         if (kept := await self._kept_presets.async_load()) is None:
-            return False
+            if not self._key.refused:
+                return False
+            kept = {}
         self.data = {slug: Preset(slug=slug, name=name) for slug, name in kept.items()}
         return True
 
@@ -150,22 +162,11 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         """List the presets."""
         try:
             presets = await self._client.list_presets()
-        except GazeAuthError as err:
-            self.silent_since = None
-            raise ConfigEntryAuthFailed(
-                translation_domain=DOMAIN, translation_key="auth_failed"
-            ) from err
         except GazeError as err:
-            self.update_interval = RETRY_INTERVAL
-            self.silent_since = self.silent_since or dt_util.utcnow()
-            raise UpdateFailed(
-                translation_domain=DOMAIN,
-                translation_key="update_failed",
-                translation_placeholders={"error": str(err)},
-                retry_after=err.retry_after if isinstance(err, GazeBusyError) else None,
-            ) from err
+            return self._process_failed_listing(err)
         self.update_interval = PRESETS_INTERVAL
         self.silent_since = None
+        self._listing_error = None
         self.engine.async_resume()
         data = {preset.slug: preset for preset in presets}
         if data != self.data:
@@ -173,15 +174,50 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         self.presets_listed = True
         return data
 
+    def _process_failed_listing(self, err: GazeError) -> dict[str, Preset]:
+        """Return the current presets if the failure may pass. Raises UpdateFailed otherwise."""
+        self.update_interval = RETRY_INTERVAL
+        self._listing_error = err
+        if isinstance(err, GazeAuthError):
+            self.silent_since = None
+        else:
+            self.silent_since = self.silent_since or dt_util.utcnow()
+        if self._may_pass(err):
+            _LOGGER.debug("A failed listing of presets may pass: %s", err)
+            return self.data
+        raise UpdateFailed(
+            translation_domain=DOMAIN,
+            translation_key="auth_failed" if isinstance(err, GazeAuthError) else "update_failed",
+            translation_placeholders={"error": str(err)},
+            retry_after=err.retry_after if isinstance(err, GazeBusyError) else None,
+        ) from err
+
+    def _may_pass(self, err: GazeError) -> bool:
+        """Return whether the server stays available although a listing failed.
+
+        It does if the refusal of a key isn't confirmed yet, and if GAZE responds to other
+        requests: then only the listing fails.
+        """
+        if not self.last_update_success or self.data is None:
+            return False
+        if isinstance(err, GazeAuthError):
+            return not self._key.invalid
+        return (
+            not isinstance(err, GazeConnectionError)
+            and self._responded_at is not None
+            and self.hass.loop.time() - self._responded_at < RESPONDED_WITHIN
+        )
+
     async def async_refresh_presets(self) -> None:
-        """List the presets now. Raises HomeAssistantError where the server does not answer."""
+        """List the presets now. Raises HomeAssistantError if that fails."""
         await self.async_refresh()
-        if not self.last_update_success:
+        if (err := self._listing_error) is not None:
+            refused = isinstance(err, GazeAuthError)
             raise HomeAssistantError(
                 translation_domain=DOMAIN,
-                translation_key="update_failed",
-                translation_placeholders={"error": str(self.last_exception)},
-            ) from self.last_exception
+                translation_key="auth_failed" if refused else "update_failed",
+                translation_placeholders={"error": str(err)},
+            ) from err
 
     def find_preset(self, text: str) -> Preset | None:
         """Return the preset with this slug, or else with this name; letters may differ in case."""
@@ -239,14 +275,21 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             async_dispatcher_send(self.hass, self._signal("job", slug))
 
     @callback
+    def _on_response(self, endpoint: str, error: GazeError | None) -> None:
+        """Process the outcome of an API request."""
+        self._key.async_process_response(error)
+        if error is None and endpoint != "presets":
+            self._responded_at = self.hass.loop.time()
+            self._on_server(None)
+
+    @callback
     def _on_server(self, error: GazeError | None) -> None:
-        """Show that the server fails, or answers again."""
-        if isinstance(error, GazeAuthError):
-            self.config_entry.async_start_reauth(self.hass)
-        elif error is not None:
+        """Show that the server fails or responds again. The key is watched separately."""
+        if error is None:
+            if not self.last_update_success and not self._key.refused:
+                self.async_set_updated_data(self.data)
+        elif not isinstance(error, GazeAuthError):
             self.async_set_update_error(error)
-        elif not self.last_update_success:
-            self.async_set_updated_data(self.data)
 
 
 def presets_store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, str]]:

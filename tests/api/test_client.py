@@ -379,7 +379,7 @@ async def test_each_status_of_an_image_is_about_the_image(
     content_type = "text/html" if body.startswith("<") else "application/json"
     script.answer = lambda: web.Response(status=status, text=body, content_type=content_type)
 
-    with pytest.raises(GazeError, match=f"^HTTP {status}|redirects") as raised:
+    with pytest.raises(GazeError) as raised:
         await call_image(scripted)
 
     assert raised.type is error

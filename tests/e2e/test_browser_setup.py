@@ -161,7 +161,7 @@ async def test_the_details_of_a_server_are_changed_by_clicking(house: House, vis
     await visitor.look("reconfigured")
     await page.get_by_text("Close", exact=True).click()
 
-    house.expected.append("GAZE refuses the API key|Authentication failed")
+    house.expected.append("GAZE rejected the API key|Authentication failed")
     new_key = server.regenerate_key()
     with pytest.raises(AnswerError):
         await home_assistant.call_action(
@@ -169,7 +169,7 @@ async def test_the_details_of_a_server_are_changed_by_clicking(house: House, vis
         )
     await visitor.open(INTEGRATIONS)
     begin = visitor.button("Reconfigure")
-    await expect(begin).to_be_visible()
+    await expect(begin).to_be_visible(timeout=DELIVERY * 1000)
     await visitor.look("key-refused")
     await begin.click()
     await visitor.expect_texts(

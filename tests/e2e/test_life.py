@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 import json
 from pathlib import Path
@@ -26,7 +27,7 @@ STORES = Path(__file__).parent / "stores"
 # What can be waited for in one process, in seconds
 PATIENCE = 20
 # A complaint of the integration that belongs to a server that refuses our key
-KEY_REFUSED = r"GAZE refuses the API key"
+KEY_REFUSED = r"GAZE rejected the API key"
 
 
 async def _until(holds: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -164,6 +165,11 @@ async def _takes_options(house: House) -> None:
     assert len(_pictures(home_assistant)) == 2
 
 
+async def _asks_for_key(home_assistant: HomeAssistant) -> bool:
+    flows = await home_assistant.websocket({"type": "config_entries/flow/progress"})
+    return any(flow["context"]["source"] == "reauth" for flow in flows)
+
+
 async def _asks_for_a_new_key(house: House) -> None:
     home_assistant, server = house.home_assistant, house.server
     [waiting] = (
@@ -174,9 +180,10 @@ async def _asks_for_a_new_key(house: House) -> None:
 
     server.regenerate_key()
     house.expected.append(KEY_REFUSED)
-    with pytest.raises(AnswerError, match="GAZE refuses the API key"):
+    with pytest.raises(AnswerError, match="GAZE rejected the API key"):
         await home_assistant.call_action("gaze", "generate", {"preset": PRESET})
     entry_id = (await _entry(home_assistant))["entry_id"]
+    await _until(partial(_asks_for_key, home_assistant), "The form for a new key")
     refused = await home_assistant.reauthenticate(entry_id, {"api_key": "wrong"})
     done = await home_assistant.reauthenticate(entry_id, {"api_key": server.api_key})
     await _has_state(home_assistant, "loaded")

@@ -274,6 +274,11 @@ async def fails_with_a_gigabyte(request: Request) -> None:
 
 
 @hostility
+async def refuses_the_key(request: Request) -> None:
+    await request.answer(b'{"error": "Invalid API key"}', status="403 Forbidden")
+
+
+@hostility
 async def refuses_with_a_gigabyte(request: Request) -> None:
     await _stream(request, b'{"error": "', b"a " * (MEBIBYTE // 2), status="401 Who")
 

@@ -15,6 +15,7 @@ import pytest
 from yarl import URL
 
 from custom_components.gaze.api import (
+    GazeAuthError,
     GazeClient,
     GazeConnectionError,
     GazeError,
@@ -73,6 +74,7 @@ OUTCOMES: Final[dict[str, type[GazeError] | None]] = {
     "cuts_a_chunk": GazeResponseError,
     "says_an_endless_chunk": GazeResponseError,
     "fails_with_a_gigabyte": GazeServerError,
+    "refuses_the_key": GazeAuthError,
     "claims_gzip": GazeResponseError,
     "claims_zstd": GazeResponseError,
     "claims_brotli": GazeResponseError,
@@ -112,13 +114,14 @@ FLOW_ERRORS: Final[dict[type[GazeError] | None, dict[str, str] | None]] = {
     GazeTimeoutError: {"base": "timeout_connect"},
     GazeConnectionError: {"base": "cannot_connect"},
     GazeServerError: {"base": "cannot_connect"},
+    GazeAuthError: {"api_key": "invalid_auth"},
     GazeResponseError: {"base": "not_gaze"},
 }
 
 
 def outcome(name: str, place: str) -> type[GazeError] | None:
     """Return which error a hostility makes of a request for a place."""
-    if place == "image" and name == "refuses_with_a_gigabyte":
+    if place == "image" and name.startswith("refuses_"):
         return GazeImageRefusedError
     return GazeImageError if place == "image" and name in TOO_LARGE else OUTCOMES[name]
 

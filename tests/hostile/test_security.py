@@ -20,11 +20,13 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.storage import STORAGE_DIR
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import (
     CLIENT_ID,
     MockConfigEntry,
     async_capture_events,
+    async_fire_time_changed,
     get_system_health_info,
 )
 from pytest_homeassistant_custom_component.components.diagnostics import (
@@ -37,7 +39,7 @@ from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.gallery import Gallery, Image
 
 from ..gallery.pictures import image, names, picture
-from ..test_services import act
+from ..test_services import act, until
 from .conftest import API_KEY, Hostile
 
 WRONG_KEY: Final = "wrong-71c0de55"
@@ -70,7 +72,7 @@ async def test_the_key_is_shown_nowhere(
         assert await async_setup_component(hass, component, {})
     events = async_capture_events(hass, MATCH_ALL)
     shown: list[object] = []
-    name = "refuses_with_a_gigabyte"
+    name = "refuses_the_key"
     form = {"host": hostile.url(name, "presets", "generate", "job"), CONF_API_KEY: WRONG_KEY}
 
     # Set-up: a key that is refused, then one that is taken
@@ -91,7 +93,9 @@ async def test_the_key_is_shown_nowhere(
     with pytest.raises(HomeAssistantError) as raised:
         await act(hass, "generate", preset="neon_city")
     shown.append(raised.value)
-    await coordinator.async_refresh()
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=10))
+    await until(lambda: bool(flow.async_progress()))
+    await hass.async_block_till_done()
     shown.extend((coordinator.last_exception, repr(coordinator), repr(entry)))
     [reauth] = flow.async_progress()
     shown.append(await flow.async_configure(reauth["flow_id"], {CONF_API_KEY: API_KEY}))

@@ -29,7 +29,7 @@ class Case:
 
     refused: the error of the action generate, by its key and part of its text; else the job
     ends with `status`, `reason` and `error`. waits: it ends only after the switch is off again.
-    unlisted: the presets cannot be listed. reauth: people are asked for a new key.
+    unlisted: the presets cannot be listed.
     """
 
     setting: Any = True
@@ -39,7 +39,6 @@ class Case:
     error: str | None = None
     waits: bool = False
     unlisted: bool = False
-    reauth: bool = False
     fields: Mapping[str, Any] | None = None
 
 
@@ -50,8 +49,8 @@ CASES: Final[dict[Fault, list[Case]]] = {
     Fault.HTML_ERRORS: [Case()],
     Fault.NO_REASON: [Case()],
     Fault.KEY_REGENERATED: [
-        Case(refused=("auth_failed", "API key"), unlisted=True, reauth=True),
-        Case(setting={"job"}, waits=True, reauth=True),
+        Case(refused=("auth_failed", "API key")),
+        Case(setting={"job"}, waits=True),
     ],
     Fault.PRESET_VANISHES: [Case(refused=("preset_gone", "Neon city"))],
     Fault.JOBS_404: [Case(status="failed", reason="lost")],
@@ -219,10 +218,7 @@ async def test_a_switch_is_one_clear_sight_and_passes(
         assert coordinator.data == presets
         assert coordinator.last_update_success is not case.unlisted
         await see(hass, server, coordinator, loop, case)
-        reauths = hass.config_entries.flow.async_progress()
-        assert bool(reauths) is case.reauth
-        for reauth in reauths:
-            hass.config_entries.flow.async_abort(reauth["flow_id"])
+        assert not hass.config_entries.flow.async_progress()
 
         server.faults.clear()
         for record in server.jobs:

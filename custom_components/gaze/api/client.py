@@ -5,7 +5,7 @@ are refused, because they could carry it to another place.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -64,14 +64,32 @@ _MAX_REASON_READ: Final = 4 * MAX_REASON_LENGTH
 MAX_RETRY_AFTER: Final = 3600.0
 
 
+type ResponseListener = Callable[[str, GazeError | None], None]
+
+
+def _ignore_response(_endpoint: str, _error: GazeError | None) -> None:
+    """Do nothing with the outcome of a request."""
+
+
 class GazeClient:
     """One server, one API key."""
 
-    def __init__(self, session: ClientSession, url: URL, api_key: str) -> None:
-        """Use the session; `url` is the server's normalised URL."""
+    def __init__(
+        self,
+        session: ClientSession,
+        url: URL,
+        api_key: str,
+        on_response: ResponseListener = _ignore_response,
+    ) -> None:
+        """Use the session; `url` is the server's normalized URL.
+
+        `on_response` is called with the endpoint and the error of each API request, and with
+        None for a good response. It isn't called for downloads, which need no key.
+        """
         self._session = session
         self._url = url
         self._api_key = api_key
+        self._on_response = on_response
 
     async def list_presets(self) -> list[Preset]:
         """Return the presets that can be generated, in the server's order.
@@ -138,28 +156,22 @@ class GazeClient:
     async def _call[T: (PresetList, GenerateAnswer, JobReport)](
         self, answer: type[T], method: str, *segments: str, body: dict[str, Any] | None = None
     ) -> T:
-        """Make an API request and return the answer as a typed object."""
-        content = await self._request(
-            method,
-            self._url.joinpath("api", "v1", *segments),
-            MAX_ANSWER_BYTES,
-            timeout=API_TIMEOUT,
-            headers={"X-API-Key": self._api_key, hdrs.ACCEPT: "application/json"},
-            json=body,
-        )
+        """Make an API request and return the response as a typed object."""
         try:
-            return answer.from_dict(_decoded(content))
-        except TooManyError as err:
-            raise GazeResponseError(str(err)) from None
-        except (ValueError, MissingField) as err:
-            _LOGGER.debug(
-                "Unexpected answer of %d bytes to %s %s: %s",
-                len(content),
+            content = await self._request(
                 method,
-                segments[0],
-                type(err).__name__,
+                self._url.joinpath("api", "v1", *segments),
+                MAX_ANSWER_BYTES,
+                timeout=API_TIMEOUT,
+                headers={"X-API-Key": self._api_key, hdrs.ACCEPT: "application/json"},
+                json=body,
             )
-            raise GazeResponseError("the answer is not what GAZE's API promises") from None
+            response = _typed(answer, content, f"{method} {segments[0]}")
+        except GazeError as err:
+            self._on_response(segments[0], err)
+            raise
+        self._on_response(segments[0], None)
+        return response
 
     async def _request(self, method: str, url: URL, limit: int, **options: Any) -> bytes:
         """Return the body of a successful response, or raise the GazeError that fits."""
@@ -170,7 +182,7 @@ class GazeClient:
                 if response.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
                     return await _read(response, limit)
                 if limit == MAX_IMAGE_BYTES:
-                    raise _image_error(response)
+                    raise await _image_error(response)
                 raise await _api_error(response)
         except TimeoutError as err:
             raise GazeTimeoutError("the server did not answer in time") from err
@@ -202,6 +214,21 @@ async def _read(response: ClientResponse, limit: int) -> bytes:
     return body.getvalue()
 
 
+def _typed[T: (PresetList, GenerateAnswer, JobReport)](
+    answer: type[T], content: bytes, request: str
+) -> T:
+    """Return a response as a typed object. Raises GazeResponseError if it has another shape."""
+    try:
+        return answer.from_dict(_decoded(content))
+    except TooManyError as err:
+        raise GazeResponseError(str(err)) from None
+    except (ValueError, MissingField) as err:
+        _LOGGER.debug(
+            "Unexpected answer of %d bytes to %s: %s", len(content), request, type(err).__name__
+        )
+        raise GazeResponseError("the answer is not what GAZE's API promises") from None
+
+
 def _decoded(content: bytes) -> Any:
     """Return what JSON says. Raises ValueError where it is none, or holds too many values."""
     if sum(map(content.count, (b",", b"[", b"{"))) > MAX_ANSWER_VALUES:
@@ -228,9 +255,9 @@ async def _api_error(response: ClientResponse) -> GazeError:
     return _general_error(response, reason)
 
 
-def _image_error(response: ClientResponse) -> GazeError:
+async def _image_error(response: ClientResponse) -> GazeError:
     """Return the error for an image that isn't delivered: never about the key."""
-    reason = _status_text(response)
+    reason = _reason(await _error_body(response)) or _status_text(response)
     match response.status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             return GazeImageRefusedError(reason)
