@@ -9,8 +9,6 @@ from typing import Any
 from homeassistant.util.yaml import load_yaml_dict
 import pytest
 
-from .pages import blocks, table, text
-
 ROOT = Path(__file__).parent.parent
 INTEGRATION = ROOT / "custom_components" / "gaze"
 MANIFEST: dict[str, Any] = json.loads((INTEGRATION / "manifest.json").read_text())
@@ -73,11 +71,6 @@ def platforms() -> list[str]:
     return [f"{name.lower()}.py" for name in names]
 
 
-def heading(pattern: str) -> bool:
-    """Tell whether the README has such a heading."""
-    return bool(re.search(rf"^#+ .*{pattern}", (ROOT / "README.md").read_text(), re.MULTILINE))
-
-
 def described(part: str) -> bool:
     """Tell whether all fields of a flow have a text below them, those in sections too."""
     for step in TEXTS[part]["step"].values():
@@ -99,21 +92,6 @@ EVIDENCE: dict[str, Callable[[], bool]] = {
     ),
     "config-flow": lambda: MANIFEST["config_flow"] and described("config") and described("options"),
     "dependency-transparency": lambda: MANIFEST["requirements"] == [],
-    # tests/test_docs.py and tests/test_pages.py show that what stands under these is true
-    "docs-actions": lambda: heading("Actions") and (ROOT / "docs" / "actions.md").is_file(),
-    "docs-configuration-parameters": lambda: bool(table("README.md", "option").rows),
-    "docs-data-update": lambda: heading("How data is updated"),
-    "docs-examples": lambda: bool(blocks("docs/automations.md", "yaml")),
-    "docs-high-level-description": lambda: heading("What GAZE is"),
-    "docs-installation-instructions": lambda: heading("Installation"),
-    "docs-installation-parameters": lambda: bool(table("README.md", "field").rows),
-    "docs-known-limitations": lambda: heading("Limits"),
-    "docs-removal-instructions": lambda: heading("Removal"),
-    "docs-supported-devices": lambda: heading("Supported servers"),
-    "docs-supported-functions": lambda: heading("Supported servers and functions"),
-    "docs-triggers": lambda: "Device triggers" in text("docs/events.md"),
-    "docs-troubleshooting": lambda: heading("Troubleshooting"),
-    "docs-use-cases": lambda: heading("What it is good for"),
     "has-entity-name": lambda: "_attr_has_entity_name = True" in code("entity.py"),
     "test-coverage": lambda: (
         "LEAST = 95.0" in (ROOT / "scripts" / "report_coverage.py").read_text()

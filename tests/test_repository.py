@@ -1,4 +1,7 @@
-"""What Home Assistant's checker and HACS ask of an integration, and what we ask of the rest."""
+"""Version, brand, workflows, and releases.
+
+hassfest and the HACS action check the manifest, the icons, and the actions in CI.
+"""
 
 from http import HTTPStatus
 import json
@@ -21,53 +24,6 @@ ROOT = Path(__file__).parent.parent
 INTEGRATION = ROOT / "custom_components" / DOMAIN
 BRAND = INTEGRATION / "brand"
 
-MANIFEST_KEYS = {
-    "after_dependencies",
-    "bluetooth",
-    "codeowners",
-    "config_flow",
-    "dependencies",
-    "dhcp",
-    "disabled",
-    "documentation",
-    "domain",
-    "homekit",
-    "import_executor",
-    "integration_type",
-    "iot_class",
-    "issue_tracker",
-    "loggers",
-    "mqtt",
-    "name",
-    "quality_scale",
-    "requirements",
-    "single_config_entry",
-    "ssdp",
-    "usb",
-    "version",
-    "zeroconf",
-}
-NEEDED_KEYS = {
-    "codeowners",
-    "documentation",
-    "domain",
-    "integration_type",
-    "iot_class",
-    "issue_tracker",
-    "name",
-    "version",
-}
-HACS_KEYS = {
-    "content_in_root",
-    "country",
-    "filename",
-    "hacs",
-    "hide_default_branch",
-    "homeassistant",
-    "name",
-    "persistent_directory",
-    "zip_release",
-}
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PINNED = re.compile(r"(?:[\w./-]+@[0-9a-f]{40} # \S+|\./\.github/workflows/\w+\.yml)")
 
@@ -81,39 +37,13 @@ def manifest() -> dict[str, Any]:
 # The integration
 
 
-def test_the_manifest_has_what_is_needed_and_nothing_unknown() -> None:
-    keys = set(manifest())
-
-    assert keys >= NEEDED_KEYS
-    assert keys <= MANIFEST_KEYS
-
-
-def test_the_manifest_is_in_order() -> None:
-    keys = list(manifest())
-
-    assert keys == ["domain", "name", *sorted(set(keys) - {"domain", "name"})]
-
-
-def test_the_manifest_leads_to_people_and_pages() -> None:
-    found = manifest()
-
-    assert found["domain"] == DOMAIN == INTEGRATION.name
-    assert all(re.fullmatch(r"@[\w-]+(/[\w-]+)?", owner) for owner in found["codeowners"])
-    assert found["codeowners"]
-    for page in (found["documentation"], found["issue_tracker"]):
-        assert page.startswith("https://")
-        assert "home-assistant.io" not in page
-
-
-def test_the_version_is_the_same_everywhere() -> None:
-    version = manifest()["version"]
+def test_version_is_the_same_in_manifest_and_project() -> None:
     project = tomllib.loads((ROOT / PROJECT).read_text())["project"]
 
-    assert re.fullmatch(r"\d+\.\d+\.\d+(b\d+)?", version)
-    assert project["version"] == version
+    assert project["version"] == manifest()["version"]
 
 
-async def test_every_action_is_described(hass: HomeAssistant) -> None:
+async def test_described_actions_are_the_registered_ones(hass: HomeAssistant) -> None:
     assert await async_setup_component(hass, DOMAIN, {})
 
     described = load_yaml_dict(str(INTEGRATION / "services.yaml"))
@@ -121,44 +51,23 @@ async def test_every_action_is_described(hass: HomeAssistant) -> None:
     assert set(described) == set(hass.services.async_services_for_domain(DOMAIN))
 
 
-def test_all_icons_are_of_the_frontend() -> None:
-    icons = re.findall(r": \"([^\"]*)\"", (INTEGRATION / "icons.json").read_text())
-
-    assert icons
-    assert [icon for icon in icons if not re.fullmatch(r"mdi:[a-z0-9]+(-[a-z0-9]+)*", icon)] == []
-
-
-def test_the_integration_takes_no_yaml_configuration() -> None:
-    assert "CONFIG_SCHEMA = cv.config_entry_only_config_schema(DOMAIN)" in (
-        INTEGRATION / "__init__.py"
-    ).read_text(encoding="utf-8")
-
-
 # The brand
 
 
 @pytest.mark.parametrize("prefix", ["", "dark_"])
 @pytest.mark.parametrize(("suffix", "side"), [("", 256), ("@2x", 512)])
-def test_icons_and_logos_have_their_sizes_and_no_margin(
+def test_icons_and_logos_are_transparent_without_margin(
     prefix: str, suffix: str, side: int
 ) -> None:
     for name in ("icon", "logo"):
-        with Image.open(BRAND / f"{prefix}{name}{suffix}.png") as picture:
-            assert picture.format == "PNG"
-            assert picture.mode == "RGBA"
-            assert picture.height == side
-            assert (picture.width == side) is (name == "icon")
-            assert picture.width >= side
-            assert picture.getbbox() == (0, 0, *picture.size)
-            assert picture.getpixel((0, 0))[3] == 0  # type: ignore[index] # RGBA: a tuple
-
-
-def test_there_are_no_other_brand_files() -> None:
-    names = {f"{prefix}{name}" for prefix in ("", "dark_") for name in ("icon", "logo")}
-
-    assert {path.name for path in BRAND.iterdir()} == {
-        f"{name}{suffix}.png" for name in names for suffix in ("", "@2x")
-    }
+        with Image.open(BRAND / f"{prefix}{name}{suffix}.png") as image:
+            assert image.format == "PNG"
+            assert image.mode == "RGBA"
+            assert image.height == side
+            assert (image.width == side) is (name == "icon")
+            assert image.width >= side
+            assert image.getbbox() == (0, 0, *image.size)
+            assert image.getpixel((0, 0))[3] == 0  # type: ignore[index] # RGBA: a tuple
 
 
 async def test_home_assistant_serves_the_brand(
@@ -177,35 +86,16 @@ async def test_home_assistant_serves_the_brand(
 # The repository
 
 
-def test_hacs_knows_what_it_is_told() -> None:
+def test_hacs_and_blueprints_require_the_same_home_assistant() -> None:
     hacs = json.loads((ROOT / "hacs.json").read_text())
 
-    assert set(hacs) <= HACS_KEYS
     assert hacs["name"] == manifest()["name"]
-    assert hacs["homeassistant"] == "2026.10.0"
-
-
-def test_there_is_one_integration_and_what_people_look_for() -> None:
-    integrations = [path.name for path in INTEGRATION.parent.iterdir() if path.is_dir()]
-
-    assert [name for name in integrations if name != "__pycache__"] == [DOMAIN]
-    assert (ROOT / "README.md").read_text().startswith("# ")
-    assert "Apache License" in (ROOT / "LICENSE").read_text()
-    for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"):
-        assert (ROOT / name).read_text().startswith("# ")
-
-
-@pytest.mark.parametrize("page", ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"])
-def test_links_to_files_lead_somewhere(page: str) -> None:
-    text = (ROOT / page).read_text()
-    links = re.findall(r"\]\((?!https://)([^)#]+)", text)
-    programs = re.findall(r"\b(?:scripts|brand)/[\w.]+", text)
-
-    assert [path for path in (*links, *programs) if not (ROOT / path).exists()] == []
+    for path in (ROOT / "blueprints").rglob("*.yaml"):
+        assert f"min_version: {hacs['homeassistant']}\n" in path.read_text(), path.name
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_may_do_little_and_runs_pinned_actions(path: Path) -> None:
+def test_workflow_has_few_permissions_and_pinned_actions(path: Path) -> None:
     workflow = load_yaml_dict(str(path))
     used = re.findall(r"uses: (.+)", path.read_text())
 
@@ -218,13 +108,13 @@ def test_a_workflow_may_do_little_and_runs_pinned_actions(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_runs_programs_that_exist(path: Path) -> None:
+def test_workflow_runs_existing_scripts(path: Path) -> None:
     programs = re.findall(r"\bscripts/[\w.]+", path.read_text())
 
     assert [program for program in programs if not (ROOT / program).is_file()] == []
 
 
-def test_a_release_is_tested_and_its_tag_checked_before_it_is_made() -> None:
+def test_release_is_tested_before_it_is_published() -> None:
     jobs = load_yaml_dict(str(ROOT / ".github" / "workflows" / "release.yml"))["jobs"]
 
     commands = [step["run"] for step in jobs["release"]["steps"] if "run" in step]
@@ -235,19 +125,19 @@ def test_a_release_is_tested_and_its_tag_checked_before_it_is_made() -> None:
 
 
 @pytest.mark.parametrize("name", ["beta", "validate"])
-def test_what_others_change_is_looked_at_daily(name: str) -> None:
+def test_workflow_runs_daily(name: str) -> None:
     workflow = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text()
 
     assert re.search(r'- cron: "\d+ \d+ \* \* \*"', workflow)
 
 
-def test_only_the_release_may_write() -> None:
+def test_only_release_workflow_may_write() -> None:
     writing = [path.stem for path in WORKFLOWS if "contents: write" in path.read_text()]
 
     assert writing == ["release"]
 
 
-def test_the_report_of_a_bug_asks_for_diagnostics() -> None:
+def test_bug_form_requires_diagnostics_and_versions() -> None:
     form = load_yaml_dict(str(ROOT / ".github" / "ISSUE_TEMPLATE" / "bug.yml"))
 
     required = {part["id"] for part in form["body"] if part.get("validations", {}).get("required")}
@@ -259,7 +149,7 @@ def test_the_report_of_a_bug_asks_for_diagnostics() -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Return a copy of what a release changes."""
+    """Return a copy of the files that a release changes."""
     for path in (MANIFEST, PROJECT, CHANGELOG):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text((ROOT / path).read_text())
@@ -267,7 +157,7 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_release_stamps_its_version_everywhere(repository: Path) -> None:
+def test_stamp_writes_version_to_all_files(repository: Path) -> None:
     before = {path: (repository / path).read_text() for path in (MANIFEST, PROJECT)}
 
     stamp(repository, "9.8.7")
@@ -278,7 +168,7 @@ def test_a_release_stamps_its_version_everywhere(repository: Path) -> None:
     assert notes(repository, "9.8.7") == "- New."
 
 
-def test_a_tag_that_is_not_the_version_is_refused(repository: Path) -> None:
+def test_notes_reject_tag_that_differs_from_version(repository: Path) -> None:
     stamp(repository, "9.8.7")
 
     with pytest.raises(
@@ -287,7 +177,7 @@ def test_a_tag_that_is_not_the_version_is_refused(repository: Path) -> None:
         notes(repository, "v9.8.7")
 
 
-def test_a_version_without_notes_is_refused(repository: Path) -> None:
+def test_notes_reject_version_without_notes(repository: Path) -> None:
     stamp(repository, "9.8.7")
     (repository / CHANGELOG).write_text("# Changelog\n")
 
@@ -296,7 +186,7 @@ def test_a_version_without_notes_is_refused(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.2", "v1.2.3", "1.2.3-rc1", ""])
-def test_what_is_no_version_is_not_stamped(repository: Path, version: str) -> None:
+def test_stamp_rejects_invalid_version(repository: Path, version: str) -> None:
     before = (repository / MANIFEST).read_text()
 
     with pytest.raises(ValueError, match="is not a version"):
@@ -305,7 +195,7 @@ def test_what_is_no_version_is_not_stamped(repository: Path, version: str) -> No
     assert (repository / MANIFEST).read_text() == before
 
 
-def test_nothing_is_stamped_twice(repository: Path) -> None:
+def test_stamp_rejects_second_release_without_notes(repository: Path) -> None:
     stamp(repository, "9.8.7")
 
     with pytest.raises(ValueError, match="nothing unreleased"):
