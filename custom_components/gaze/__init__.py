@@ -12,6 +12,7 @@ from .choices import DATA_CHOICES, async_setup_choices
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator, presets_store
 from .devices import async_setup_devices, async_setup_subentry_devices
+from .displays import DisplayView, async_remove_displays
 from .gallery import Gallery, ImageView
 from .jobs import Records
 from .repairs import async_forget_repairs, async_setup_repairs
@@ -30,6 +31,7 @@ PLATFORMS = [
     Platform.NUMBER,
     Platform.SELECT,
     Platform.SENSOR,
+    Platform.SWITCH,
     Platform.TEXT,
 ]
 
@@ -39,6 +41,7 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
     async_setup_services(hass)
     await async_setup_choices(hass)
     hass.http.register_view(ImageView)
+    hass.http.register_view(DisplayView)
     return True
 
 
@@ -57,6 +60,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool
     entry.runtime_data = coordinator
     await async_setup_devices(hass, entry)
     async_setup_subentry_devices(hass, entry)
+    coordinator.displays.async_start(coordinator.subentries)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     hass.data[DATA_CHOICES].async_follow(entry)
     async_setup_repairs(hass, entry)
@@ -76,4 +80,5 @@ async def async_remove_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> Non
     async_forget_repairs(hass, entry, persistent=True)
     await Records(hass, entry.entry_id).async_remove()
     await Gallery(hass, entry.entry_id, entry.title).async_remove()
+    await async_remove_displays(hass, entry.entry_id)
     await presets_store(hass, entry.entry_id).async_remove()

@@ -10,10 +10,12 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import DOMAIN
+from .const import DOMAIN, SUBENTRY_DISPLAY
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .entity import GazeEntity, async_add_preset_entities
+from .displays import Displays, Player
+from .entity import GazeDisplayEntity, GazeEntity, async_add_preset_entities
 from .generation import async_generate, async_generate_again
+from .subentries import async_add_subentry_entities
 
 PARALLEL_UPDATES = 1
 
@@ -49,6 +51,38 @@ BUTTONS = (
         press=GazeCoordinator.async_refresh_presets,
     ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GazeDisplayButtonDescription(ButtonEntityDescription):
+    """A button of a display and what it does."""
+
+    press: Callable[[Displays, Player], Awaitable[None]]
+
+
+async def _renew_address(displays: Displays, player: Player) -> None:
+    """Give a display a new address."""
+    displays.async_renew_token(player)
+
+
+DISPLAY_BUTTONS = (
+    GazeDisplayButtonDescription(
+        key="next",
+        translation_key="next",
+        press=lambda _displays, player: player.async_next(),
+    ),
+    GazeDisplayButtonDescription(
+        key="previous",
+        translation_key="previous",
+        press=lambda _displays, player: player.async_previous(),
+    ),
+    GazeDisplayButtonDescription(
+        key="new_address",
+        translation_key="new_address",
+        entity_category=EntityCategory.CONFIG,
+        press=_renew_address,
+    ),
+)
 PRESET_GENERATE = ButtonEntityDescription(key="generate", translation_key="generate")
 
 
@@ -64,6 +98,15 @@ async def async_setup_entry(
         entry,
         async_add_entities,
         lambda slug: GazePresetButton(coordinator, PRESET_GENERATE, slug),
+    )
+    async_add_subentry_entities(
+        entry,
+        async_add_entities,
+        SUBENTRY_DISPLAY,
+        lambda subentry: [
+            GazeDisplayButton(coordinator, description, subentry.subentry_id)
+            for description in DISPLAY_BUTTONS
+        ],
     )
 
 
@@ -101,3 +144,19 @@ class GazePresetButton(GazeBaseButton):
     async def async_press(self) -> None:
         """Generate an image."""
         await async_generate(self.coordinator, self._preset, {})
+
+
+class GazeDisplayButton(GazeDisplayEntity, ButtonEntity):
+    """Changes what a display shows, or its address."""
+
+    entity_description: GazeDisplayButtonDescription
+
+    @override
+    def _appearance(self) -> Hashable:
+        """Leave out when it was pressed: that is written at once."""
+        return self.available
+
+    @override
+    async def async_press(self) -> None:
+        """Do it."""
+        await self.entity_description.press(self.coordinator.displays, self.player)

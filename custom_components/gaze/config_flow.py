@@ -9,6 +9,7 @@ from homeassistant.config_entries import (
     ConfigEntryState,
     ConfigFlow,
     ConfigFlowResult,
+    ConfigSubentryFlow,
     OptionsFlowWithReload,
 )
 from homeassistant.const import CONF_API_KEY, CONF_BASE, CONF_HOST, CONF_VERIFY_SSL
@@ -55,7 +56,9 @@ from .const import (
     DEFAULT_KEEP_IMAGES,
     DEFAULT_MAX_OPEN_JOBS,
     DOMAIN,
+    SUBENTRY_DISPLAY,
 )
+from .display_flow import DisplayFlow
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -118,6 +121,15 @@ class GazeConfigFlow(ConfigFlow, domain=DOMAIN):
     def async_get_options_flow(config_entry: ConfigEntry) -> GazeOptionsFlow:
         """Return what asks for the options."""
         return GazeOptionsFlow()
+
+    @classmethod
+    @callback
+    @override
+    def async_get_supported_subentry_types(
+        cls, config_entry: ConfigEntry
+    ) -> dict[str, type[ConfigSubentryFlow]]:
+        """Return the flows that add what belongs to a server."""
+        return {SUBENTRY_DISPLAY: DisplayFlow}
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:

@@ -32,6 +32,7 @@ from .const import (
     EVENT_GAZE,
 )
 from .controls import Controls
+from .displays import Displays
 from .gallery import Gallery, GalleryError, GalleryOptions
 from .jobs import Job, JobEngine, JobEvent, Records
 from .key_watch import KeyWatch
@@ -105,6 +106,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         )
         self.controls = Controls()
         self.subentries = Subentries(hass=hass, entry=entry)
+        self.displays = Displays(hass, entry, self.gallery)
         self.presets_listed = False  # by the server, in this run
         self.silent_since: datetime | None = None  # first of the listings that failed in a row
         self.device_presets: list[str] = []  # slugs of those that have a device by now
@@ -122,6 +124,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         try:
             await self.gallery.async_open()
             await self.engine.async_load()
+            await self.displays.async_load()
         except (OSError, sqlite3.Error, GalleryError) as err:
             raise ConfigEntryNotReady(
                 translation_domain=DOMAIN,
@@ -153,6 +156,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
     async def async_stop(self) -> None:
         """Stop following; everything is on disk."""
         await self.engine.async_stop()
+        await self.displays.async_stop()
         await self.gallery.async_close()
 
     # Presets
@@ -259,6 +263,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
     @callback
     def _on_job(self, event: JobEvent | None, job: Job) -> None:
         """Update the entities of a job, then fire its event."""
+        self.displays.async_update()
         for slug in (job.preset, None):
             async_dispatcher_send(self.hass, self._signal("job", slug))
         if event is None:
@@ -270,7 +275,8 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
 
     @callback
     def _on_images_removed(self) -> None:
-        """Update the entities that show images."""
+        """Update the entities and displays that show images."""
+        self.displays.async_update()
         for slug in (*self.device_presets, None):
             async_dispatcher_send(self.hass, self._signal("job", slug))
 

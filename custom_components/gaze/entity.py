@@ -122,3 +122,30 @@ class GazeSubentryEntity(GazeEntity):
         self.subentry_id = subentry_id
         self._attr_unique_id = subentry_unique_id(subentry_id, description.key)
         self._attr_device_info = DeviceInfo(identifiers={subentry_device_identifier(subentry_id)})
+
+
+class GazeDisplayEntity(GazeSubentryEntity):
+    """An entity of a display: people's own, whatever the server does."""
+
+    def __init__(
+        self, coordinator: GazeCoordinator, description: EntityDescription, subentry_id: str
+    ) -> None:
+        """Take what decides what the display shows."""
+        super().__init__(coordinator, description, subentry_id)
+        self.player = coordinator.displays.player(subentry_id)
+
+    @property
+    @override
+    def available(self) -> bool:
+        """A display needs no server."""
+        return True
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Listen to the display."""
+        await super().async_added_to_hass()
+        self.async_on_remove(
+            self.coordinator.displays.async_add_listener(
+                self.subentry_id, self._handle_coordinator_update
+            )
+        )

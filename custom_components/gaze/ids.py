@@ -6,6 +6,8 @@ from .const import DOMAIN
 
 IMAGE_VIEW_URL: Final = "/api/gaze/image/{config_entry_id}/{job_id}"
 
+DISPLAY_VIEW_URL: Final = "/api/gaze/display/{token}/{name}"
+
 
 def unique_id(entry_id: str, key: str, slug: str | None = None) -> str:
     """Return the unique ID of an entity of the server, or of the preset with this slug."""
@@ -49,3 +51,8 @@ def thumbnail_url(entry_id: str, job_id: str, side: int) -> str:
 def media_content_id(entry_id: str, job_id: str) -> str:
     """Return the media ID of an image."""
     return f"media-source://{DOMAIN}/{entry_id}/{job_id}"
+
+
+def display_path(token: str, name: str) -> str:
+    """Return the path at which a screen fetches its image. `name` is for people only."""
+    return DISPLAY_VIEW_URL.format(token=token, name=name)

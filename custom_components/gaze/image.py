@@ -1,6 +1,7 @@
 """Image entities: the newest finished image."""
 
 from contextlib import suppress
+from datetime import datetime
 from typing import override
 
 from homeassistant.components.image import ImageEntity, ImageEntityDescription
@@ -9,14 +10,17 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util import dt as dt_util
 
-from .const import DOMAIN
+from .const import DOMAIN, SUBENTRY_DISPLAY
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .entity import GazeEntity, async_add_preset_entities
+from .entity import GazeDisplayEntity, GazeEntity, async_add_preset_entities
 from .gallery import GalleryError, Image, ImageGoneError
+from .generation import gallery_errors
+from .subentries import async_add_subentry_entities
 
 PARALLEL_UPDATES = 0
 
 LATEST_IMAGE = ImageEntityDescription(key="latest_image", translation_key="latest_image")
+DISPLAY_IMAGE = ImageEntityDescription(key="display_image", translation_key="display_image")
 PRESET_IMAGE = ImageEntityDescription(key="preset_image", translation_key="preset_image")
 
 
@@ -32,6 +36,12 @@ async def async_setup_entry(
         entry,
         async_add_entities,
         lambda slug: GazePresetImage(hass, coordinator, PRESET_IMAGE, slug),
+    )
+    async_add_subentry_entities(
+        entry,
+        async_add_entities,
+        SUBENTRY_DISPLAY,
+        lambda subentry: [GazeDisplayImage(hass, coordinator, DISPLAY_IMAGE, subentry.subentry_id)],
     )
 
 
@@ -108,3 +118,39 @@ class GazePresetImage(GazeImage):
     """The newest image of a preset: what its device is about, so it bears the device's name."""
 
     _attr_name = None
+
+
+class GazeDisplayImage(GazeDisplayEntity, ImageEntity):
+    """What a display shows, byte for byte as the screen gets it."""
+
+    _attr_name = None
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        coordinator: GazeCoordinator,
+        description: ImageEntityDescription,
+        subentry_id: str,
+    ) -> None:
+        """Show what the display shows."""
+        GazeDisplayEntity.__init__(self, coordinator, description, subentry_id)
+        ImageEntity.__init__(self, hass)
+
+    @property
+    @override
+    def image_last_updated(self) -> datetime | None:
+        """Return when the display began to show the image."""
+        shown_at = self.player.state.shown_at
+        return None if shown_at is None else dt_util.utc_from_timestamp(shown_at)
+
+    @property
+    @override
+    def content_type(self) -> str:
+        """Return the media type of the display's format."""
+        return self.player.display.rendering.format.content_type
+
+    @override
+    async def async_image(self) -> bytes | None:
+        """Return the rendered image."""
+        with gallery_errors():
+            return (await self.player.async_render()).data

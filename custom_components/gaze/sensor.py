@@ -17,9 +17,11 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
+from .const import SUBENTRY_DISPLAY
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .entity import GazeEntity
+from .entity import GazeDisplayEntity, GazeEntity
 from .jobs import Job, Status
+from .subentries import async_add_subentry_entities
 
 PARALLEL_UPDATES = 0
 
@@ -114,6 +116,13 @@ SENSORS = (
     ),
 )
 
+LAST_FETCHED = SensorEntityDescription(
+    key="last_fetched",
+    translation_key="last_fetched",
+    device_class=SensorDeviceClass.TIMESTAMP,
+    entity_category=EntityCategory.DIAGNOSTIC,
+)
+
 
 async def async_setup_entry(
     _hass: HomeAssistant,
@@ -121,7 +130,14 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the sensors of a server."""
-    async_add_entities(GazeSensor(entry.runtime_data, description) for description in SENSORS)
+    coordinator = entry.runtime_data
+    async_add_entities(GazeSensor(coordinator, description) for description in SENSORS)
+    async_add_subentry_entities(
+        entry,
+        async_add_entities,
+        SUBENTRY_DISPLAY,
+        lambda subentry: [GazeLastFetchedSensor(coordinator, LAST_FETCHED, subentry.subentry_id)],
+    )
 
 
 class GazeSensor(GazeEntity, SensorEntity):
@@ -140,3 +156,14 @@ class GazeSensor(GazeEntity, SensorEntity):
     def native_value(self) -> StateType | datetime:
         """Return the value."""
         return self.entity_description.value(self.coordinator)
+
+
+class GazeLastFetchedSensor(GazeDisplayEntity, SensorEntity):
+    """When the screen of a display last fetched its image, to the minute."""
+
+    @property
+    @override
+    def native_value(self) -> datetime | None:
+        """Return the time."""
+        seconds = self.player.state.last_fetched
+        return None if seconds is None else dt_util.utc_from_timestamp(seconds)

@@ -1,6 +1,26 @@
 """Displays: screens that show images, rendered in their size, colors, and format."""
 
+from .manager import Displays, async_remove_displays
+from .models import DEFAULTS, Advance, Display, Order, Source
 from .palettes import Colors
+from .player import Player
 from .rendering import Dithering, Fit, Format, Rendering, render
+from .view import DisplayView
 
-__all__ = ["Colors", "Dithering", "Fit", "Format", "Rendering", "render"]
+__all__ = [
+    "DEFAULTS",
+    "Advance",
+    "Colors",
+    "Display",
+    "DisplayView",
+    "Displays",
+    "Dithering",
+    "Fit",
+    "Format",
+    "Order",
+    "Player",
+    "Rendering",
+    "Source",
+    "async_remove_displays",
+    "render",
+]

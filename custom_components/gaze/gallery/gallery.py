@@ -111,6 +111,11 @@ class Gallery:
         return (self._saved if self._options.save_images else self._unsaved).root
 
     @property
+    def rendering_slots(self) -> asyncio.Semaphore:
+        """Return what limits how many images are rendered at once."""
+        return self._thumbnails.slots
+
+    @property
     def set_aside(self) -> str | None:
         """Return the name of the damaged index, where this start set one aside."""
         return self._index.set_aside

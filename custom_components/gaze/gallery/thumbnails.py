@@ -34,7 +34,7 @@ class Thumbnails:
         """Use a folder, which need not exist."""
         self._hass = hass
         self._folder = folder
-        self._slots = asyncio.Semaphore(_MADE_AT_ONCE)
+        self.slots = asyncio.Semaphore(_MADE_AT_ONCE)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def async_get(
@@ -48,7 +48,7 @@ class Thumbnails:
         if found is not None:
             return found
         lock = self._locks.setdefault(image.job_id, asyncio.Lock())
-        async with lock, self._slots:
+        async with lock, self.slots:
             return await self._hass.async_add_executor_job(
                 self._find_or_make, files, image, side, known
             )

@@ -1,0 +1,293 @@
+"""The displays of one server: created with their subentries, stored, and found by address."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from hmac import compare_digest
+from pathlib import Path
+import secrets
+import shutil
+from typing import Any, Final
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.helpers import device_registry as dr
+from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
+from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.helpers.network import NoURLAvailableError, get_url
+from homeassistant.helpers.storage import STORAGE_DIR, Store
+from homeassistant.util import dt as dt_util, slugify
+
+from ..const import DOMAIN, SUBENTRY_DISPLAY
+from ..gallery import Gallery
+from ..ids import display_path, subentry_device_identifier
+from ..subentries import Subentries, Subentry, SubentryListener
+from .models import Advance, Display, DisplayState
+from .player import Player
+
+SAVE_DELAY: Final = 30  # seconds that a crash may cost of what was fetched or shown last
+TOKEN_BYTES: Final = 32
+FETCH_RESOLUTION: Final = 60.0  # seconds between two updates of when a screen fetched last
+
+
+class Displays:
+    """The displays of one server by subentry ID."""
+
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry, gallery: Gallery) -> None:
+        """Use the entry's own store."""
+        self._hass = hass
+        self._entry = entry
+        self._gallery = gallery
+        self._store = displays_store(hass, entry.entry_id)
+        self._states: dict[str, Any] = {}
+        self._players: dict[str, Player] = {}
+        self._timers: dict[str, CALLBACK_TYPE] = {}
+        self._updating = asyncio.Lock()
+
+    @property
+    def players(self) -> list[Player]:
+        """Return the displays."""
+        return list(self._players.values())
+
+    def player(self, display_id: str) -> Player:
+        """Return a display. Raises KeyError if there is none."""
+        return self._players[display_id]
+
+    def find(self, token: str) -> Player | None:
+        """Return the display whose address is turned on and has this token.
+
+        Compares with all tokens in constant time, so that a response tells nothing of them.
+        """
+        given = token.encode()
+        found = None
+        for player in self._players.values():
+            same = compare_digest(player.state.token.encode(), given)
+            if same and player.display.address:
+                found = player
+        return found
+
+    def path(self, player: Player) -> str | None:
+        """Return the path at which a screen fetches its image, or None while that is off."""
+        if not player.display.address:
+            return None
+        name = slugify(player.display.name) or SUBENTRY_DISPLAY
+        extension = player.display.rendering.format.extension
+        return display_path(player.state.token, f"{name}.{extension}")
+
+    def url(self, display_id: str) -> str | None:
+        """Return the address of a display on the local network.
+
+        None while it is off, or if Home Assistant does not know its own address.
+        """
+        player = self._players.get(display_id)
+        if player is None or (path := self.path(player)) is None:
+            return None
+        try:
+            base = get_url(self._hass, allow_external=False, allow_cloud=False)
+        except NoURLAvailableError:
+            return None
+        return f"{base}{path}"
+
+    # Life
+
+    async def async_load(self) -> None:
+        """Read what is stored."""
+        self._states = await self._store.async_load() or {}
+
+    @callback
+    def async_start(self, subentries: Subentries) -> None:
+        """Create the displays of the subentries, now and later."""
+        self._entry.async_on_unload(
+            subentries.async_add_listener(
+                SubentryListener(
+                    subentry_type=SUBENTRY_DISPLAY,
+                    on_added=self._on_added,
+                    on_changed=self._on_changed,
+                    on_removed=self._on_removed,
+                )
+            )
+        )
+
+    async def async_stop(self) -> None:
+        """Stop the timers and store the displays."""
+        for stop in self._timers.values():
+            stop()
+        self._timers.clear()
+        await self._store.async_save(self._as_dict())
+
+    @callback
+    def async_update(self) -> None:
+        """Let the displays show images that are new to them."""
+        if self._players:
+            self._entry.async_create_background_task(
+                self._hass, self._async_update(), "gaze update displays"
+            )
+
+    async def _async_update(self) -> None:
+        """Update one display after the other."""
+        async with self._updating:
+            for player in self.players:
+                await player.async_update()
+
+    # What people do
+
+    @callback
+    def async_set_hold(self, player: Player, hold: bool) -> None:
+        """Hold the image that a display shows, or let it change again."""
+        player.state.hold = hold
+        self._changed(player)
+
+    @callback
+    def async_renew_token(self, player: Player) -> None:
+        """Give a display a new address; the old one stops working at once."""
+        player.state.token = secrets.token_urlsafe(TOKEN_BYTES)
+        self._entry.async_create_task(self._hass, self._store.async_save(self._as_dict()))
+        self._changed(player)
+
+    @callback
+    def async_note_fetch(self, player: Player) -> None:
+        """Note that a screen fetched its image, and show it the next one if it is due."""
+        now = dt_util.utcnow().timestamp()
+        last = player.state.last_fetched
+        if last is None or abs(now - last) >= FETCH_RESOLUTION:
+            player.state.last_fetched = now
+            self._changed(player)
+        if player.display.advance is Advance.ON_FETCH:
+            self._entry.async_create_background_task(
+                self._hass, player.async_advance(), "gaze advance display"
+            )
+
+    @callback
+    def async_add_listener(self, display_id: str, listener: Callable[[], None]) -> CALLBACK_TYPE:
+        """Call the listener when a display changes. Returns how to stop that."""
+        return async_dispatcher_connect(self._hass, _signal(display_id), listener)
+
+    # Inside
+
+    @callback
+    def _on_added(self, subentry: Subentry) -> None:
+        """Create a display."""
+        display = Display.from_subentry(subentry)
+        stored = self._states.get(display.display_id)
+        state = (
+            DisplayState(token=secrets.token_urlsafe(TOKEN_BYTES), history=[], seen=[])
+            if stored is None
+            else DisplayState.from_dict(stored)
+        )
+        player = Player(
+            self._hass,
+            self._gallery,
+            display,
+            state,
+            folder=displays_folder(self._hass, self._entry.entry_id),
+            cache=self._cache(display.display_id),
+            on_change=lambda: self._changed(player),
+        )
+        self._players[display.display_id] = player
+        self._set_timer(player)
+        self._show_address(player)
+        if stored is None:
+            self._entry.async_create_task(self._hass, self._store.async_save(self._as_dict()))
+        self.async_update()
+
+    @callback
+    def _on_changed(self, subentry: Subentry) -> None:
+        """Take over what people changed of a display."""
+        player = self._players[subentry.subentry_id]
+        before, player.display = player.display, Display.from_subentry(subentry)
+        if before.rendering != player.display.rendering:
+            player.state.shown_at = dt_util.utcnow().timestamp()
+        if (before.source, before.source_value) != (
+            player.display.source,
+            player.display.source_value,
+        ):
+            player.forget_source()
+        self._set_timer(player)
+        self._changed(player)
+        self.async_update()
+
+    @callback
+    def _on_removed(self, subentry: Subentry) -> None:
+        """Remove a display and what is stored of it."""
+        player = self._players.pop(subentry.subentry_id)
+        if (stop := self._timers.pop(subentry.subentry_id, None)) is not None:
+            stop()
+        self._states.pop(subentry.subentry_id, None)
+        self._entry.async_create_task(self._hass, self._async_remove(player))
+
+    async def _async_remove(self, player: Player) -> None:
+        """Remove the files of a display."""
+        await self._store.async_save(self._as_dict())
+        await player.async_remove()
+        await self._hass.async_add_executor_job(
+            _remove_tree, self._cache(player.display.display_id)
+        )
+
+    def _set_timer(self, player: Player) -> None:
+        """Let a display advance in its interval."""
+        display_id = player.display.display_id
+        if (stop := self._timers.pop(display_id, None)) is not None:
+            stop()
+        if player.display.advance is Advance.INTERVAL:
+
+            async def advance(_now: datetime) -> None:
+                await player.async_advance()
+
+            self._timers[display_id] = async_track_time_interval(
+                self._hass,
+                advance,
+                timedelta(minutes=player.display.advance_minutes),
+                name="gaze advance display",
+            )
+
+    @callback
+    def _changed(self, player: Player) -> None:
+        """Store the displays soon and update the entities of one."""
+        self._store.async_delay_save(self._as_dict, SAVE_DELAY)
+        self._show_address(player)
+        async_dispatcher_send(self._hass, _signal(player.display.display_id))
+
+    def _show_address(self, player: Player) -> None:
+        """Show the address as the *Visit* link of the device."""
+        registry = dr.async_get(self._hass)
+        display_id = player.display.display_id
+        device = registry.async_get_device_by_identifier(
+            subentry_device_identifier(display_id), self._entry.entry_id
+        )
+        if device is not None:
+            registry.async_update_device(device.id, configuration_url=self.url(display_id))
+
+    def _as_dict(self) -> dict[str, Any]:
+        """Return what is stored."""
+        return {display_id: player.state.as_dict() for display_id, player in self._players.items()}
+
+    def _cache(self, display_id: str) -> Path:
+        """Return the folder for rendered images of a display."""
+        cache = Path(self._hass.config.cache_path(DOMAIN, self._entry.entry_id))
+        return cache / "displays" / display_id
+
+
+def displays_store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, Any]]:
+    """Return the store of the displays of a server. It holds the tokens of their addresses."""
+    return Store(hass, 1, f"{DOMAIN}.{entry_id}.displays", private=True)
+
+
+def displays_folder(hass: HomeAssistant, entry_id: str) -> Path:
+    """Return the folder for the images that the displays of a server show."""
+    return Path(hass.config.path(STORAGE_DIR, f"{DOMAIN}.{entry_id}.display_images"))
+
+
+async def async_remove_displays(hass: HomeAssistant, entry_id: str) -> None:
+    """Remove what is stored of the displays of a server."""
+    await displays_store(hass, entry_id).async_remove()
+    await hass.async_add_executor_job(_remove_tree, displays_folder(hass, entry_id))
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a folder that may be absent. Blocks."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _signal(display_id: str) -> str:
+    """Return the name of the dispatcher signal of a display."""
+    return f"{DOMAIN}_display_{display_id}"
