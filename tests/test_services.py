@@ -588,3 +588,16 @@ async def test_fields_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(vol.Invalid):
         await act(hass, action, **fields)
+
+
+async def test_size_is_refused_if_it_has_too_many_pixels(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await act(hass, "generate", preset=PRESET, width=8192, height=8192)
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "generate", preset=PRESET, width=8192, height=8200)
+
+    assert caught.value.translation_key == "size_too_large"
+    assert caught.value.translation_placeholders == {"pixels": "67,174,400", "max": "67,108,864"}
+    assert len(server.jobs) == 1

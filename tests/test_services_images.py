@@ -22,7 +22,16 @@ from custom_components.gaze.gallery import Gallery, Image
 from testing.gaze_server import GazeServer
 
 from .conftest import SetUp
-from .gallery.pictures import MADE_AT, image, names, picture, put, take_away
+from .gallery.pictures import (
+    MADE_AT,
+    image,
+    names,
+    picture,
+    pixels,
+    put,
+    take_away,
+    written_picture,
+)
 from .images import make_image
 
 LATEST = "image.gaze_latest_image"
@@ -206,43 +215,131 @@ async def test_a_file_is_overwritten_only_on_request(save: Call, add: Add, allow
 
 
 @pytest.mark.parametrize(
-    ("filename", "message"),
+    ("filename", "key"),
     [
-        ("{outside}/copy.png", "not allowed to write"),
-        ("{allowed}/../outside/copy.png", "not allowed to write"),
-        ("{allowed}/link/copy.png", "not allowed to write"),
-        ("{allowed}/link.png", "not allowed to write"),
-        ("copy.png", "not allowed to write"),
-        ("/copy.png", "not allowed to write"),
-        ("{allowed}/missing/copy.png", "does not exist|not allowed to write"),
-        ("{allowed}/folder", "cannot be written: Is a directory"),
-        ("{allowed}/file/copy.png", "cannot be written|not allowed"),
-        ("{allowed}/\x00.png", "cannot be written"),
-        ("{allowed}/" + "n" * 300, "cannot be written: File name too long"),
+        ("{outside}/copy.png", "path_not_allowed"),
+        ("{allowed}/../outside/copy.png", "path_not_allowed"),
+        ("{allowed}/link/copy.png", "path_not_allowed"),
+        ("{allowed}/link.png", "path_not_allowed"),
+        ("{allowed}/loop.png", "path_not_allowed"),
+        ("{outside}/inward.png", "path_not_allowed"),
+        ("copy.png", "path_not_allowed"),
+        ("/copy.png", "path_not_allowed"),
+        ("{allowed}/missing/copy.png", "folder_missing"),
+        ("{allowed}/folder.png", "save_failed"),
+        ("{allowed}/file/copy.png", "save_failed"),
+        ("{allowed}/\x00.png", "save_failed"),
+        ("{allowed}/" + "n" * 300 + ".png", "save_failed"),
+        ("{allowed}/copy", "wrong_suffix"),
+        ("{allowed}/.png", "wrong_suffix"),
+        ("{allowed}/copy.html", "wrong_suffix"),
+        ("{allowed}/copy.png.html", "wrong_suffix"),
+        ("{allowed}/copy.svg", "wrong_suffix"),
+        ("{allowed}/copy.jpg", "wrong_suffix"),
     ],
 )
 async def test_an_image_is_saved_nowhere_else(
-    save: Call, add: Add, allowed: Path, filename: str, message: str
+    save: Call, add: Add, allowed: Path, filename: str, key: str
 ) -> None:
     await add("a")
     outside = allowed.with_name("outside")
     put(outside / "secret.png", b"secret")
     put(allowed / "file", b"a file")
-    put(allowed / "folder" / "inside", b"a file")
+    put(allowed / "folder.png" / "inside", b"a file")
     (allowed / "link").symlink_to(outside)
     (allowed / "link.png").symlink_to(outside / "secret.png")
+    (allowed / "loop.png").symlink_to(allowed / "loop.png")
+    (outside / "inward.png").symlink_to(allowed / "file")
 
-    with pytest.raises(ServiceValidationError, match=message):
+    with pytest.raises(ServiceValidationError) as caught:
         await save(
             job_id="a",
             filename=filename.format(allowed=allowed, outside=outside),
             overwrite=True,
         )
 
-    assert names(outside) == ["secret.png"]
+    assert caught.value.translation_key == key
+    assert names(outside) == ["inward.png", "secret.png"]
+    assert (outside / "inward.png").is_symlink()
     assert (outside / "secret.png").read_bytes() == b"secret"
-    assert names(allowed) == ["file", "folder", "link", "link.png"]
-    assert names(allowed / "folder") == ["inside"]
+    assert names(allowed) == ["file", "folder.png", "link", "link.png", "loop.png"]
+    assert names(allowed / "folder.png") == ["inside"]
+
+
+async def test_link_inside_the_allowed_folders_is_not_replaced(
+    save: Call, add: Add, allowed: Path
+) -> None:
+    await add("a")
+    put(allowed / "target.png", b"people's own")
+    (allowed / "link.png").symlink_to(allowed / "target.png")
+
+    with pytest.raises(ServiceValidationError):
+        await save(job_id="a", filename=str(allowed / "link.png"), overwrite=True)
+
+    assert (allowed / "link.png").is_symlink()
+    assert (allowed / "target.png").read_bytes() == b"people's own"
+
+
+async def test_folder_that_becomes_a_link_after_the_check_is_not_followed(
+    hass: HomeAssistant,
+    save: Call,
+    add: Add,
+    allowed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await add("a")
+    outside = allowed.with_name("outside")
+    outside.mkdir()
+    (allowed / "album").mkdir()
+    is_allowed_path = hass.config.is_allowed_path
+
+    def swap_after_the_check(path: str) -> bool:
+        answer = is_allowed_path(path)
+        (allowed / "album").rmdir()
+        (allowed / "album").symlink_to(outside)
+        return answer
+
+    monkeypatch.setattr(hass.config, "is_allowed_path", swap_after_the_check)
+
+    with pytest.raises(ServiceValidationError):
+        await save(job_id="a", filename=str(allowed / "album" / "copy.png"))
+
+    assert names(outside) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"),
+    [("PNG", ".PNG"), ("JPEG", ".jpg"), ("JPEG", ".jpeg"), ("WEBP", ".webp")],
+)
+async def test_suffix_fits_the_image(
+    save: Call, entry: MockConfigEntry, allowed: Path, kind: str, suffix: str
+) -> None:
+    await entry.runtime_data.gallery.async_add(image("a"), picture(kind))
+
+    await save(job_id="a", filename=str(allowed / f"copy{suffix}"))
+
+    assert pixels((allowed / f"copy{suffix}").read_bytes()) == pixels(picture(kind))
+
+
+async def test_copy_has_no_metadata_unless_it_stays_in_the_media_folder(
+    hass: HomeAssistant, save: Call, entry: MockConfigEntry, allowed: Path, media_dir: Path
+) -> None:
+    polyglot = written_picture("a secret prompt") + b"<script>alert(1)</script>"
+    await entry.runtime_data.gallery.async_add(image("a"), polyglot)
+    www = Path(hass.config.path("www"))
+    www.mkdir()
+    hass.config.media_dirs["public"] = str(www)
+    hass.config.allowlist_external_dirs |= {str(www), str(media_dir)}
+
+    for folder in (www, allowed, media_dir):
+        await save(job_id="a", filename=str(folder / "copy.png"))
+
+    for folder in (www, allowed):
+        content = (folder / "copy.png").read_bytes()
+        assert pixels(content) == pixels(picture())
+        assert b"secret" not in content
+        assert b"<script>" not in content
+    assert (media_dir / "copy.png").read_bytes() == polyglot
 
 
 @pytest.mark.usefixtures("entry")
@@ -299,6 +396,23 @@ async def test_images_are_deleted_by_preset_and_age(
     assert _listed(await call("list_images")) == ["d", "b"]
     assert await call("delete_images", preset="Neon city") == {"deleted": 1}
     assert _listed(await call("list_images")) == ["d"]
+
+
+@pytest.mark.parametrize("age", ["00:00:00", {"seconds": 0}, 0])
+async def test_images_are_not_deleted_by_an_age_of_zero(call: Call, add: Add, age: object) -> None:
+    await add("a", made_at=MADE_AT)
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await call("delete_images", older_than=age)
+
+    assert caught.value.translation_key == "no_age"
+    assert _listed(await call("list_images")) == ["a"]
+
+
+async def test_age_before_all_time_deletes_nothing(call: Call, add: Add) -> None:
+    await add("a", made_at=MADE_AT)
+
+    assert await call("delete_images", older_than={"days": 999_999_999}) == {"deleted": 0}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ MAX_SEED: Final = 2**64 - 1
 MIN_SIDE: Final = 16
 MAX_SIDE: Final = 16384
 SIDE_STEP: Final = 8
+MAX_PIXELS: Final = 2**26  # what the gallery decodes
 MAX_TEXT: Final = 20_000
 MAX_DIGITS: Final = 40
 
@@ -34,6 +35,8 @@ def validate_request(preset: Preset, fields: Mapping[str, Any]) -> GenerateReque
     width, height = _side(fields, "width"), _side(fields, "height")
     if (width is None) != (height is None):
         raise _invalid("size_incomplete")
+    if width is not None and height is not None and width * height > MAX_PIXELS:
+        raise _invalid("size_too_large", pixels=f"{width * height:,}", max=f"{MAX_PIXELS:,}")
     return GenerateRequest(
         preset=preset,
         count=count,
@@ -78,7 +81,7 @@ def _side(fields: Mapping[str, Any], field: str) -> int | None:
 
 
 def _text(fields: Mapping[str, Any], field: str) -> str | None:
-    """Return a text, or None where there is nothing in it."""
+    """Return a text, or None if it is empty."""
     text: str = fields.get(field) or ""
     if len(text) > MAX_TEXT:
         raise _invalid("text_too_long", field=field, max=MAX_TEXT)

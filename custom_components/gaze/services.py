@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
-from pathlib import Path
+from functools import partial
 from typing import Any, Final
 
+from homeassistant.auth.permissions.const import POLICY_CONTROL, POLICY_READ
 from homeassistant.const import ATTR_CONFIG_ENTRY_ID
 from homeassistant.core import (
     HomeAssistant,
@@ -13,14 +14,14 @@ from homeassistant.core import (
     SupportsResponse,
     callback,
 )
-from homeassistant.exceptions import ServiceValidationError
+from homeassistant.exceptions import ServiceValidationError, Unauthorized
 from homeassistant.helpers import config_validation as cv, service
 from homeassistant.util import dt as dt_util
 import voluptuous as vol
 
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .gallery import Selection, write_copy
+from .gallery import Selection
 from .generation import (
     async_generate,
     async_read_image,
@@ -32,6 +33,8 @@ from .generation import (
 )
 from .jobs import Job
 from .payloads import image_payload, job_payload
+from .permissions import async_has_permission, async_is_trusted, async_require_permission
+from .saving import SaveError, save_copy
 
 DEFAULT_TIMEOUT: Final = "00:05:00"
 MAX_TIMEOUT: Final = 3600.0
@@ -142,7 +145,7 @@ DELETE_IMAGES_SCHEMA: Final = vol.Schema(
 async def _async_generate(call: ServiceCall) -> ServiceResponse:
     """Queue images."""
     seconds = _seconds(call)
-    coordinator = _server_for_preset(call)
+    coordinator = await _async_server_for_preset(call)
     jobs = await async_generate(coordinator, call.data["preset"], call.data)
     return await _async_answer(coordinator, jobs, seconds)
 
@@ -150,7 +153,7 @@ async def _async_generate(call: ServiceCall) -> ServiceResponse:
 async def _async_regenerate(call: ServiceCall) -> ServiceResponse:
     """Queue the request of an earlier job once more."""
     seconds = _seconds(call)
-    coordinator = _server(call)
+    coordinator = await _async_server(call, POLICY_CONTROL)
     jobs = await async_regenerate(
         coordinator,
         call.data["job_id"],
@@ -163,7 +166,7 @@ async def _async_regenerate(call: ServiceCall) -> ServiceResponse:
 async def _async_track_job(call: ServiceCall) -> ServiceResponse:
     """Follow a job that was queued elsewhere."""
     seconds = _seconds(call)
-    coordinator = _server(call)
+    coordinator = await _async_server(call, POLICY_CONTROL)
     jobs = await async_track_job(
         coordinator, call.data["job_id"], call.data["preset"], call.data.get("tag")
     )
@@ -172,13 +175,13 @@ async def _async_track_job(call: ServiceCall) -> ServiceResponse:
 
 async def _async_wait(call: ServiceCall) -> ServiceResponse:
     """Wait for jobs that were queued before."""
-    coordinator = _server(call)
+    coordinator = await _async_server(call, POLICY_READ)
     return await _async_answer(coordinator, _selected(coordinator, call), _timeout(call))
 
 
 async def _async_stop_tracking(call: ServiceCall) -> None:
     """Forget open jobs."""
-    coordinator = _server(call)
+    coordinator = await _async_server(call, POLICY_CONTROL)
     jobs = coordinator.engine.open_jobs
     if preset := call.data.get("preset"):
         found = coordinator.find_preset(preset)
@@ -191,20 +194,20 @@ async def _async_stop_tracking(call: ServiceCall) -> None:
 
 async def _async_list_jobs(call: ServiceCall) -> ServiceResponse:
     """List the open jobs and the last ended ones, newest first."""
-    coordinator = _server(call)
+    coordinator = await _async_server(call, POLICY_READ)
     jobs = reversed(coordinator.engine.jobs)
     return {"jobs": [_payload(coordinator, job) for job in jobs]}
 
 
 async def _async_list_presets(call: ServiceCall) -> ServiceResponse:
     """List the presets."""
-    presets = _server(call).data.values()
+    presets = (await _async_server(call, POLICY_READ)).data.values()
     return {"presets": [{"slug": preset.slug, "name": preset.name} for preset in presets]}
 
 
 async def _async_list_images(call: ServiceCall) -> ServiceResponse:
     """List kept images, newest first."""
-    coordinator = _server(call)
+    coordinator = await _async_server(call, POLICY_READ)
     since = call.data.get("since")
     with gallery_errors():
         images = await coordinator.gallery.async_select(
@@ -221,18 +224,33 @@ async def _async_list_images(call: ServiceCall) -> ServiceResponse:
 
 
 async def _async_save_image(call: ServiceCall) -> None:
-    """Copy a kept image to a file."""
-    coordinator = _server(call)
-    job_id, filename = call.data["job_id"], call.data["filename"]
-    _, content = await async_read_image(coordinator, job_id)
-    await call.hass.async_add_executor_job(
-        _save, call.hass, filename, content, call.data["overwrite"]
-    )
+    """Copy a saved image to a file."""
+    coordinator = await _async_server(call, POLICY_CONTROL)
+    trusted = await async_is_trusted(call.hass, call.context)
+    image, content = await async_read_image(coordinator, call.data["job_id"])
+    try:
+        await call.hass.async_add_executor_job(
+            partial(
+                save_copy,
+                call.hass,
+                call.data["filename"],
+                content,
+                image.content_type,
+                overwrite=call.data["overwrite"] and trusted,
+            )
+        )
+    except SaveError as err:
+        refused = err.key == "file_exists" and call.data["overwrite"]
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="overwrite_not_allowed" if refused else err.key,
+            translation_placeholders=err.placeholders,
+        ) from err
 
 
 async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
     """Delete kept images; return how many there were."""
-    coordinator = _server(call)
+    coordinator = await _async_server(call, POLICY_CONTROL)
     gallery = coordinator.gallery
     job_ids = call.data.get("job_id", [])
     older_than = call.data.get("older_than")
@@ -241,7 +259,11 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
         raise ServiceValidationError(
             translation_domain=DOMAIN, translation_key="no_images_selected"
         )
-    until = None if older_than is None else (dt_util.utcnow() - older_than).timestamp()
+    if older_than is not None and not older_than:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_age")
+    until = (
+        None if older_than is None else dt_util.utcnow().timestamp() - older_than.total_seconds()
+    )
     with gallery_errors():
         if by_selection:
             images = await gallery.async_select(
@@ -253,7 +275,7 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
         return {"deleted": await gallery.async_delete(images)}
 
 
-def _server(call: ServiceCall) -> GazeCoordinator:
+def _named_server(call: ServiceCall) -> GazeCoordinator:
     """Return the server that the call names, or the only one."""
     entry: GazeConfigEntry = service.async_get_config_entry(
         call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID)
@@ -261,12 +283,30 @@ def _server(call: ServiceCall) -> GazeCoordinator:
     return entry.runtime_data
 
 
-def _server_for_preset(call: ServiceCall) -> GazeCoordinator:
-    """Return the server that the call names, or the one with the preset that is free first."""
+async def _async_server(call: ServiceCall, policy: str) -> GazeCoordinator:
+    """Return the server that the call names, or the only one. Raises Unauthorized."""
+    coordinator = _named_server(call)
+    await async_require_permission(
+        call.hass, call.context, coordinator.config_entry.entry_id, policy
+    )
+    return coordinator
+
+
+async def _async_server_for_preset(call: ServiceCall) -> GazeCoordinator:
+    """Return the server that the call names, or the one with the preset that is free first.
+
+    Raises Unauthorized if the user may control none.
+    """
     entries: list[GazeConfigEntry] = call.hass.config_entries.async_loaded_entries(DOMAIN)
     if ATTR_CONFIG_ENTRY_ID in call.data or len(entries) <= 1:
-        return _server(call)
-    servers = [entry.runtime_data for entry in entries]
+        return await _async_server(call, POLICY_CONTROL)
+    servers = [
+        entry.runtime_data
+        for entry in entries
+        if await async_has_permission(call.hass, call.context, entry.entry_id, POLICY_CONTROL)
+    ]
+    if not servers:
+        raise Unauthorized(context=call.context, permission=POLICY_CONTROL)
     offering = [server for server in servers if server.find_preset(call.data["preset"])]
     reachable = [server for server in offering if server.last_update_success]
     return min(
@@ -306,27 +346,6 @@ async def _kept_preset(coordinator: GazeCoordinator, call: ServiceCall) -> str |
         translation_domain=DOMAIN,
         translation_key="unknown_preset",
         translation_placeholders={"preset": text[:60]},
-    )
-
-
-def _save(hass: HomeAssistant, filename: str, content: bytes, overwrite: bool) -> None:
-    """Write a picture to a file that people named, where Home Assistant may write. Blocks."""
-    key, placeholders = "save_failed", {"filename": filename}
-    try:
-        path = Path(filename)
-        path = path.parent.resolve() / path.name
-        if hass.config.is_allowed_path(str(path)):
-            write_copy(path, content, overwrite=overwrite)
-            return
-        key = "path_not_allowed"
-    except FileExistsError:
-        key = "file_exists"
-    except FileNotFoundError:
-        key = "folder_missing"
-    except (OSError, ValueError) as err:
-        placeholders["error"] = getattr(err, "strerror", None) or str(err)
-    raise ServiceValidationError(
-        translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders
     )
 
 

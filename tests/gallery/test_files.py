@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from custom_components.gaze.gallery import GalleryError, ImageGoneError
-from custom_components.gaze.gallery.files import Files, write_copy
+from custom_components.gaze.gallery.files import Files
 
 from .pictures import names
 
@@ -242,16 +242,3 @@ def test_only_changes_by_others_are_noticed(files: Files) -> None:
     (files.root / "cats" / "d.png").touch()
     files.write("cats/e.png", b"fourth")
     assert files.changed()
-
-
-def test_a_copy_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "copy.png"
-    write_copy(path, b"first", overwrite=False)
-
-    with pytest.raises(FileExistsError):
-        write_copy(path, b"second", overwrite=False)
-    assert path.read_bytes() == b"first"
-    write_copy(path, b"second", overwrite=True)
-
-    assert path.read_bytes() == b"second"
-    assert names(tmp_path) == ["copy.png"]

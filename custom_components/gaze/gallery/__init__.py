@@ -1,8 +1,8 @@
 """Kept images: files, index, thumbnails and the HTTP view."""
 
 from .errors import GalleryError, ImageGoneError, PictureError, UnsupportedFormatError
-from .files import write_copy
 from .gallery import Gallery
+from .metadata import strip as strip_metadata
 from .models import Content, Folder, GalleryOptions, Image, ListedImage, Overview, Selection
 from .view import ImageView
 
@@ -20,5 +20,5 @@ __all__ = [
     "PictureError",
     "Selection",
     "UnsupportedFormatError",
-    "write_copy",
+    "strip_metadata",
 ]

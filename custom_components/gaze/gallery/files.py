@@ -174,20 +174,6 @@ class Files:
             os.close(file)
 
 
-def write_copy(path: Path, content: bytes, *, overwrite: bool) -> None:
-    """Write a file anywhere, complete or not at all; its folder must be there. Blocks.
-
-    Raises OSError, FileExistsError among others.
-    """
-    if not overwrite and os.path.lexists(path):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _write_aside(folder, path.name, content)
-    finally:
-        os.close(folder)
-
-
 def etag_of(found: os.stat_result) -> str:
     """Return what names this content of a file, without the quotes of the header."""
     return f"{found.st_mtime_ns:x}-{found.st_size:x}"

@@ -1,0 +1,131 @@
+"""Writes copies of images to files that people name. Blocks: call it in the executor.
+
+The folder is opened one component at a time, none of which may be a symbolic link, so what was
+checked is what is written to. Only what the suffix promises is written: Home Assistant serves
+`www/` without a login, and a browser must not take an image for a page.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+import errno
+import os
+from pathlib import Path
+import secrets
+import stat
+from typing import Final
+
+from homeassistant.core import HomeAssistant
+
+from .gallery import PictureError, strip_metadata
+
+SUFFIXES: Final = {
+    "image/png": (".png",),
+    "image/jpeg": (".jpg", ".jpeg"),
+    "image/webp": (".webp",),
+}
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# File systems without hard links, such as exFAT and many network shares.
+_NO_LINKS: Final = frozenset((errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK))
+
+
+class SaveError(Exception):
+    """A copy was not written. `key` is the translation key of the reason."""
+
+    def __init__(self, key: str, **placeholders: str) -> None:
+        """Take what the text of the reason needs."""
+        super().__init__(key)
+        self.key = key
+        self.placeholders = placeholders
+
+
+def save_copy(
+    hass: HomeAssistant, filename: str, content: bytes, content_type: str, *, overwrite: bool
+) -> None:
+    """Write an image to a file, complete or not at all. Raises SaveError."""
+    path = Path(filename)
+    if path.suffix.lower() not in (suffixes := SUFFIXES[content_type]):
+        raise SaveError("wrong_suffix", filename=filename[:200], suffixes=", ".join(suffixes))
+    try:
+        folder = Path(os.path.realpath(path.parent, strict=True))
+        if not path.is_absolute() or not hass.config.is_allowed_path(str(folder)):
+            raise SaveError("path_not_allowed", filename=filename[:200])
+        if not _keeps_metadata(hass, folder):
+            content = strip_metadata(content, content_type)
+        with _opened(folder) as descriptor:
+            _write(descriptor, path.name, content, overwrite=overwrite)
+    except FileExistsError as err:
+        raise SaveError("file_exists", filename=filename[:200]) from err
+    except FileNotFoundError as err:
+        raise SaveError("folder_missing", filename=filename[:200]) from err
+    except OSError as err:
+        key = "path_not_allowed" if err.errno == errno.ELOOP else "save_failed"
+        error = err.strerror or type(err).__name__
+        raise SaveError(key, filename=filename[:200], error=error) from err
+    except (ValueError, PictureError) as err:
+        raise SaveError("save_failed", filename=filename[:200], error=str(err)) from err
+
+
+def _keeps_metadata(hass: HomeAssistant, folder: Path) -> bool:
+    """Return whether a folder is in a media directory, which only people who log in can read."""
+    media = [Path(os.path.realpath(directory)) for directory in hass.config.media_dirs.values()]
+    public = Path(os.path.realpath(hass.config.path("www")))
+    return any(map(folder.is_relative_to, media)) and not folder.is_relative_to(public)
+
+
+@contextmanager
+def _opened(folder: Path) -> Generator[int]:
+    """Open an absolute folder whose path has no symbolic links. Raises OSError."""
+    descriptor = os.open(folder.anchor, _FOLDER)
+    try:
+        for name in folder.parts[1:]:
+            below = os.open(name, _FOLDER, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _write(folder: int, name: str, content: bytes, *, overwrite: bool) -> None:
+    """Write a file beside its place, then move it there. Raises OSError."""
+    _check_place(folder, name, overwrite=overwrite)
+    part = f".{secrets.token_hex(8)}.part"
+    descriptor = os.open(part, _NEW, 0o644, dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if not overwrite and _link(folder, part, name):
+            return
+        _check_place(folder, name, overwrite=overwrite)
+        os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        with suppress(OSError):
+            os.unlink(part, dir_fd=folder)
+
+
+def _check_place(folder: int, name: str, *, overwrite: bool) -> None:
+    """Raise OSError if a name is taken by something that may not be replaced."""
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not overwrite or not stat.S_ISREG(found.st_mode):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+
+def _link(folder: int, part: str, name: str) -> bool:
+    """Give a file its name unless the name is taken. Returns False if links are not possible."""
+    try:
+        os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    except OSError as err:
+        if err.errno in _NO_LINKS:
+            return False
+        raise
+    return True
