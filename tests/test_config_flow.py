@@ -18,6 +18,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.gaze.const import (
+    CONF_AI_TASK_TIMEOUT,
     CONF_GIVE_UP_AFTER,
     CONF_KEEP_IMAGES,
     CONF_MAX_OPEN_JOBS,
@@ -473,6 +474,47 @@ async def test_reconfiguring_without_a_key_keeps_the_present_one(
     assert added_entry.data[CONF_API_KEY] == server.api_key
 
 
+@pytest.mark.parametrize("no_key", [{}, {CONF_API_KEY: ""}, {CONF_API_KEY: "  "}])
+@pytest.mark.parametrize(
+    "stored",
+    ["http://gaze.local:{port}", "http://127.0.0.1:1", "https://127.0.0.1:{port}"],
+    ids=["host", "port", "scheme"],
+)
+async def test_reconfiguring_to_another_origin_requires_the_key_again(
+    hass: HomeAssistant,
+    server: GazeServer,
+    added_entry: MockConfigEntry,
+    stored: str,
+    no_key: dict[str, str],
+) -> None:
+    before = {**added_entry.data, CONF_HOST: stored.format(port=server.port)}
+    hass.config_entries.async_update_entry(added_entry, data=before)
+    form = await added_entry.start_reconfigure_flow(hass)
+
+    form = await submit(hass, form, {CONF_HOST: server.url, **no_key})
+    sent = list(server.log)
+    unchanged = dict(added_entry.data)
+    result = await submit(hass, form, {CONF_HOST: server.url, CONF_API_KEY: server.api_key})
+
+    assert form["errors"] == {CONF_API_KEY: "key_required"}
+    assert sent == []
+    assert unchanged == before
+    assert result["reason"] == "reconfigure_successful"
+
+
+async def test_reconfiguring_to_another_path_keeps_the_key(
+    hass: HomeAssistant, server: GazeServer, added_entry: MockConfigEntry
+) -> None:
+    data = {**added_entry.data, CONF_HOST: f"{server.url}/gaze"}
+    hass.config_entries.async_update_entry(added_entry, data=data)
+    form = await added_entry.start_reconfigure_flow(hass)
+
+    result = await submit(hass, form, {CONF_HOST: server.url})
+
+    assert result["reason"] == "reconfigure_successful"
+    assert added_entry.data[CONF_API_KEY] == server.api_key
+
+
 async def test_reconfiguring_reports_errors_and_changes_nothing_until_it_works(
     hass: HomeAssistant, server: GazeServer, added_entry: MockConfigEntry
 ) -> None:
@@ -526,7 +568,7 @@ async def test_a_title_made_of_the_address_follows_it_and_one_made_by_people_sta
     entry.add_to_hass(hass)
     form = await entry.start_reconfigure_flow(hass)
 
-    await submit(hass, form, {CONF_HOST: server.url})
+    await submit(hass, form, {CONF_HOST: server.url, CONF_API_KEY: server.api_key})
 
     assert entry.title == new_title.format(port=server.port)
 
@@ -567,6 +609,7 @@ def test_every_error_and_every_end_is_explained(texts: dict[str, str]) -> None:
         "error.cannot_connect",
         "error.invalid_auth",
         "error.invalid_host",
+        "error.key_required",
         "error.not_gaze",
         "error.ssl_error",
         "error.timeout_connect",
@@ -629,6 +672,7 @@ async def test_options_have_defaults_and_load_the_entry_again(
         CONF_KEEP_IMAGES: 20,
         CONF_MAX_OPEN_JOBS: 100,
         CONF_GIVE_UP_AFTER: 12,
+        CONF_AI_TASK_TIMEOUT: 15,
     }
     assert type(entry.options[CONF_KEEP_IMAGES]) is int
     assert entry.state is ConfigEntryState.LOADED
@@ -645,6 +689,7 @@ async def test_options_show_what_was_chosen_before(
         CONF_KEEP_IMAGES: 0,
         CONF_MAX_OPEN_JOBS: 1,
         CONF_GIVE_UP_AFTER: 336,
+        CONF_AI_TASK_TIMEOUT: 60,
     }
     hass.config_entries.async_update_entry(entry, options=options)
 
@@ -660,6 +705,8 @@ async def test_options_show_what_was_chosen_before(
         {CONF_MAX_OPEN_JOBS: 0},
         {CONF_GIVE_UP_AFTER: 0},
         {CONF_GIVE_UP_AFTER: 337},
+        {CONF_AI_TASK_TIMEOUT: 0},
+        {CONF_AI_TASK_TIMEOUT: 1441},
         {"no_such_option": True},
     ],
 )

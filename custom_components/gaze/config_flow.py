@@ -1,4 +1,4 @@
-"""Connects Home Assistant to a GAZE server: set-up, a new API key, other connection details."""
+"""Config flow: adds a server, enters a new API key, changes the connection and the options."""
 
 from collections.abc import Mapping
 import logging
@@ -44,14 +44,16 @@ from .api import (
     Preset,
     parse_host,
 )
-from .api.address import DEFAULT_PORT
+from .api.address import DEFAULT_PORT, origin
 from .const import (
+    CONF_AI_TASK_TIMEOUT,
     CONF_GIVE_UP_AFTER,
     CONF_KEEP_IMAGES,
     CONF_MAX_OPEN_JOBS,
     CONF_PRESETS,
     CONF_SAVE_IMAGES,
     CONF_STRIP_METADATA,
+    DEFAULT_AI_TASK_TIMEOUT,
     DEFAULT_GIVE_UP_AFTER,
     DEFAULT_KEEP_IMAGES,
     DEFAULT_MAX_OPEN_JOBS,
@@ -106,12 +108,15 @@ OPTIONS_SCHEMA: Final = vol.Schema(
         vol.Required(CONF_GIVE_UP_AFTER, default=DEFAULT_GIVE_UP_AFTER): _whole_number(
             1, 24 * 14, unit="h"
         ),
+        vol.Required(CONF_AI_TASK_TIMEOUT, default=DEFAULT_AI_TASK_TIMEOUT): _whole_number(
+            1, 24 * 60, unit="min"
+        ),
     }
 )
 
 
 class GazeConfigFlow(ConfigFlow, domain=DOMAIN):
-    """Asks for the connection to one server and proves it by listing presets."""
+    """Validates the connection to a server by listing its presets."""
 
     VERSION = 1
 
@@ -119,7 +124,7 @@ class GazeConfigFlow(ConfigFlow, domain=DOMAIN):
     @staticmethod
     @callback
     def async_get_options_flow(config_entry: ConfigEntry) -> GazeOptionsFlow:
-        """Return what asks for the options."""
+        """Return the options flow."""
         return GazeOptionsFlow()
 
     @classmethod
@@ -143,13 +148,13 @@ class GazeConfigFlow(ConfigFlow, domain=DOMAIN):
         return self._async_show_connection("user", USER_SCHEMA, user_input, errors)
 
     async def async_step_reauth(self, _entry_data: Mapping[str, Any]) -> ConfigFlowResult:
-        """Begin to ask for a new API key: the server no longer takes the present one."""
+        """Start to replace an API key that GAZE rejects."""
         return await self.async_step_reauth_confirm()
 
     async def async_step_reauth_confirm(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Ask for a new API key."""
+        """Replace the API key."""
         entry = self._get_reauth_entry()
         errors: dict[str, str] = {}
         if user_input is not None:
@@ -167,11 +172,15 @@ class GazeConfigFlow(ConfigFlow, domain=DOMAIN):
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None
     ) -> ConfigFlowResult:
-        """Change how a server is reached; without an API key the present one stays."""
+        """Change the connection to a server.
+
+        With the same origin, an empty API key leaves the stored one. A stored key never goes to
+        another origin.
+        """
         entry = self._get_reconfigure_entry()
         errors: dict[str, str] = {}
         if user_input is not None:
-            data, errors = await self._async_entry_data(user_input, entry.data[CONF_API_KEY])
+            data, errors = await self._async_entry_data(user_input, entry.data)
             if not errors:
                 was_named_by_address = entry.title == _title(entry.data[CONF_HOST])
                 return self.async_update_reload_and_abort(
@@ -193,7 +202,7 @@ class GazeConfigFlow(ConfigFlow, domain=DOMAIN):
         values: dict[str, Any] | None,
         errors: dict[str, str],
     ) -> ConfigFlowResult:
-        """Show a form filled with values, but never with a key: that stays on this side."""
+        """Show a form with suggested values, but never with a key."""
         shown = {name: value for name, value in (values or {}).items() if name != CONF_API_KEY}
         return self.async_show_form(
             step_id=step_id,
@@ -203,26 +212,31 @@ class GazeConfigFlow(ConfigFlow, domain=DOMAIN):
         )
 
     async def _async_entry_data(
-        self, user_input: dict[str, Any], present_key: str = ""
+        self, user_input: dict[str, Any], stored: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, str]]:
-        """Return what an entry keeps of a form, and the errors of the form's fields.
+        """Return the data of an entry from a form, and the errors of the form's fields.
 
-        Aborts when another entry has the address.
+        Aborts if another entry has the address.
         """
         try:
             url = parse_host(user_input[CONF_HOST])
         except InvalidHostError:
             return {}, {CONF_HOST: "invalid_host"}
         self._async_abort_entries_match({CONF_HOST: str(url)})
+        api_key = user_input.get(CONF_API_KEY, "").strip()
+        if not api_key and stored is not None:
+            if origin(url) != origin(URL(stored[CONF_HOST])):
+                return {}, {CONF_API_KEY: "key_required"}
+            api_key = stored[CONF_API_KEY]
         data = {
             CONF_HOST: str(url),
-            CONF_API_KEY: user_input.get(CONF_API_KEY, "").strip() or present_key,
+            CONF_API_KEY: api_key,
             CONF_VERIFY_SSL: user_input.get(CONF_ADVANCED, {}).get(CONF_VERIFY_SSL, True),
         }
         return data, await self._async_check(data)
 
     async def _async_check(self, data: Mapping[str, Any]) -> dict[str, str]:
-        """List the server's presets and return what went wrong, by field."""
+        """List the server's presets and return the errors by field."""
         api_key: str = data[CONF_API_KEY]
         if not api_key or not api_key.isascii() or not api_key.isprintable():
             return {CONF_API_KEY: "invalid_auth"}  # no HTTP header can carry it
@@ -247,10 +261,10 @@ class GazeConfigFlow(ConfigFlow, domain=DOMAIN):
 
 
 class GazeOptionsFlow(OptionsFlowWithReload):
-    """Asks how the images of a server are kept and its jobs followed."""
+    """Changes how images are saved and jobs are tracked."""
 
     async def async_step_init(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:
-        """Ask for the options."""
+        """Change the options."""
         if user_input is not None:
             return self.async_create_entry(data=user_input)
         schema = OPTIONS_SCHEMA.extend({vol.Optional(CONF_PRESETS, default=[]): self._presets()})
@@ -260,7 +274,7 @@ class GazeOptionsFlow(OptionsFlowWithReload):
         )
 
     def _presets(self) -> SelectSelector:
-        """Return a choice of the server's presets, and of those chosen that it no longer has."""
+        """Return a selector of the server's presets, and of selected ones that are gone."""
         entry = self.config_entry
         choices = {slug: slug for slug in entry.options.get(CONF_PRESETS, [])}
         if entry.state is ConfigEntryState.LOADED:
@@ -278,7 +292,7 @@ class GazeOptionsFlow(OptionsFlowWithReload):
 
 
 def _title(host: str) -> str:
-    """Return the title that tells a further server from the first, by its address."""
+    """Return the title of a further server, which names its address."""
     url = URL(host)
     if url.port == DEFAULT_PORT:
         url = url.with_port(None)

@@ -37,6 +37,7 @@ from custom_components.gaze.api import (
     GenerateOptions,
     Preset,
 )
+from custom_components.gaze.api.address import parse_host, resolve_image_urls
 from custom_components.gaze.api.client import (
     MAX_ANSWER_BYTES,
     MAX_ANSWER_VALUES,
@@ -44,7 +45,7 @@ from custom_components.gaze.api.client import (
     MAX_REASON_LENGTH,
     one_line,
 )
-from custom_components.gaze.api.models import MAX_PRESETS
+from custom_components.gaze.api.models import MAX_JOBS, MAX_PRESETS
 from testing.gaze_server import DemoPreset, GazeServer
 
 JOB_ID = "783f0268-ba85-4426-8ca2-6393c844c887"
@@ -581,13 +582,16 @@ async def test_more_presets_than_anybody_has_are_refused(
         await scripted.list_presets()
 
 
-async def test_more_jobs_than_a_request_can_ask_for_are_refused(
+async def test_more_jobs_than_requested_are_all_returned(
     script: Script, scripted: GazeClient
 ) -> None:
-    jobs = [{"job_id": f"job-{number}"} for number in range(21)]
+    jobs = [{"job_id": f"job-{number}"} for number in range(MAX_JOBS)]
     script.answer = lambda: web.json_response({"jobs": jobs}, status=202)
+    job_ids = await scripted.generate("neon_city", GenerateOptions())
+    jobs.append({"job_id": "one-more"})
 
-    with pytest.raises(GazeResponseError, match="the answer holds more than 20 jobs"):
+    assert job_ids == [f"job-{number}" for number in range(MAX_JOBS)]
+    with pytest.raises(GazeResponseError, match="the answer holds more than 200 jobs"):
         await scripted.generate("neon_city", GenerateOptions())
 
 
@@ -616,14 +620,17 @@ async def test_an_answer_that_would_be_a_burden_is_refused(
         await scripted.job(JOB_ID)
 
 
-async def test_a_seed_beyond_64_bits_is_refused_rather_than_rounded(
-    script: Script, scripted: GazeClient
+@pytest.mark.parametrize("seed", [2**64, -1, 2**53 + 2.0, 0.5, "x", True, [], {"seed": 7}])
+async def test_seed_that_is_no_seed_does_not_spoil_a_finished_job(
+    script: Script, scripted: GazeClient, seed: Any
 ) -> None:
-    report = {"id": JOB_ID, "status": "done", "result": {"seed": 2**64, "image_url": "/a.png"}}
+    report = {"id": JOB_ID, "status": "done", "result": {"seed": seed, "image_url": "/a.png"}}
     script.answer = lambda: web.json_response(report)
 
-    with pytest.raises(GazeResponseError):
-        await scripted.job(JOB_ID)
+    result = (await scripted.job(JOB_ID)).result
+
+    assert result is not None
+    assert (result.seed, result.image_url) == (None, "/a.png")
 
 
 async def test_what_is_wrong_with_an_answer_is_logged_without_its_words(
@@ -901,8 +908,12 @@ async def test_the_address_of_an_image_on_another_host_is_refused(
         ("{server}/static/uploads/a.png", "/static/uploads/a.png"),
         ("http://ann:secret@{authority}/a.png", "/a.png"),
         ("/gaze.png", "/gaze.png"),
-        ("/a.png?size=2&x=%26#top", "/a.png?size=2&x=%26"),
-        ("/100%25 ü.png", "/100%25%20%C3%BC.png"),
+        ("/gen #1.png", "/gen%20%231.png"),
+        ("/what?.png", "/what%3F.png"),
+        ("/a%2Fb.png", "/a%252Fb.png"),
+        ("/100% ü.png", "/100%25%20%C3%BC.png"),
+        ("{server}/a.png?size=2&x=%26#top", "/a.png?size=2&x=%26"),
+        ("{server}/100%25%20ü.png", "/100%25%20%C3%BC.png"),
         ("/a/../b.png", "/b.png"),
         ("\\\\elsewhere.invalid\\a.png", "/%5C%5Celsewhere.invalid%5Ca.png"),
     ],
@@ -926,6 +937,66 @@ async def test_an_image_is_looked_for_below_the_address_of_the_server(
         assert await client.image(image_url.format_map(parts)) == b"image"
 
     assert asked == [prefix + path]
+
+
+@pytest.mark.parametrize(
+    ("image_url", "encoded"),
+    [
+        ("/a%20b.png", "/a%20b.png"),
+        ("a.png?v=2&x=%26#top", "/a.png?v=2&x=%26"),
+        ("/gaze/a%C3%BC.png", "/a%C3%BC.png"),
+    ],
+)
+async def test_path_without_such_a_file_is_read_as_an_encoded_url(
+    session: ClientSession, image_url: str, encoded: str
+) -> None:
+    async def serve(request: web.BaseRequest) -> web.Response:
+        found = request.raw_path == f"/gaze{encoded}"
+        return web.Response(body=b"image") if found else web.Response(status=404)
+
+    async with RawTestServer(serve) as server:
+        client = GazeClient(session, server.make_url("/gaze"), "demo-key")
+
+        assert await client.image(image_url) == b"image"
+        with pytest.raises(GazeNotFoundError):
+            await client.image("/100%.png")
+
+
+@pytest.mark.parametrize(
+    ("server", "image_url", "resolved"),
+    [
+        ("https://host", "https://host:443/a.png", "https://host/a.png"),
+        ("http://host", "http://HOST:80/a.png", "http://host/a.png"),
+        ("https://host/gaze", "https://host:443/gaze/a.png", "https://host/gaze/a.png"),
+    ],
+)
+def test_explicit_default_port_is_the_same_origin(
+    server: str, image_url: str, resolved: str
+) -> None:
+    assert resolve_image_urls(parse_host(server), image_url) == [URL(resolved)]
+
+
+@pytest.mark.parametrize(
+    "image_url",
+    [
+        "file:///etc/passwd",
+        "file:/etc/passwd",
+        "data:image/png;base64,AAAA",
+        "ftp://host/a.png",
+        "javascript:alert(1)",
+        "blob:https://host/1",
+        "http:/a.png",
+        "https:a.png",
+        "http://host:443/a.png",
+        "https://host:80/a.png",
+        "https://host:5782/a.png",
+    ],
+)
+def test_other_scheme_or_port_is_rejected_at_once_and_finally(image_url: str) -> None:
+    with pytest.raises(GazeImageError, match="not on the server") as raised:
+        resolve_image_urls(URL("https://host"), image_url)
+
+    assert raised.value.final
 
 
 @pytest.mark.parametrize(

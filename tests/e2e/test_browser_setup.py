@@ -156,6 +156,7 @@ async def test_the_details_of_a_server_are_changed_by_clicking(house: House, vis
     await _expect_form(visitor, ENGLISH, "reconfigure")
     await visitor.look("reconfigure")
     await visitor.field("Address").fill(server.url.replace("127.0.0.1", "localhost"))
+    await visitor.field("API key").fill(server.api_key)
     await visitor.button("Submit").click()
     await expect(page.get_by_text(re.compile("Re-?configuration was successful"))).to_be_visible()
     await visitor.look("reconfigured")

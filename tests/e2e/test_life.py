@@ -146,6 +146,7 @@ async def _takes_options(house: House) -> None:
         "keep_images": 2,
         "max_open_jobs": 100,
         "give_up_after": 12,
+        "ai_task_timeout": 15,
     }
 
     async def one_preset_is_left() -> bool:
@@ -201,8 +202,9 @@ async def _asks_for_a_new_key(house: House) -> None:
 async def _moves_to_another_address(house: House) -> None:
     home_assistant, server = house.home_assistant, house.server
     entry_id = (await _entry(home_assistant))["entry_id"]
-    wrong = {"host": f"127.0.0.1:{free_port()}"}
-    right = {"host": server.url.replace("127.0.0.1", "localhost")}
+    key = {"api_key": server.api_key}
+    wrong = {"host": f"127.0.0.1:{free_port()}", **key}
+    right = {"host": server.url.replace("127.0.0.1", "localhost"), **key}
 
     step = await home_assistant.flow("gaze", wrong, entry_id=entry_id)
     done = await home_assistant.go_on(step["flow_id"], right)

@@ -1,13 +1,16 @@
-"""The address of a GAZE server, as people type it and as it is stored."""
+"""Addresses: of a GAZE server as people type it, and of an image as GAZE reports it."""
 
 from ipaddress import AddressValueError, IPv6Address
 import re
 
 from yarl import URL
 
+from .errors import GazeImageError
+
 DEFAULT_PORT = 5782
 
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*\.?")
 
 
@@ -16,7 +19,7 @@ class InvalidHostError(ValueError):
 
 
 def parse_host(text: str) -> URL:
-    """Return the one normalised URL of a server: no trailing slash, no default port.
+    """Return the one normalized URL of a server: no trailing slash, no default port.
 
     `gaze.local`, `192.168.1.20:5782`, `[fd00::5]:5782` and `fd00::5` mean http, and port
     5782 unless they name another. A full URL keeps its scheme, port and path.
@@ -52,9 +55,61 @@ def parse_host(text: str) -> URL:
 
 
 def _is_ipv6(text: str) -> bool:
-    """Tell whether the text is an IPv6 address without brackets."""
+    """Return whether the text is an IPv6 address without brackets."""
     try:
         IPv6Address(text)
     except AddressValueError:
         return False
     return True
+
+
+def resolve_image_urls(server: URL, image_url: str) -> list[URL]:
+    """Return what the address of an image can mean, the likeliest first: one or two URLs.
+
+    A path is below the server's root, with or without the prefix of the server's URL. It is
+    taken as a raw path first and as an encoded one second, which is another URL only if it
+    holds `%`, `?`, or `#`. Raises GazeImageError for an address that isn't on the server.
+    """
+    if _SCHEME.match(image_url) or image_url.startswith("//"):
+        url = _parse(image_url)
+        if origin(url) != origin(server):
+            raise GazeImageError("the image's address is not on the server")
+        return [_below(server, url.path, url)]
+    encoded_prefix = server.raw_path.rstrip("/")
+    in_prefix = image_url.startswith(f"{encoded_prefix}/")
+    urls = [_below(server, image_url.removeprefix(encoded_prefix) if in_prefix else image_url)]
+    if not {"%", "?", "#"}.isdisjoint(image_url):
+        url = _parse(f"/{image_url.lstrip('/')}")
+        urls.append(_below(server, url.path, url))
+    return urls
+
+
+def origin(url: URL) -> tuple[str, str, int | None]:
+    """Return scheme, host, and port of a URL. The explicit default port is the same origin."""
+    return (url.scheme, (url.raw_host or "").lower(), url.port)
+
+
+def _parse(text: str) -> URL:
+    """Return a text as a URL. Raises GazeImageError if it is none."""
+    try:
+        url = URL(text)
+        _ = url.port  # raises ValueError, too
+    except ValueError as err:
+        raise GazeImageError("the image's address is not valid") from err
+    return url
+
+
+def _below(server: URL, path: str, url: URL | None = None) -> URL:
+    """Return the URL of a decoded path below the server's URL, with the query of another URL.
+
+    Raises GazeImageError if the path leads out of it.
+    """
+    prefix = server.path.rstrip("/")
+    path = f"/{path.removeprefix('/')}"
+    if not path.startswith(f"{prefix}/"):
+        path = prefix + path
+    found = URL.build(scheme=server.scheme, host=server.host or "", port=server.port)
+    found = found.with_path(path)
+    if not found.path.startswith(f"{prefix}/"):
+        raise GazeImageError("the image's address is not on the server")
+    return found if url is None else found.with_query(url.query)

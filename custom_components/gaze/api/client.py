@@ -27,6 +27,7 @@ from mashumaro.exceptions import MissingField
 import orjson
 from yarl import URL
 
+from .address import resolve_image_urls
 from .errors import (
     GazeAuthError,
     GazeBusyError,
@@ -41,15 +42,7 @@ from .errors import (
     GazeSslError,
     GazeTimeoutError,
 )
-from .models import (
-    GenerateAnswer,
-    GenerateOptions,
-    JobReport,
-    Preset,
-    PresetList,
-    TooManyError,
-    is_job_id,
-)
+from .models import GenerateOptions, JobList, JobReport, Preset, PresetList, TooManyError, is_job_id
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -96,28 +89,20 @@ class GazeClient:
 
         Raises GazeError.
         """
-        answer = await self._call(PresetList, hdrs.METH_GET, "presets")
-        usable = [preset for preset in answer.presets if preset.usable]
-        if len(usable) < len(answer.presets):
-            _LOGGER.debug(
-                "Left out %d presets without a usable slug", len(answer.presets) - len(usable)
-            )
-        return usable
+        return (await self._call(PresetList, hdrs.METH_GET, "presets")).presets
 
     async def generate(self, slug: str, options: GenerateOptions) -> list[str]:
-        """Queue images and return one job id for each.
+        """Queue images and return the ID of each job, which may be more than requested.
 
-        Never repeated by itself: after a GazeConnectionError or a GazeResponseError nobody
-        knows whether the server took it. Raises GazeNotFoundError for an unknown preset, or
+        Never repeated automatically: after a GazeConnectionError or a GazeResponseError, GAZE
+        might have accepted the request. Raises GazeNotFoundError for an unknown preset, or
         another GazeError.
         """
-        answer = await self._call(
-            GenerateAnswer, hdrs.METH_POST, "generate", slug, body=options.as_body()
-        )
+        answer = await self._call(JobList, hdrs.METH_POST, "generate", slug, body=options.as_body())
         return [job.job_id for job in answer.jobs]
 
     async def job(self, job_id: str) -> JobReport:
-        """Return how a job stands. Raises GazeNotFoundError for an unknown job, or a GazeError."""
+        """Return a job's report. Raises GazeNotFoundError for an unknown job, or a GazeError."""
         if not is_job_id(job_id):
             raise GazeNotFoundError("no such job")
         report = await self._call(JobReport, hdrs.METH_GET, "job", job_id)
@@ -126,34 +111,27 @@ class GazeClient:
         return report
 
     async def image(self, image_url: str) -> bytes:
-        """Return the bytes of a finished image, at most 64 MiB, unproved.
+        """Return the bytes of a finished image, at most 64 MiB, not validated.
 
-        Sent without the API key. Raises GazeImageError where the address leaves the server
-        or the image is too large, GazeNotFoundError where it is gone, or another GazeError.
+        `image_url` is what GAZE reports: a raw path, in which `#`, `?`, and `%` are characters
+        of a file name. If there is no such file, it is read as an encoded URL, too.
+
+        Sent without the API key. Raises GazeImageError if the address isn't on the server or
+        the image is too large, GazeNotFoundError if the image is gone, or another GazeError.
         """
-        url = self._resolve(image_url)
+        url, *others = resolve_image_urls(self._url, image_url)
+        try:
+            return await self._download(url)
+        except GazeNotFoundError:
+            if not others:
+                raise
+        return await self._download(others[0])
+
+    async def _download(self, url: URL) -> bytes:
+        """Return what is at the address of an image."""
         return await self._request(hdrs.METH_GET, url, MAX_IMAGE_BYTES, timeout=IMAGE_TIMEOUT)
 
-    def _resolve(self, image_url: str) -> URL:
-        """Return the full address of a path below the server's root, with or without prefix."""
-        try:
-            given = URL(image_url)
-            if given.is_absolute():
-                if given.origin() != self._url.origin():
-                    raise GazeImageError("the image's address is not on the server")
-                given = given.relative()
-        except ValueError as err:
-            raise GazeImageError("the image's address is not valid") from err
-        prefix = self._url.path.rstrip("/")
-        path = given.path if given.path.startswith("/") else f"/{given.path}"
-        if not path.startswith(f"{prefix}/"):
-            path = prefix + path
-        url = self._url.origin().with_path(path).with_query(given.query)
-        if not url.path.startswith(f"{prefix}/"):
-            raise GazeImageError("the image's address is not on the server")
-        return url
-
-    async def _call[T: (PresetList, GenerateAnswer, JobReport)](
+    async def _call[T: (PresetList, JobList, JobReport)](
         self, answer: type[T], method: str, *segments: str, body: dict[str, Any] | None = None
     ) -> T:
         """Make an API request and return the response as a typed object."""
@@ -214,9 +192,7 @@ async def _read(response: ClientResponse, limit: int) -> bytes:
     return body.getvalue()
 
 
-def _typed[T: (PresetList, GenerateAnswer, JobReport)](
-    answer: type[T], content: bytes, request: str
-) -> T:
+def _typed[T: (PresetList, JobList, JobReport)](answer: type[T], content: bytes, request: str) -> T:
     """Return a response as a typed object. Raises GazeResponseError if it has another shape."""
     try:
         return answer.from_dict(_decoded(content))

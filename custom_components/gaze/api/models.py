@@ -1,33 +1,43 @@
-"""What GAZE says and is told, as typed objects.
+"""Requests and responses of GAZE's API as typed objects.
 
-Source: GAZE's REST guide. Types are checked to the letter: `True` is no number, a number
-is no text. Fields that the guide does not name are ignored.
+Source: GAZE's REST guide. The types of what the integration works with are checked to the
+letter: slugs, job IDs, statuses, and image addresses. What a server only reports, such as names,
+errors, and seeds, is read as far as it makes sense. Fields that the guide does not name are
+ignored, and one odd preset or job does not spoil the others.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+import logging
 import re
-from typing import Any, Final, override
+from typing import Any, ClassVar, Final, override
 
-from mashumaro import DataClassDictMixin
+from mashumaro import DataClassDictMixin, field_options, pass_through
 from mashumaro.config import BaseConfig
+from mashumaro.exceptions import MissingField
 
-# Each preset becomes a device with entities: Home Assistant is not to drown in them.
+_LOGGER = logging.getLogger(__name__)
+
+# Each preset becomes a device with entities, and each job a record.
 MAX_PRESETS: Final = 2000
-MAX_JOBS: Final = 20  # of one request, says the guide
+MAX_JOBS: Final = 200  # the guide says 20 for one request
+MAX_SEED: Final = 2**64 - 1
 
-# Characters; an answer may be long, and what is kept of it goes on into events and states.
+# Characters; a response may be long, and parts of it go on into events and states.
 _MAX_NAME: Final = 1000
 _MAX_STATUS: Final = 100
 _MAX_ADDRESS: Final = 4000
 
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SEED = re.compile(r"[0-9]{1,20}")
+_EXACT_FLOAT: Final = 2**53  # whole numbers beyond lose digits as floats
 
 
 class TooManyError(ValueError):
-    """A list in an answer is longer than any that GAZE has reason to send."""
+    """A list in a response is longer than any that GAZE has reason to send."""
 
 
 def _exactly[T](kind: type[T]) -> Callable[[Any], T]:
@@ -41,92 +51,132 @@ def _exactly[T](kind: type[T]) -> Callable[[Any], T]:
     return check
 
 
+def _read_text(value: Any) -> str | None:
+    """Return what a value says in words: a text, a number, or the text in an object."""
+    if isinstance(value, dict):
+        value = next((value[key] for key in ("error", "message", "reason") if key in value), None)
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def _read_seed(value: Any) -> int | None:
+    """Return a seed that can be used again, or None if it is no such seed or was rounded."""
+    is_digits = isinstance(value, str) and _SEED.fullmatch(value.strip())
+    is_exact = isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_FLOAT
+    if is_digits or is_exact:
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= MAX_SEED else None
+
+
 class _Strict(BaseConfig):
-    """Refuses values of another type instead of converting them."""
+    """Rejects values of another type instead of converting them."""
 
     serialization_strategy = {  # noqa: RUF012 - mashumaro declares it as an instance variable
-        kind: {"deserialize": _exactly(kind)} for kind in (str, int)
+        str: {"deserialize": _exactly(str)}
     }
 
 
-class _Answer(DataClassDictMixin):
-    """Base of the server's answers."""
+class _Part(DataClassDictMixin):
+    """Base of the server's responses and of what they consist of."""
 
     Config = _Strict
 
+
+class _Listing[T: _Part](_Part):
+    """Base of responses that are a list of parts."""
+
+    key: ClassVar[str]
+    kind: ClassVar[type[_Part]]
+    limit: ClassVar[int]
+
+    @override
     @classmethod
-    def _require_list(cls, data: Any, key: str, limit: int) -> None:
-        """Refuse an empty object or text that would pass for an empty list, and a long list."""
-        if not isinstance(data, dict) or type(data.get(key)) is not list:
-            raise ValueError(f"expected a list in {key}")
-        if len(data[key]) > limit:
-            raise TooManyError(f"the answer holds more than {limit:,} {key}")
+    def __pre_deserialize__(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Read the parts one by one, and leave out those that are unusable.
+
+        An empty object or text is no empty list. A list of which nothing is usable isn't GAZE's.
+        """
+        if not isinstance(data, dict) or type(items := data.get(cls.key)) is not list:
+            raise ValueError(f"expected a list in {cls.key}")
+        if len(items) > cls.limit:
+            raise TooManyError(f"the answer holds more than {cls.limit:,} {cls.key}")
+        parts = []
+        for item in items:
+            with suppress(ValueError, MissingField):
+                parts.append(cls.kind.from_dict(item))
+        if items and not parts:
+            raise ValueError(f"expected usable {cls.key}")
+        if len(parts) < len(items):
+            _LOGGER.debug("Ignoring %d unusable %s", len(items) - len(parts), cls.key)
+        return {cls.key: parts}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Preset(_Answer):
+class Preset(_Part):
     """One preset: what images are made from. `slug` names it in requests."""
 
     slug: str
     name: str
 
-    def __post_init__(self) -> None:
-        """Cut a name that is a book."""
-        object.__setattr__(self, "name", self.name[:_MAX_NAME])
-
-    @property
-    def usable(self) -> bool:
-        """Whether the slug can stand in a request's path."""
-        return _SLUG.fullmatch(self.slug) is not None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PresetList(_Answer):
-    """Answer of `GET /api/v1/presets`."""
-
-    presets: list[Preset]
-
     @override
     @classmethod
     def __pre_deserialize__(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Insist on a list."""
-        cls._require_list(data, "presets", MAX_PRESETS)
-        return data
+        """Read a name that is no text, and use the slug if there is none."""
+        if not isinstance(data, dict):
+            raise ValueError("expected an object")  # noqa: TRY004 - as all of these
+        name = _read_text(data.get("name"))
+        return data | {"name": data.get("slug") if name is None else name}
+
+    def __post_init__(self) -> None:
+        """Reject a slug that can't be part of a path, and truncate a very long name."""
+        if not _SLUG.fullmatch(self.slug):
+            raise ValueError("unusable slug")
+        object.__setattr__(self, "name", self.name[:_MAX_NAME])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class QueuedJob(_Answer):
-    """One accepted job in the answer to a generate request."""
+class PresetList(_Listing[Preset]):
+    """Response of `GET /api/v1/presets`."""
+
+    key = "presets"
+    kind = Preset
+    limit = MAX_PRESETS
+
+    presets: list[Preset] = field(metadata=field_options(deserialize=pass_through))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueuedJob(_Part):
+    """One accepted job in the response to a generate request."""
 
     job_id: str
 
     def __post_init__(self) -> None:
-        """Refuse an id that could not stand in a path."""
+        """Reject an ID that can't be part of a path."""
         if not _JOB_ID.fullmatch(self.job_id):
             raise ValueError("unusable job_id")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GenerateAnswer(_Answer):
-    """Answer of `POST /api/v1/generate/<slug>`: one job an image."""
+class JobList(_Listing[QueuedJob]):
+    """Response of `POST /api/v1/generate/<slug>`: one job for each image."""
 
-    jobs: list[QueuedJob]
+    key = "jobs"
+    kind = QueuedJob
+    limit = MAX_JOBS
 
-    @override
-    @classmethod
-    def __pre_deserialize__(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Insist on a list."""
-        cls._require_list(data, "jobs", MAX_JOBS)
-        return data
+    jobs: list[QueuedJob] = field(metadata=field_options(deserialize=pass_through))
 
     def __post_init__(self) -> None:
-        """Refuse an answer that accepts nothing, or one job twice."""
-        if not self.jobs or len({job.job_id for job in self.jobs}) != len(self.jobs):
-            raise ValueError("expected different jobs")
+        """Reject a response that accepts nothing, and count a job once that is named twice."""
+        if not self.jobs:
+            raise ValueError("expected jobs")
+        object.__setattr__(self, "jobs", list(dict.fromkeys(self.jobs)))
 
 
 class ReportedStatus(StrEnum):
-    """The statuses of a job that the guide names; a server may say others."""
+    """The statuses of a job that the guide names; a server may report others."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -135,29 +185,29 @@ class ReportedStatus(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JobResult(_Answer):
-    """Where a finished image lies and the seed that reproduces it."""
+class JobResult(_Part):
+    """Where a finished image is and the seed that reproduces it."""
 
     image_url: str | None = None
-    seed: int | None = None
+    seed: int | None = field(default=None, metadata=field_options(deserialize=_read_seed))
 
     def __post_init__(self) -> None:
-        """Refuse an address that is too long for a request."""
+        """Reject an address that is too long for a request."""
         if len(self.image_url or "") > _MAX_ADDRESS:
             raise ValueError("unusable image_url")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JobReport(_Answer):
-    """Answer of `GET /api/v1/job/<job_id>`."""
+class JobReport(_Part):
+    """Response of `GET /api/v1/job/<job_id>`."""
 
     id: str
     status: str
-    error: str | None = None
+    error: str | None = field(default=None, metadata=field_options(deserialize=_read_text))
     result: JobResult | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a status that is no word."""
+        """Reject a status that is no word."""
         if len(self.status) > _MAX_STATUS:
             raise ValueError("unusable status")
 
