@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import closing
 import os
 from pathlib import Path
 import shutil
@@ -10,11 +11,12 @@ import sqlite3
 from homeassistant.core import HomeAssistant
 import pytest
 
-from custom_components.gaze.database import Database
+from custom_components.gaze.database import Database, NewerStoreError
 
 NAME = "gaze.test.db"
 SCHEMA = "CREATE TABLE IF NOT EXISTS thing (name TEXT PRIMARY KEY, value TEXT NOT NULL);"
 INSERT = "INSERT INTO thing VALUES (?, ?)"
+ADD_COLOR = "ALTER TABLE thing ADD COLUMN color TEXT NOT NULL DEFAULT 'red'"
 ALL = "SELECT name, value FROM thing ORDER BY name"
 
 
@@ -151,3 +153,66 @@ async def test_removal_leaves_nothing(database: Database, path: Path) -> None:
     await database.async_remove()
 
     assert _names(path.parent) == []
+
+
+async def test_store_without_version_is_migrated(
+    hass: HomeAssistant, database: Database, path: Path
+) -> None:
+    await database.async_write(INSERT, ("a", "1"))
+    await database.async_close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 0")  # as 0.1.0 left it
+
+    newer = Database(hass, NAME, SCHEMA, ADD_COLOR)
+    await newer.async_open()
+
+    assert await newer.async_read("SELECT * FROM thing") == [("a", "1", "red")]
+    assert await newer.async_read("PRAGMA user_version") == [(2,)]
+    await newer.async_close()
+    await newer.async_open()  # applies nothing twice
+    await newer.async_close()
+
+
+async def test_migration_that_fails_changes_nothing(
+    hass: HomeAssistant, database: Database
+) -> None:
+    await database.async_write(INSERT, ("a", "1"))
+    await database.async_close()
+
+    with pytest.raises(sqlite3.OperationalError):
+        await Database(hass, NAME, SCHEMA, f"{ADD_COLOR}; DROP TABLE nothing").async_open()
+
+    await database.async_open()
+    assert await database.async_read("SELECT * FROM thing") == [("a", "1")]
+    assert await database.async_read("PRAGMA user_version") == [(1,)]
+
+
+async def test_store_of_newer_version_is_refused_and_unchanged(
+    hass: HomeAssistant, path: Path
+) -> None:
+    newer = Database(hass, NAME, SCHEMA, ADD_COLOR)
+    await newer.async_open()
+    await newer.async_close()
+    before = path.read_bytes()
+
+    with pytest.raises(NewerStoreError, match=NAME):
+        await Database(hass, NAME, SCHEMA).async_open()
+
+    assert path.read_bytes() == before
+    assert _names(path.parent) == [NAME]
+
+
+async def test_change_returns_its_result_and_is_undone_if_it_fails(database: Database) -> None:
+    def insert(connection: sqlite3.Connection) -> int:
+        connection.execute(INSERT, ("a", "1"))
+        return 7
+
+    def insert_and_fail(connection: sqlite3.Connection) -> None:
+        connection.execute(INSERT, ("b", "2"))
+        raise ValueError
+
+    assert await database.async_change(insert) == 7
+    with pytest.raises(ValueError):  # noqa: PT011
+        await database.async_change(insert_and_fail)
+
+    assert await database.async_read(ALL) == [("a", "1")]

@@ -9,7 +9,7 @@ from typing import Any, Final, override
 from homeassistant.config_entries import ConfigEntry
 from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
-from homeassistant.exceptions import ConfigEntryNotReady, HomeAssistantError
+from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady, HomeAssistantError
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
 from homeassistant.helpers.start import async_at_started
@@ -32,6 +32,7 @@ from .const import (
     EVENT_GAZE,
 )
 from .controls import Controls
+from .database import NewerStoreError
 from .displays import Displays
 from .gallery import Gallery, GalleryError, GalleryOptions
 from .jobs import Job, JobEngine, JobEvent, Records
@@ -120,11 +121,20 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
     # Life
 
     async def async_open(self) -> None:
-        """Open what is kept on disk. Raises ConfigEntryNotReady where that is not possible."""
+        """Open the stores. Raises ConfigEntryNotReady if a disk fails.
+
+        Raises ConfigEntryError if a newer version of the integration wrote them.
+        """
         try:
             await self.gallery.async_open()
             await self.engine.async_load()
             await self.displays.async_load()
+        except NewerStoreError as err:
+            raise ConfigEntryError(
+                translation_domain=DOMAIN,
+                translation_key="store_newer",
+                translation_placeholders={"file": str(err)},
+            ) from err
         except (OSError, sqlite3.Error, GalleryError) as err:
             raise ConfigEntryNotReady(
                 translation_domain=DOMAIN,

@@ -1,52 +1,81 @@
-"""One SQLite file in Home Assistant's storage directory, worked on in the executor."""
+"""SQLite files in Home Assistant's storage directory, used in the executor."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 import logging
 from pathlib import Path
 import sqlite3
 import threading
 from typing import Any, Final
 
-from homeassistant.core import HomeAssistant
+from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant
+from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.storage import STORAGE_DIR
+from homeassistant.util.hass_dict import HassKey
 
 _LOGGER = logging.getLogger(__name__)
 
 type Row = tuple[Any, ...]
 
+# A backup that never ends must not let the write-ahead log grow without limit.
+LONGEST_BACKUP: Final = timedelta(hours=6)
 _COMPANIONS: Final = ("", "-wal", "-shm")
 _DAMAGED: Final = ".damaged-"
+_SIGNATURE: Final = b"SQLite format 3\0"
+_HEADER_SIZE: Final = 100
+_USER_VERSION: Final = slice(60, 64)  # of the header, see the SQLite file format
+_PAGES_BETWEEN_CHECKPOINTS: Final = 1000  # SQLite's default
+
+
+class NewerStoreError(Exception):
+    """A newer version of the integration wrote the store."""
 
 
 class Database:
-    """A file that is complete after every call, even if the process is killed in the next one.
+    """A SQLite database in which every completed write survives a crash.
 
-    SQLite's write-ahead log with full synchronisation: a call that returned is on disk.
+    It uses the write-ahead log with full synchronization, and `user_version` for the version
+    of its schema: the number of migrations that were applied.
     """
 
-    def __init__(self, hass: HomeAssistant, name: str, schema: str) -> None:
-        """Name the file; `schema` is SQL that makes what does not exist yet."""
+    def __init__(self, hass: HomeAssistant, name: str, *migrations: str) -> None:
+        """Name the file. Each migration is SQL that leads from one version to the next.
+
+        The first one creates the tables of 0.1.0, which had no version, unless they exist.
+        """
         self._hass = hass
         self._path = Path(hass.config.path(STORAGE_DIR, name))
-        self._schema = schema
+        self._migrations = migrations
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self.set_aside: str | None = None  # name of the damaged file, where this start found one
+        self._stores = hass.data.setdefault(_DATA_STORES, _Stores())
+        self.set_aside: str | None = None  # name of the damaged file if this start found one
 
     async def async_open(self) -> None:
-        """Open the file, or make it. A damaged one is set aside and a new one made.
+        """Open or create the file. If it is damaged, set it aside and create a new one.
 
-        Raises sqlite3.OperationalError where the file cannot be used at all.
+        Raises NewerStoreError if it is from a newer version, and sqlite3.OperationalError if it
+        cannot be used at all. The file is then unchanged.
         """
         await self._hass.async_add_executor_job(self._open)
+        self._stores.opened.add(self)
 
     async def async_write(self, statement: str, *rows: Row) -> None:
-        """Run the statement once for each row, all or none; on disk when this returns.
+        """Run the statement once for each row, all or none. It is on disk when this returns.
 
         Raises sqlite3.Error, with nothing changed.
         """
-        await self._hass.async_add_executor_job(self._write, statement, rows)
+        await self.async_change(lambda connection: connection.executemany(statement, rows))
+
+    async def async_change[T](self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Call a function that changes several rows, all or none, and return its result.
+
+        The function runs in the executor. What it raises is raised, with nothing changed.
+        """
+        return await self._hass.async_add_executor_job(self._change, change)
 
     async def async_read(self, query: str, values: Row = ()) -> list[Row]:
         """Return the rows that the query finds. Raises sqlite3.Error."""
@@ -54,11 +83,24 @@ class Database:
 
     async def async_close(self) -> None:
         """Close the file."""
+        self._stores.opened.discard(self)
         await self._hass.async_add_executor_job(self._close)
 
     async def async_remove(self) -> None:
-        """Close the file and remove it with what lies beside it, damaged ones set aside too."""
+        """Close and remove the file, its companions, and damaged files that were set aside."""
+        self._stores.opened.discard(self)
         await self._hass.async_add_executor_job(self._remove)
+
+    def set_backing_up(self, *, active: bool) -> None:
+        """Begin or end to leave the main file unchanged, so that it can be copied. Blocks.
+
+        Raises sqlite3.Error.
+        """
+        with self._lock:
+            if self._connection is not None:
+                if active:
+                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                _set_checkpoints(self._connection, allowed=not active)
 
     def _open(self) -> None:
         with self._lock:
@@ -67,48 +109,75 @@ class Database:
             except sqlite3.OperationalError:
                 raise
             except sqlite3.DatabaseError as err:
-                kept = self._set_aside()
-                self.set_aside = kept.name
+                aside = self._set_aside()
+                self.set_aside = aside.name
                 _LOGGER.warning(
-                    "The store %s is damaged (%s): set aside as %s and started anew",
+                    "The store %s is damaged (%s). It was set aside as %s, and a new one created",
                     self._path.name,
                     err,
-                    kept.name,
+                    aside.name,
                 )
                 self._connection = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_version()
         connection = sqlite3.connect(self._path, check_same_thread=False, autocommit=True)
         try:
+            _set_checkpoints(connection, allowed=not self._stores.backing_up)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             if (verdict := connection.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(verdict)
-            connection.executescript(self._schema)
+            self._migrate(connection)
         except BaseException:
             connection.close()
             raise
         return connection
 
+    def _check_version(self) -> None:
+        """Raise NewerStoreError if the schema is unknown. Reads only."""
+        if not self._path.is_file():
+            return
+        if self._path.with_name(f"{self._path.name}-wal").exists():
+            with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as connection:
+                version = _version(connection)
+        else:  # SQLite would leave files beside it
+            with self._path.open("rb") as file:
+                header = file.read(_HEADER_SIZE)
+            version = int.from_bytes(header[_USER_VERSION]) if header.startswith(_SIGNATURE) else 0
+        if version > len(self._migrations):
+            raise NewerStoreError(self._path.name)
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        """Apply the migrations that the file lacks, each completely or not at all."""
+        for version in range(_version(connection), len(self._migrations)):
+            connection.executescript(
+                f"BEGIN IMMEDIATE; {self._migrations[version]};"
+                f" PRAGMA user_version = {version + 1}; COMMIT;"
+            )
+
     def _set_aside(self) -> Path:
-        kept = self._path.with_name(f"{self._path.name}{_DAMAGED}{datetime.now(UTC):%Y%m%d-%H%M%S}")
-        self._path.replace(kept)
+        aside = self._path.with_name(
+            f"{self._path.name}{_DAMAGED}{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        )
+        self._path.replace(aside)
         for suffix in _COMPANIONS[1:]:
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        return kept
+        return aside
 
-    def _write(self, statement: str, rows: Sequence[Row]) -> None:
+    def _change[T](self, change: Callable[[sqlite3.Connection], T]) -> T:
         with self._lock:
             connection = self._opened()
             connection.execute("BEGIN IMMEDIATE")
             try:
-                connection.executemany(statement, rows)
+                result = change(connection)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            return result
 
     def _read(self, query: str, values: Row) -> list[Row]:
         with self._lock:
@@ -133,3 +202,69 @@ class Database:
             *damaged,
         ):
             path.unlink(missing_ok=True)
+
+
+@dataclass(slots=True)
+class _Stores:
+    """The open databases of all servers, and whether a backup is being made."""
+
+    opened: set[Database] = field(default_factory=set)
+    backing_up: bool = False
+    cancel_timeout: CALLBACK_TYPE | None = None
+
+
+_DATA_STORES: HassKey[_Stores] = HassKey("gaze_stores")
+
+
+async def async_begin_backup(hass: HomeAssistant) -> None:
+    """Leave the main files of all stores unchanged until `async_end_backup`.
+
+    Nothing has to wait meanwhile: every write goes to the end of the write-ahead log. Any
+    beginning of that log, together with the main file, is a complete store, so a copy is valid
+    whenever its two files are copied.
+    """
+    stores = hass.data.setdefault(_DATA_STORES, _Stores())
+    if stores.cancel_timeout is not None:
+        stores.cancel_timeout()
+
+    async def end(_now: datetime) -> None:
+        stores.cancel_timeout = None
+        await async_end_backup(hass)
+
+    stores.cancel_timeout = async_call_later(
+        hass, LONGEST_BACKUP, HassJob(end, "gaze end backup", cancel_on_shutdown=True)
+    )
+    stores.backing_up = True
+    await _async_set_backing_up(hass, stores)
+
+
+async def async_end_backup(hass: HomeAssistant) -> None:
+    """Let the stores move their write-ahead logs into their main files again."""
+    stores = hass.data.setdefault(_DATA_STORES, _Stores())
+    if stores.cancel_timeout is not None:
+        stores.cancel_timeout()
+        stores.cancel_timeout = None
+    stores.backing_up = False
+    await _async_set_backing_up(hass, stores)
+
+
+async def _async_set_backing_up(hass: HomeAssistant, stores: _Stores) -> None:
+    """Prepare the open databases for a backup, or for the time after it."""
+    for database in list(stores.opened):
+        change = partial(database.set_backing_up, active=stores.backing_up)
+        try:
+            await hass.async_add_executor_job(change)
+        except sqlite3.Error as err:
+            _LOGGER.warning("Unable to prepare a store for a backup: %s", err)
+
+
+def _set_checkpoints(connection: sqlite3.Connection, *, allowed: bool) -> None:
+    """Allow or forbid to move the write-ahead log into the main file, also on close."""
+    pages = _PAGES_BETWEEN_CHECKPOINTS if allowed else 0
+    connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
+    connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, not allowed)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Return the version of the schema."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

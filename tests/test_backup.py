@@ -1,0 +1,170 @@
+"""Tests of the backup hooks: whatever is copied between them is a complete store."""
+
+from collections.abc import AsyncGenerator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+import shutil
+import sqlite3
+
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+
+from custom_components.gaze.backup import async_post_backup, async_pre_backup
+from custom_components.gaze.database import LONGEST_BACKUP, Database
+from testing.gaze_server import GazeServer
+
+from .images import make_image
+
+NAME = "gaze.test.db"
+SCHEMA = "CREATE TABLE IF NOT EXISTS thing (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
+INSERT = "INSERT INTO thing VALUES (?, ?)"
+COUNT = "SELECT count(*) FROM thing"
+
+
+@pytest.fixture
+def path(hass: HomeAssistant) -> Path:
+    return Path(hass.config.path(".storage", NAME))
+
+
+@pytest.fixture
+async def database(hass: HomeAssistant) -> AsyncGenerator[Database]:
+    database = Database(hass, NAME, SCHEMA)
+    await database.async_open()
+    yield database
+    await async_post_backup(hass)
+    await database.async_close()
+
+
+async def _fill(database: Database, start: int, count: int) -> None:
+    """Write as many rows as make SQLite move its log into the main file several times."""
+    for number in range(start, start + count):
+        await database.async_write(INSERT, *((f"{number}-{row}", "x" * 2000) for row in range(600)))
+
+
+def _copied(path: Path, *suffixes: str) -> int:
+    """Copy the files of a store as a backup does, and return the rows of the copy."""
+    copy = path.with_name("copy.db")
+    for suffix in ("", "-wal", "-shm"):
+        copy.with_name(copy.name + suffix).unlink(missing_ok=True)
+    for suffix in suffixes:
+        shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return int(connection.execute(COUNT).fetchone()[0])
+
+
+async def test_main_file_is_complete_and_stays_the_same_during_backup(
+    hass: HomeAssistant, database: Database, path: Path
+) -> None:
+    await _fill(database, 0, 1)
+
+    await async_pre_backup(hass)
+    before = path.read_bytes()
+    await _fill(database, 1, 5)
+
+    assert path.read_bytes() == before
+    assert _copied(path, "") == 600
+    assert _copied(path, "", "-wal") == 3600
+    assert await database.async_read(COUNT) == [(3600,)]
+
+
+async def test_any_beginning_of_the_log_is_a_complete_store(
+    hass: HomeAssistant, database: Database, path: Path
+) -> None:
+    await async_pre_backup(hass)
+    main = path.read_bytes()
+    await _fill(database, 0, 3)
+    log = path.with_name(f"{NAME}-wal").read_bytes()
+
+    found = set()
+    for part in range(11):
+        copy = path.with_name("part.db")
+        copy.write_bytes(main)
+        copy.with_name("part.db-wal").write_bytes(log[: len(log) * part // 10])
+        with closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            found.add(connection.execute(COUNT).fetchone()[0])
+
+    assert found == {0, 600, 1200, 1800}
+
+
+async def test_store_that_is_reopened_during_backup_leaves_the_main_file(
+    hass: HomeAssistant, database: Database, path: Path
+) -> None:
+    await async_pre_backup(hass)
+    before = path.read_bytes()
+    await _fill(database, 0, 1)
+    await database.async_close()
+    await database.async_open()
+    await _fill(database, 1, 4)
+
+    assert path.read_bytes() == before
+    assert _copied(path, "", "-wal") == 3000
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["ended", "never ended"])
+async def test_log_moves_into_the_main_file_after_backup(
+    hass: HomeAssistant, database: Database, path: Path, ended: bool
+) -> None:
+    await async_pre_backup(hass)
+    await _fill(database, 0, 5)
+    before = path.stat().st_size
+    if ended:
+        await async_post_backup(hass)
+    else:
+        async_fire_time_changed(hass, dt_util.utcnow() + LONGEST_BACKUP + timedelta(seconds=1))
+        await hass.async_block_till_done()
+
+    await _fill(database, 5, 5)
+
+    assert path.stat().st_size > before
+
+
+async def test_backup_without_a_server_is_harmless(hass: HomeAssistant) -> None:
+    await async_pre_backup(hass)
+    await async_post_backup(hass)
+
+
+async def test_restored_backup_has_the_jobs_and_images_of_its_time(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    storage = Path(hass.config.path(".storage"))
+    first = await make_image(hass, server, "neon_city")
+    await async_pre_backup(hass)
+    second = await make_image(hass, server, "neon_city")
+    copy = storage.parent / "copy"
+    await hass.async_add_executor_job(shutil.copytree, storage, copy)
+    await async_post_backup(hass)
+    await make_image(hass, server, "neon_city")
+
+    await hass.config_entries.async_unload(entry.entry_id)
+    for file in copy.glob("gaze.*.db*"):
+        await hass.async_add_executor_job(shutil.copy, file, storage)
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert entry.state is ConfigEntryState.LOADED
+    coordinator = entry.runtime_data
+    assert [job.job_id for job in coordinator.engine.jobs] == [first, second]
+    assert coordinator.gallery.newest().job_id == second
+
+
+async def test_entry_with_store_of_newer_version_asks_for_an_update(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(entry.entry_id)
+    store = Path(hass.config.path(".storage", f"gaze.{entry.entry_id}.gallery.db"))
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("PRAGMA user_version = 1000")
+    before = store.read_bytes()
+
+    await hass.config_entries.async_setup(entry.entry_id)
+
+    assert entry.state is ConfigEntryState.SETUP_ERROR
+    assert entry.reason is not None
+    assert "Update the integration" in entry.reason
+    assert store.read_bytes() == before
