@@ -1,307 +1,644 @@
-"""The switches that make the stand-in GAZE server misbehave.
+"""The faults of the fake GAZE server.
 
-`SWITCHES` is the one table of all of them: what a switch does, which endpoints it concerns when
-nothing else is said, and the function that does it to an answer. `answer` walks that table for
-every request; the few switches that concern no answer are read by `testing.jobs`.
+`Fault` defines every fault: what it does, which endpoints it concerns unless others are named,
+and its usual value. `Faults` holds those that are on. Turn one on for everything or for one
+thing, for a number of requests or for a time:
 
-A switch is a field of `Faults`, and any of these turns it on:
-
-- `True`: wherever it makes sense, with its usual value;
-- a value (`faults.latency = 0.5`): wherever it makes sense, with this value;
-- a set of endpoints (`faults.garbage_json = {"job"}`): there only;
-- a mapping (`faults.busy = {"generate": 429}`): there only, with these values.
-
-`False` turns it off.
+    server.faults.on(Fault.HANG)
+    server.faults.on(Fault.BUSY, "generate", value=429, times=2)
+    server.faults.on(Fault.SERVER_ERROR, job=job_id)
+    server.faults.on(Fault.PROXY_PAGE, value=404, preset="neon_city", seconds=15)
+    server.faults.on(Fault.SET_FIELDS, "presets", preset="neon_city", value={"name": None})
+    server.faults.on(Fault.IMAGE_KIND, image=job_id, value="avif")
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Set as AbstractSet
-from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field
-from enum import Enum, StrEnum, auto
-import functools
-import json
-import struct
-from typing import Any, override
-import zlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from enum import StrEnum, auto
+import time
+from typing import Any, Self
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-MEBIBYTE = 1024 * 1024
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+from . import misbehavior
+from .misbehavior import (
+    Behavior,
+    Endpoint,
+    Exchange,
+    Stage,
+    Target,
+    error_response,
+    html_response,
+    proxy_response,
+)
 
-type Setting[ValueT] = bool | ValueT | AbstractSet[str] | Mapping[str, ValueT]
-
-
-class Endpoint(StrEnum):
-    """The four things GAZE is asked for; route names and keys of the request counts."""
-
-    PRESETS = "presets"
-    GENERATE = "generate"
-    JOB = "job"
-    IMAGE = "image"
+_API = frozenset({Endpoint.PRESETS, Endpoint.GENERATE, Endpoint.JOB})
+_ALL = frozenset(Endpoint)
+_GENERATE = frozenset({Endpoint.GENERATE})
+_JOB = frozenset({Endpoint.JOB})
+_IMAGE = frozenset({Endpoint.IMAGE})
 
 
 class Fault(StrEnum):
-    """Names of the switches: fields of `Faults` and names for `--fault`."""
+    """Every fault, under the name that `--fault` takes. Faults of one stage act in this order."""
 
-    HTML_ERRORS = "html_errors"
-    NO_REASON = "no_reason"
-    KEY_REGENERATED = "key_regenerated"
-    PRESET_VANISHES = "preset_vanishes"
-    JOBS_404 = "jobs_404"
-    IMAGE_DELETED = "image_deleted"
-    BUSY = "busy"
-    RETRY_AFTER = "retry_after"
-    SERVER_ERROR = "server_error"
-    REDIRECT = "redirect"
-    LATENCY = "latency"
-    HANG = "hang"
-    TRUNCATED = "truncated"
-    UNKNOWN_STATUS = "unknown_status"
-    NO_IMAGE = "no_image"
-    NO_SEED = "no_seed"
-    OTHER_ORIGIN = "other_origin"
-    EXTRA_FIELDS = "extra_fields"
-    MISSING_FIELDS = "missing_fields"
-    WRONG_TYPES = "wrong_types"
-    HUGE_JSON = "huge_json"
-    GARBAGE_JSON = "garbage_json"
-    LYING_TYPE = "lying_type"
-    NOT_AN_IMAGE = "not_an_image"
-    EMPTY_IMAGE = "empty_image"
-    BOMB_IMAGE = "bomb_image"
-    ZIP_BOMB = "zip_bomb"
-    OVERSIZED_IMAGE = "oversized_image"
-    PRUNE_AT_ONCE = "prune_at_once"
-    SAME_FILE_NAME = "same_file_name"
-    FAIL_EVERY = "fail_every"
-    SEED_BEYOND = "seed_beyond"
+    behavior: Behavior
+
+    def __new__(cls, name: str, behavior: Behavior) -> Self:
+        """Create a fault that compares as its name."""
+        fault = str.__new__(cls, name)
+        fault._value_ = name
+        fault.behavior = behavior
+        return fault
+
+    KEY_REGENERATED = (
+        auto(),
+        Behavior(
+            "Every API key is refused with 403, or with the status given (401)",
+            Stage.INSTEAD,
+            _API,
+            value=403,
+            act=misbehavior.refuse_key,
+        ),
+    )
+    PROXY_PAGE = (
+        auto(),
+        Behavior(
+            "A reverse proxy responds with an HTML page: 502, or the status given (403, 404)",
+            Stage.INSTEAD,
+            _ALL,
+            value=502,
+            act=lambda _exchange, value: proxy_response(value),
+        ),
+    )
+    BUSY = (
+        auto(),
+        Behavior(
+            "The server refuses for now: 503, or the status given (429)",
+            Stage.INSTEAD,
+            _ALL,
+            value=503,
+            act=misbehavior.busy,
+        ),
+    )
+    SERVER_ERROR = (
+        auto(),
+        Behavior(
+            "The server fails with 500, or the status given",
+            Stage.INSTEAD,
+            _ALL,
+            value=500,
+            act=lambda _exchange, value: error_response(value, "Internal generation error"),
+        ),
+    )
+    REDIRECT = (
+        auto(),
+        Behavior(
+            "302 to another host, or to the address given",
+            Stage.INSTEAD,
+            _ALL,
+            value="http://elsewhere.invalid/",
+            act=misbehavior.redirect,
+        ),
+    )
+    PRESET_VANISHES = (
+        auto(),
+        Behavior(
+            "Presets are listed, but generate responds 404",
+            Stage.INSTEAD,
+            _GENERATE,
+            act=lambda _exchange, _value: error_response(404, "Preset not found"),
+        ),
+    )
+    JOBS_404 = (
+        auto(),
+        Behavior(
+            "Every job is unknown",
+            Stage.INSTEAD,
+            _JOB,
+            act=lambda _exchange, _value: error_response(404, "Job not found"),
+        ),
+    )
+    IMAGE_DELETED = (
+        auto(),
+        Behavior(
+            "Every image is gone",
+            Stage.INSTEAD,
+            _IMAGE,
+            act=lambda _exchange, _value: html_response(404, "Not Found", "The file is not there."),
+        ),
+    )
+    HTML_ERRORS = (
+        auto(),
+        Behavior(
+            "Errors are Flask's HTML pages instead of JSON",
+            Stage.ERROR,
+            _ALL,
+            act=misbehavior.html_error,
+        ),
+    )
+    NO_REASON = (
+        auto(),
+        Behavior(
+            "The body of an error is {}",
+            Stage.ERROR,
+            _API,
+            act=misbehavior.no_reason,
+        ),
+    )
+    RETRY_AFTER = (
+        auto(),
+        Behavior(
+            "Responses 429 and 503 have Retry-After: 5 seconds, or the seconds or the date given",
+            Stage.ERROR,
+            _ALL,
+            value=5,
+            act=misbehavior.retry_after,
+        ),
+    )
+    UNKNOWN_STATUS = (
+        auto(),
+        Behavior(
+            "Open jobs report the status 'rendering', or the one given",
+            Stage.RESPONSE,
+            _JOB,
+            value="rendering",
+            act=misbehavior.unknown_status,
+        ),
+    )
+    NO_IMAGE = (
+        auto(),
+        Behavior(
+            "A done job has no result, or lacks the field given (image_url)",
+            Stage.RESPONSE,
+            _JOB,
+            value="result",
+            act=misbehavior.no_image,
+        ),
+    )
+    NO_SEED = (
+        auto(),
+        Behavior(
+            "A done job has no seed",
+            Stage.RESPONSE,
+            _JOB,
+            act=misbehavior.no_seed,
+        ),
+    )
+    OTHER_ORIGIN = (
+        auto(),
+        Behavior(
+            "image_url is an absolute address on another host, or on the origin given",
+            Stage.RESPONSE,
+            _JOB,
+            value="http://elsewhere.invalid",
+            act=misbehavior.other_origin,
+        ),
+    )
+    IMAGE_ADDRESS = (
+        auto(),
+        Behavior(
+            "image_url is a file address, or the text given, with {path} for the real path",
+            Stage.RESPONSE,
+            _JOB,
+            value="file://{path}",
+            act=misbehavior.image_address,
+        ),
+    )
+    SET_FIELDS = (
+        auto(),
+        Behavior(
+            "JSON fields have other values, at any depth: odd ones, or those given",
+            Stage.RESPONSE,
+            _API,
+            value={"name": None, "seed": "?", "error": {"code": 1}},
+            act=misbehavior.set_fields,
+        ),
+    )
+    EMPTY_LIST = (
+        auto(),
+        Behavior(
+            "The list of presets is empty",
+            Stage.RESPONSE,
+            frozenset({Endpoint.PRESETS}),
+            act=misbehavior.empty_list,
+        ),
+    )
+    EXTRA_FIELDS = (
+        auto(),
+        Behavior(
+            "Every JSON object has fields that the guide does not know",
+            Stage.RESPONSE,
+            _API,
+            act=misbehavior.extra_fields,
+        ),
+    )
+    MISSING_FIELDS = (
+        auto(),
+        Behavior(
+            "JSON lacks slug, job_id and status, or the field given",
+            Stage.RESPONSE,
+            _API,
+            value="slug job_id status",
+            act=misbehavior.missing_fields,
+        ),
+    )
+    HUGE_JSON = (
+        auto(),
+        Behavior(
+            "JSON of 16 MiB, or as many as given",
+            Stage.RESPONSE,
+            _API,
+            value=16,
+            act=misbehavior.huge_json,
+        ),
+    )
+    WRONG_TYPES = (
+        auto(),
+        Behavior(
+            "JSON is a list where an object belongs; or 'inside', 'numbers', 'null', 'text'",
+            Stage.RESPONSE,
+            _API,
+            value="list",
+            act=misbehavior.wrong_types,
+        ),
+    )
+    GARBAGE_JSON = (
+        auto(),
+        Behavior(
+            "JSON that breaks off in bytes that are no text",
+            Stage.RESPONSE,
+            _API,
+            act=misbehavior.garbage_json,
+        ),
+    )
+    LYING_TYPE = (
+        auto(),
+        Behavior(
+            "A PNG file called image/jpeg, or the content type given (text/html)",
+            Stage.RESPONSE,
+            _IMAGE,
+            value="image/jpeg",
+            act=misbehavior.lying_type,
+        ),
+    )
+    NOT_AN_IMAGE = (
+        auto(),
+        Behavior(
+            "An HTML page called image/png",
+            Stage.RESPONSE,
+            _IMAGE,
+            act=misbehavior.not_an_image,
+        ),
+    )
+    EMPTY_IMAGE = (
+        auto(),
+        Behavior(
+            "An image of 0 bytes",
+            Stage.RESPONSE,
+            _IMAGE,
+            act=misbehavior.empty_image,
+        ),
+    )
+    BOMB_IMAGE = (
+        auto(),
+        Behavior(
+            "A tiny PNG file that declares 50,000 x 50,000 pixels",
+            Stage.RESPONSE,
+            _IMAGE,
+            act=misbehavior.bomb,
+        ),
+    )
+    IMAGE_KIND = (
+        auto(),
+        Behavior(
+            "Images are GIF files, or avif, bmp, heic, jpeg, mp4, tiff, unknown, webm, webp",
+            Stage.RESPONSE,
+            _IMAGE,
+            value="gif",
+            act=misbehavior.image_kind,
+        ),
+    )
+    ZIP_BOMB = (
+        auto(),
+        Behavior(
+            "A gzip-encoded response that unpacks to 128 MiB, or as many as given",
+            Stage.RESPONSE,
+            _IMAGE,
+            value=128,
+            act=misbehavior.zip_bomb,
+        ),
+    )
+    PROXY_TIMEOUT = (
+        auto(),
+        Behavior(
+            "The request is carried out, but a reverse proxy responds 504",
+            Stage.RESPONSE,
+            _ALL,
+            value=504,
+            act=lambda _exchange, value: proxy_response(value),
+        ),
+    )
+    LATENCY = (
+        auto(),
+        Behavior(
+            "Each response comes a second late, or as many as given",
+            Stage.SENDING,
+            _ALL,
+            value=1.0,
+            send=misbehavior.wait,
+        ),
+    )
+    HANG = (
+        auto(),
+        Behavior(
+            "The request is carried out, but no response ever comes",
+            Stage.SENDING,
+            _ALL,
+            send=misbehavior.hang,
+        ),
+    )
+    TRUNCATED = (
+        auto(),
+        Behavior(
+            "The connection closes halfway through the response",
+            Stage.SENDING,
+            _ALL,
+            send=misbehavior.truncate,
+        ),
+    )
+    OVERSIZED_IMAGE = (
+        auto(),
+        Behavior(
+            "An image that goes on for another 65 MiB, or as many as given",
+            Stage.SENDING,
+            _IMAGE,
+            value=65,
+            send=misbehavior.oversize,
+        ),
+    )
+    DELAY = (
+        auto(),
+        Behavior(
+            "Each request is carried out a second late, or as many as given",
+            Stage.QUEUE,
+            _ALL,
+            value=1.0,
+        ),
+    )
+    PRUNE_AT_ONCE = (
+        auto(),
+        Behavior(
+            "When a job starts, GAZE discards finished jobs, or those so many seconds old",
+            Stage.QUEUE,
+            value=0,
+        ),
+    )
+    SAME_FILE_NAME = (
+        auto(),
+        Behavior(
+            "All images of a preset share one file name: the newest overwrites",
+            Stage.QUEUE,
+        ),
+    )
+    FILE_NAME = (
+        auto(),
+        Behavior(
+            "New images have an odd file name, or the one given",
+            Stage.QUEUE,
+            value="gen #1? 50%2F \N{LATIN SMALL LETTER U WITH DIAERESIS}.png",
+        ),
+    )
+    FAIL_EVERY = (
+        auto(),
+        Behavior(
+            "Every second job fails, or every n-th",
+            Stage.QUEUE,
+            value=2,
+        ),
+    )
+    SEED_BEYOND = (
+        auto(),
+        Behavior(
+            "Random seeds are just below 2**64",
+            Stage.QUEUE,
+        ),
+    )
+    EXTRA_JOBS = (
+        auto(),
+        Behavior(
+            "A request queues one job more than it says, or as many more as given",
+            Stage.QUEUE,
+            value=1,
+        ),
+    )
 
 
-class Stage(Enum):
-    """When in the life of a request a switch acts."""
+@dataclass(kw_only=True, slots=True, eq=False)
+class ActiveFault:
+    """A fault that is on, for the things that it names."""
 
-    INSTEAD = auto()  # answers before the server has heard of the request
-    ERROR = auto()  # changes an answer of status 400 and above
-    ANSWER = auto()  # changes an answer below that
-    SENDING = auto()  # spoils how an answer, good or bad, is sent
-    NONE = auto()  # no answer: read by the queue, or beside another switch
+    fault: Fault
+    value: Any
+    endpoints: frozenset[Endpoint]
+    job: str | None = None
+    preset: str | None = None
+    image: str | None = None
+    times: int | None = None
+    until: float | None = None
 
+    @property
+    def scope(self) -> tuple[object, ...]:
+        """What it concerns. It replaces an older fault with the same scope."""
+        return self.fault, self.endpoints, self.job, self.preset, self.image
 
-@dataclass(kw_only=True, slots=True)
-class Exchange:
-    """One request on its way through the table, with the answer as it stands."""
-
-    request: web.Request
-    endpoint: Endpoint
-    faults: Faults
-    response: web.Response
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Switch:
-    """One row of the table.
-
-    `act` gets the exchange and the switch's value and returns the new answer, or None when it
-    does not concern this request. `send` sends the answer itself and returns what was sent.
-    """
-
-    summary: str
-    stage: Stage
-    where: AbstractSet[Endpoint] = frozenset()
-    value: Any = True
-    act: Callable[[Exchange, Any], web.Response | None] | None = None
-    send: Callable[[Exchange, Any], Awaitable[web.StreamResponse]] | None = None
+    def concerns(self, target: Target) -> bool:
+        """Return whether it concerns a request."""
+        if target.endpoint is not None and target.endpoint not in self.endpoints:
+            return False
+        if target.endpoint is Endpoint.PRESETS:
+            return self.job is None and self.image is None
+        return (
+            self.job in {None, target.job}
+            and self.preset in {None, target.preset}
+            and self.image in {None, target.image}
+        )
 
 
-@dataclass(slots=True)
 class Faults:
-    """All switches; every one may be changed at any time."""
+    """The faults that are on. They may change at any time."""
 
-    html_errors: Setting[bool] = False
-    no_reason: Setting[bool] = False
-    key_regenerated: Setting[bool] = False
-    preset_vanishes: Setting[str] = False
-    jobs_404: Setting[bool] = False
-    image_deleted: Setting[bool] = False
-    busy: Setting[int] = False
-    retry_after: int | str | bool = False
-    server_error: Setting[int] = False
-    redirect: Setting[str] = False
-    latency: Setting[float] = False
-    hang: Setting[bool] = False
-    truncated: Setting[bool] = False
-    unknown_status: Setting[str] = False
-    no_image: Setting[str] = False
-    no_seed: Setting[bool] = False
-    other_origin: Setting[str] = False
-    extra_fields: Setting[bool] = False
-    missing_fields: Setting[str] = False
-    wrong_types: Setting[str] = False
-    huge_json: Setting[float] = False
-    garbage_json: Setting[bool] = False
-    lying_type: Setting[str] = False
-    not_an_image: Setting[bool] = False
-    empty_image: Setting[bool] = False
-    bomb_image: Setting[bool] = False
-    zip_bomb: Setting[int] = False
-    oversized_image: Setting[int] = False
-    prune_at_once: float | bool = False
-    same_file_name: bool = False
-    fail_every: int | bool = False
-    seed_beyond: bool = False
-    _times_left: dict[Fault, int] = field(default_factory=dict, init=False, repr=False)
+    __slots__ = ("_active",)
 
-    @override
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set a switch. Raises ValueError for an endpoint that does not exist.
+    def __init__(self) -> None:
+        """Start without faults."""
+        self._active: list[ActiveFault] = []
 
-        A misspelt endpoint would leave the switch off, and a test that relies on it green.
-        """
-        if isinstance(value, (AbstractSet, Mapping)) and name in set(Fault):
-            if not SWITCHES[Fault(name)].where:
-                raise ValueError(f"{name} concerns no answer and takes no endpoints")
-            if unknown := set(value) - set(Endpoint):
-                raise ValueError(f"{name} knows no endpoint {', '.join(sorted(unknown))}")
-        super().__setattr__(name, value)
+    @property
+    def active(self) -> tuple[ActiveFault, ...]:
+        """Return the faults that are on, the newest first."""
+        now = _now()
+        self._active = [one for one in self._active if one.until is None or one.until > now]
+        return tuple(self._active)
 
-    def on(
-        self, fault: Fault | str, *where: str, value: Any = True, times: int | None = None
+    def on(  # noqa: PLR0913 - each limits the fault in another way
+        self,
+        fault: Fault | str,
+        *endpoints: str,
+        value: Any = True,
+        job: str | None = None,
+        preset: str | None = None,
+        image: str | None = None,
+        times: int | None = None,
+        seconds: float | None = None,
     ) -> AbstractContextManager[object]:
-        """Turn a switch on: at once, for `times` answers if given, and until the block ends.
+        """Turn a fault on: at once, and until the block ends if it is used in a `with`.
 
-        Without endpoints it concerns all that it makes sense for. The result need not be
-        used as a context manager: the switch is on either way.
+        Without endpoints it concerns those of its definition. `job` limits it to requests about
+        a job and its image, by job ID. `image` limits it to requests for the image of a job,
+        by job ID. `preset` limits it to requests about a preset, its jobs, and their images,
+        by slug, and in the list of presets to the preset's item. `times` counts requests that
+        it acted on. `seconds` pass on the clock of the event loop. Raises ValueError for a
+        fault that could never act.
         """
-        fault = Fault(fault)
-        if times is not None and SWITCHES[fault].stage is Stage.NONE:
-            raise ValueError(f"{fault} concerns no answer: its uses are not counted")
-        setattr(self, fault, dict.fromkeys(where, value) if where else value)
-        if times is not None:
-            self._times_left[fault] = times
+        fault = _fault_named(fault)
+        behavior = fault.behavior
+        new = ActiveFault(
+            fault=fault,
+            value=behavior.value if value is True else value,
+            endpoints=_endpoints(behavior, endpoints, job=job, image=image),
+            job=job,
+            preset=preset,
+            image=image,
+            times=times,
+            until=None if seconds is None else _now() + seconds,
+        )
+        self._active = [new, *(one for one in self.active if one.scope != new.scope)]
         block = ExitStack()
-        block.callback(self.off, fault)
+        block.callback(self._remove, new)
         return block
 
     def off(self, fault: Fault | str) -> None:
-        """Turn a switch off."""
-        setattr(self, fault, False)
-        self._times_left.pop(Fault(fault), None)
+        """Turn a fault off for all that it concerns."""
+        self._active = [one for one in self._active if one.fault != fault]
 
     def clear(self) -> None:
-        """Turn all switches off."""
-        for fault in Fault:
-            self.off(fault)
+        """Turn all faults off."""
+        self._active = []
 
     def set_from_text(self, text: str) -> None:
-        """Turn a switch on as the command line names it.
+        """Turn a fault on or off as the command line describes it.
 
-        `name`, `name=value`, `name=endpoint,endpoint`, `name=endpoint:value,endpoint:value`;
-        `name=off` turns it off. Raises ValueError when the text makes no sense.
+        `name`, `name=value`, `name=endpoint,endpoint`, `name=endpoint:value,endpoint:value`,
+        each followed by any of `job=ID`, `preset=SLUG`, `image=ID`, `times=N`, and `seconds=S`
+        after a space. `name=off` turns it off. Raises ValueError for any other text.
         """
-        name, _, given = text.partition("=")
-        if name not in set(Fault):
-            raise ValueError(f"There is no switch {name}")
-        parts = [part.strip() for part in given.split(",") if part.strip()]
-        places: dict[str, Any] = {}
-        for part in parts:
-            place, colon, value = part.partition(":")
-            if place in set(Endpoint):
-                places[place] = _literal(value) if colon else True
-        if places and len(places) != len(parts):
-            raise ValueError(f"{text} mixes endpoints and other values")
-        setattr(self, name, places or (_literal(given) if given else True))
-
-    def at(self, fault: Fault, endpoint: Endpoint | None = None) -> Any:
-        """Return the value that a switch has for an endpoint, None where it is off."""
-        setting = getattr(self, fault)
-        switch = SWITCHES[fault]
-        if isinstance(setting, Mapping):
-            setting = setting.get(str(endpoint), False)
-        elif isinstance(setting, AbstractSet):
-            setting = endpoint in setting
-        elif switch.where and endpoint not in switch.where:
-            setting = False
-        if setting is False or setting is None:
-            return None
-        return switch.value if setting is True else setting
-
-    def count_use(self, fault: Fault) -> None:
-        """Note that a switch has acted; it goes off after the last time it was meant to."""
-        if fault not in self._times_left:
-            return
-        self._times_left[fault] -= 1
-        if self._times_left[fault] <= 0:
+        first, *limits = text.split(" ")
+        name, _, given = first.partition("=")
+        fault = _fault_named(name)
+        if given == "off":
             self.off(fault)
+            return
+        arguments = dict(_parse_limit(limit) for limit in limits)
+        parts = [part.strip() for part in given.split(",") if part.strip()]
+        values: dict[str, Any] = {}
+        for part in parts:
+            endpoint, colon, value = part.partition(":")
+            if endpoint in set(Endpoint):
+                values[endpoint] = _literal(value) if colon else True
+        if not values:
+            self.on(fault, value=_literal(given) if given else True, **arguments)
+            return
+        if len(values) != len(parts):
+            raise ValueError(f"{text} mixes endpoints and other values")
+        for endpoint, value in values.items():
+            self.on(fault, endpoint, value=value, **arguments)
+
+    def turn_on(self, fault: str, endpoints: list[str] | None = None, **arguments: Any) -> None:
+        """Turn a fault on as `on` does, with arguments that are JSON."""
+        self.on(fault, *endpoints or (), **arguments)
+
+    def find(self, fault: Fault, target: Target) -> ActiveFault | None:
+        """Return the newest fault of a kind that concerns a request."""
+        return next(
+            (one for one in self.active if one.fault is fault and one.concerns(target)), None
+        )
+
+    def use(self, fault: Fault, target: Target | None = None) -> Any:
+        """Return the value of a fault and count the use. Return None if it is off."""
+        if (found := self.find(fault, target or Target())) is None:
+            return None
+        self.count_use(found)
+        return found.value
+
+    def count_use(self, active: ActiveFault) -> None:
+        """Count that a fault acted. It goes off after the last time."""
+        if active.times is None:
+            return
+        active.times -= 1
+        if active.times <= 0:
+            self._remove(active)
+
+    def _remove(self, active: ActiveFault) -> None:
+        self._active = [one for one in self._active if one is not active]
 
 
-async def answer(faults: Faults, request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a request as the switches say; what they do not concern the handler does."""
-    name = request.match_info.route.name
-    if name not in set(Endpoint):
-        return await handler(request)
-    exchange = Exchange(
-        request=request, endpoint=Endpoint(name), faults=faults, response=web.Response()
-    )
-    if not _act(exchange, Stage.INSTEAD):
-        response = await handler(request)
-        if not isinstance(response, web.Response):
-            return response
-        exchange.response = response
-    is_error = exchange.response.status >= web.HTTPBadRequest.status_code
-    _act(exchange, Stage.ERROR if is_error else Stage.ANSWER)
-    return await _send(exchange)
+def _fault_named(name: str) -> Fault:
+    """Return a fault by its name. Raises ValueError if there is none."""
+    for fault in Fault:
+        if fault == name:
+            return fault
+    raise ValueError(f"There is no fault {name}")
 
 
-def _act(exchange: Exchange, stage: Stage) -> bool:
-    """Let the switches of a stage change the answer; return whether one did."""
-    changed = False
-    for fault, switch in SWITCHES.items():
-        if switch.stage is not stage or switch.act is None:
-            continue
-        value = exchange.faults.at(fault, exchange.endpoint)
-        if value is None or (response := switch.act(exchange, value)) is None:
-            continue
-        exchange.response = response
-        exchange.faults.count_use(fault)
-        changed = True
-        if stage is Stage.INSTEAD:
-            break
-    return changed
+def _endpoints(
+    behavior: Behavior, named: tuple[str, ...], *, job: str | None, image: str | None
+) -> frozenset[Endpoint]:
+    """Return the endpoints that a fault concerns. Raises ValueError if it can never act."""
+    if named and not behavior.endpoints:
+        raise ValueError("This fault concerns no response and takes no endpoints")
+    if unknown := set(named) - set(Endpoint):
+        raise ValueError(f"There is no endpoint {', '.join(sorted(unknown))}")
+    endpoints = frozenset(map(Endpoint, named)) or behavior.endpoints
+    if image is not None:
+        endpoints &= _IMAGE
+    elif job is not None:
+        endpoints &= _JOB | _IMAGE
+    if not endpoints and (behavior.endpoints or job or image):
+        raise ValueError("This fault concerns no request about that job or image")
+    return endpoints
 
 
-async def _send(exchange: Exchange) -> web.StreamResponse:
-    """Send the answer as the switches say; the caller sends what comes back unsent."""
-    response: web.StreamResponse = exchange.response
-    for fault, switch in SWITCHES.items():
-        value = exchange.faults.at(fault, exchange.endpoint)
-        if switch.send is None or value is None or response.prepared:
-            continue
-        exchange.faults.count_use(fault)
-        response = await switch.send(exchange, value)
-    return response
+def _now() -> float:
+    """Return the time of the event loop, which tests may move."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
 
 
-def error_response(status: int, reason: str) -> web.Response:
-    """Return an error as GAZE's API says it: `{"error": "…"}`."""
-    return web.json_response({"error": reason}, status=status)
-
-
-def html_response(status: int, title: str, text: str) -> web.Response:
-    """Return an error page as Flask makes them."""
-    page = (
-        f"<!doctype html>\n<html lang=en>\n<title>{status} {title}</title>\n"
-        f"<h1>{title}</h1>\n<p>{text}</p>\n"
-    )
-    return web.Response(status=status, text=page, content_type="text/html")
+def _parse_limit(text: str) -> tuple[str, Any]:
+    """Return a limit of the command line as an argument of `Faults.on`."""
+    name, _, value = text.partition("=")
+    parsers: Mapping[str, type] = {
+        "job": str,
+        "preset": str,
+        "image": str,
+        "times": int,
+        "seconds": float,
+    }
+    if name not in parsers:
+        raise ValueError(f"There is no limit {name}")
+    return name, parsers[name](value)
 
 
 def _literal(text: str) -> int | float | str | bool:
-    """Return what a value on the command line stands for."""
-    if text in {"on", "true", "off", "false"}:
-        return text in {"on", "true"}
+    """Return the value that a text of the command line stands for."""
+    if text in {"on", "true"}:
+        return True
     for kind in (int, float):
         try:
             return kind(text)
@@ -310,419 +647,50 @@ def _literal(text: str) -> int | float | str | bool:
     return text
 
 
-def _vanished_preset(exchange: Exchange, value: str | bool) -> web.Response | None:
-    if value is not True and value != exchange.request.match_info["slug"]:
-        return None
-    return error_response(404, "Preset not found")
+async def respond(
+    faults: Faults, request: web.Request, handler: Handler, target: Target
+) -> web.StreamResponse:
+    """Respond to a request with the faults that concern it."""
+    if (delay := faults.use(Fault.DELAY, target)) is not None:
+        await asyncio.sleep(delay)
+    exchange = Exchange(request=request, response=web.Response())
+    if not _act(faults, exchange, target, Stage.INSTEAD):
+        response = await handler(request)
+        if not isinstance(response, web.Response):
+            return response
+        exchange.response = response
+    is_error = exchange.response.status >= web.HTTPBadRequest.status_code
+    _act(faults, exchange, target, Stage.ERROR if is_error else Stage.RESPONSE)
+    return await _send(faults, exchange, target)
 
 
-def _busy(exchange: Exchange, value: int) -> web.Response:
-    response = error_response(value, "Too busy, try again later")
-    if (retry_after := exchange.faults.at(Fault.RETRY_AFTER)) is not None:
-        response.headers["Retry-After"] = str(retry_after)
+def _act(faults: Faults, exchange: Exchange, target: Target, stage: Stage) -> bool:
+    """Let the faults of a stage change the response. Return whether one did."""
+    changed = False
+    for fault in Fault:
+        act = fault.behavior.act
+        if fault.behavior.stage is not stage or act is None:
+            continue
+        if (active := faults.find(fault, target)) is None:
+            continue
+        exchange.preset = active.preset if target.endpoint is Endpoint.PRESETS else None
+        if (response := act(exchange, active.value)) is None:
+            continue
+        exchange.response = response
+        faults.count_use(active)
+        changed = True
+        if stage is Stage.INSTEAD:
+            break
+    return changed
+
+
+async def _send(faults: Faults, exchange: Exchange, target: Target) -> web.StreamResponse:
+    """Let faults send the response. The caller sends what comes back unsent."""
+    response: web.StreamResponse = exchange.response
+    for fault in Fault:
+        send = fault.behavior.send
+        if send is None or response.prepared or (active := faults.find(fault, target)) is None:
+            continue
+        faults.count_use(active)
+        response = await send(exchange, active.value)
     return response
-
-
-def _redirect(_exchange: Exchange, value: str) -> web.Response:
-    return web.Response(status=302, headers={"Location": value})
-
-
-def _html_error(exchange: Exchange, _value: bool) -> web.Response | None:
-    response = exchange.response
-    if response.content_type == "text/html":
-        return None
-    return html_response(response.status, response.reason or "Error", "The request failed.")
-
-
-def _no_reason(exchange: Exchange, _value: bool) -> web.Response:
-    return web.json_response({}, status=exchange.response.status)
-
-
-def _of_json(change: Callable[[Any, Any], Any]) -> Callable[[Exchange, Any], web.Response | None]:
-    """Make a change of decoded JSON a change of the answer; what is no JSON stays as it is."""
-
-    def act(exchange: Exchange, value: Any) -> web.Response | None:
-        response = exchange.response
-        if response.content_type != "application/json":
-            return None
-        body = response.body
-        data = json.loads(body) if isinstance(body, bytes) else None
-        return web.json_response(change(data, value), status=response.status)
-
-    return act
-
-
-@_of_json
-def _unknown_status(job: Any, value: str) -> Any:
-    return {**job, "status": value} if job.get("status") in {"pending", "processing"} else job
-
-
-@_of_json
-def _no_image(job: Any, value: str) -> Any:
-    if value == "result":
-        return {name: item for name, item in job.items() if name != value}
-    return _without(job, {value})
-
-
-@_of_json
-def _no_seed(job: Any, _value: bool) -> Any:
-    return _without(job, {"seed"})
-
-
-@_of_json
-def _other_origin(job: Any, value: str) -> Any:
-    if "result" not in job:
-        return job
-    return {**job, "result": {**job["result"], "image_url": value + job["result"]["image_url"]}}
-
-
-@_of_json
-def _extra_fields(data: Any, _value: bool) -> Any:
-    return _with_extra(data)
-
-
-@_of_json
-def _missing_fields(data: Any, value: str) -> Any:
-    return _without(data, set(value.split()))
-
-
-@_of_json
-def _wrong_types(data: Any, value: str) -> Any:
-    return WRONG_TYPES[value](data)
-
-
-@_of_json
-def _huge_json(data: Any, value: float) -> Any:
-    return {**data, "padding": "x" * int(value * MEBIBYTE)}
-
-
-def _with_extra(data: Any) -> Any:
-    """Return JSON with fields that the guide does not know in every object."""
-    if isinstance(data, list):
-        return [_with_extra(item) for item in data]
-    if isinstance(data, dict):
-        extra = {"node": {"gpu": 0, "tags": ["a", None]}, "eta": 12.5, "schema": 2}
-        return {name: _with_extra(item) for name, item in data.items()} | extra
-    return data
-
-
-def _without(data: Any, names: AbstractSet[str]) -> Any:
-    """Return JSON without some fields, at whatever depth they stand."""
-    if isinstance(data, list):
-        return [_without(item, names) for item in data]
-    if isinstance(data, dict):
-        return {name: _without(item, names) for name, item in data.items() if name not in names}
-    return data
-
-
-def _with_strings_replaced(data: Any, value: Any) -> Any:
-    """Return JSON with every string replaced by the same value."""
-    if isinstance(data, list):
-        return [_with_strings_replaced(item, value) for item in data]
-    if isinstance(data, dict):
-        return {name: _with_strings_replaced(item, value) for name, item in data.items()}
-    return value if isinstance(data, str) else data
-
-
-WRONG_TYPES: dict[str, Callable[[Any], Any]] = {
-    "list": lambda data: [data],
-    "inside": lambda data: {name: [item] for name, item in data.items()},
-    "numbers": lambda data: _with_strings_replaced(data, 7),
-    "null": lambda data: _with_strings_replaced(data, None),
-    "text": json.dumps,
-}
-
-
-def _garbage_json(exchange: Exchange, _value: bool) -> web.Response | None:
-    if exchange.response.content_type != "application/json":
-        return None
-    return web.Response(
-        status=exchange.response.status,
-        body=b'{"jobs": [{"id": "\xff\xfe',
-        content_type="application/json",
-    )
-
-
-def _lying_type(exchange: Exchange, value: str) -> web.Response:
-    return web.Response(body=exchange.response.body, content_type=value)
-
-
-def _not_an_image(_exchange: Exchange, _value: bool) -> web.Response:
-    page = "<!doctype html>\n<title>GAZE</title>\n<script>alert('not an image')</script>\n"
-    return web.Response(body=page.encode(), content_type="image/png")
-
-
-def _empty_image(_exchange: Exchange, _value: bool) -> web.Response:
-    return web.Response(body=b"", content_type="image/png")
-
-
-def _bomb_image(_exchange: Exchange, _value: bool) -> web.Response:
-    return web.Response(body=bomb_image(50_000, 50_000), content_type="image/png")
-
-
-def _zip_bomb(exchange: Exchange, value: int) -> web.Response | None:
-    response = exchange.response
-    if not isinstance(response.body, bytes):
-        return None
-    packer = zlib.compressobj(level=1, wbits=31)
-    # Blanks leave JSON valid and follow the end of a PNG file, where nobody looks.
-    blanks = b" " * MEBIBYTE
-    parts = [packer.compress(response.body), *(packer.compress(blanks) for _ in range(value))]
-    return web.Response(
-        status=response.status,
-        body=b"".join([*parts, packer.flush()]),
-        content_type=response.content_type,
-        headers={"Content-Encoding": "gzip"},
-    )
-
-
-@functools.cache
-def bomb_image(width: int, height: int) -> bytes:
-    """Return a PNG of a hundred bytes that declares any size."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(64))), (b"IEND", b""))
-    return PNG_SIGNATURE + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in chunks
-    )
-
-
-async def _wait(exchange: Exchange, value: float) -> web.StreamResponse:
-    await asyncio.sleep(value)
-    return exchange.response
-
-
-async def _hang(_exchange: Exchange, _value: bool) -> web.StreamResponse:
-    await asyncio.get_running_loop().create_future()
-    raise AssertionError("Nobody resolves this future")
-
-
-async def _truncate(exchange: Exchange, _value: bool) -> web.StreamResponse:
-    response = exchange.response
-    body = response.body if isinstance(response.body, bytes) else b""
-    stream = web.StreamResponse(status=response.status, headers=response.headers)
-    stream.content_length = len(body)
-    stream.force_close()
-    await stream.prepare(exchange.request)
-    await stream.write(body[: len(body) // 2])
-    return stream
-
-
-async def _oversize(exchange: Exchange, value: int) -> web.StreamResponse:
-    """Send a real picture and go on, without having said how long it will be."""
-    response = exchange.response
-    stream = web.StreamResponse(headers={"Content-Type": "image/png"})
-    await stream.prepare(exchange.request)
-    await stream.write(response.body if isinstance(response.body, bytes) else b"")
-    with suppress(ConnectionError):  # the client has had enough, as it should
-        for _ in range(value):
-            await stream.write(bytes(MEBIBYTE))
-    return stream
-
-
-_API = frozenset({Endpoint.PRESETS, Endpoint.GENERATE, Endpoint.JOB})
-_ALL = frozenset(Endpoint)
-_GENERATE = frozenset({Endpoint.GENERATE})
-_JOB = frozenset({Endpoint.JOB})
-_IMAGE = frozenset({Endpoint.IMAGE})
-
-SWITCHES: dict[Fault, Switch] = {
-    Fault.KEY_REGENERATED: Switch(
-        summary="Every API key is refused with 403",
-        stage=Stage.INSTEAD,
-        where=_API,
-        act=lambda _exchange, _value: error_response(403, "Invalid API key"),
-    ),
-    Fault.BUSY: Switch(
-        summary="The server refuses for now: 503, or the status given (429)",
-        stage=Stage.INSTEAD,
-        where=_ALL,
-        value=503,
-        act=_busy,
-    ),
-    Fault.RETRY_AFTER: Switch(
-        summary="What Retry-After says in a busy answer: seconds or a date; without it, nothing",
-        stage=Stage.NONE,
-        value=5,
-    ),
-    Fault.SERVER_ERROR: Switch(
-        summary="The server fails with 500, or the status given",
-        stage=Stage.INSTEAD,
-        where=_ALL,
-        value=500,
-        act=lambda _exchange, value: error_response(value, "Internal generation error"),
-    ),
-    Fault.REDIRECT: Switch(
-        summary="302 to another host, or to the address given",
-        stage=Stage.INSTEAD,
-        where=_ALL,
-        value="http://elsewhere.invalid/",
-        act=_redirect,
-    ),
-    Fault.PRESET_VANISHES: Switch(
-        summary="Presets (or the slug given) are listed, but generate answers 404",
-        stage=Stage.INSTEAD,
-        where=_GENERATE,
-        act=_vanished_preset,
-    ),
-    Fault.JOBS_404: Switch(
-        summary="Every job is unknown",
-        stage=Stage.INSTEAD,
-        where=_JOB,
-        act=lambda _exchange, _value: error_response(404, "Job not found"),
-    ),
-    Fault.IMAGE_DELETED: Switch(
-        summary="Every image is gone",
-        stage=Stage.INSTEAD,
-        where=_IMAGE,
-        act=lambda _exchange, _value: html_response(404, "Not Found", "The file is not there."),
-    ),
-    Fault.HTML_ERRORS: Switch(
-        summary="Errors are Flask's HTML pages instead of JSON",
-        stage=Stage.ERROR,
-        where=_ALL,
-        act=_html_error,
-    ),
-    Fault.NO_REASON: Switch(
-        summary="The body of an error is {}",
-        stage=Stage.ERROR,
-        where=_API,
-        act=_no_reason,
-    ),
-    Fault.UNKNOWN_STATUS: Switch(
-        summary="Open jobs report the status 'rendering', or the one given",
-        stage=Stage.ANSWER,
-        where=_JOB,
-        value="rendering",
-        act=_unknown_status,
-    ),
-    Fault.NO_IMAGE: Switch(
-        summary="A done job has no result, or lacks the field given (image_url)",
-        stage=Stage.ANSWER,
-        where=_JOB,
-        value="result",
-        act=_no_image,
-    ),
-    Fault.NO_SEED: Switch(
-        summary="A done job does not tell its seed",
-        stage=Stage.ANSWER,
-        where=_JOB,
-        act=_no_seed,
-    ),
-    Fault.OTHER_ORIGIN: Switch(
-        summary="image_url is an absolute address on another host, or on the origin given",
-        stage=Stage.ANSWER,
-        where=_JOB,
-        value="http://elsewhere.invalid",
-        act=_other_origin,
-    ),
-    Fault.EXTRA_FIELDS: Switch(
-        summary="Every JSON object has fields that the guide does not know",
-        stage=Stage.ANSWER,
-        where=_API,
-        act=_extra_fields,
-    ),
-    Fault.MISSING_FIELDS: Switch(
-        summary="JSON lacks slug, job_id and status, or the field given",
-        stage=Stage.ANSWER,
-        where=_API,
-        value="slug job_id status",
-        act=_missing_fields,
-    ),
-    Fault.HUGE_JSON: Switch(
-        summary="JSON of 16 MiB, or as many as given",
-        stage=Stage.ANSWER,
-        where=_API,
-        value=16,
-        act=_huge_json,
-    ),
-    Fault.WRONG_TYPES: Switch(
-        summary="JSON is a list where an object belongs; or 'inside', 'numbers', 'null', 'text'",
-        stage=Stage.ANSWER,
-        where=_API,
-        value="list",
-        act=_wrong_types,
-    ),
-    Fault.GARBAGE_JSON: Switch(
-        summary="JSON that breaks off in bytes that are no text",
-        stage=Stage.ANSWER,
-        where=_API,
-        act=_garbage_json,
-    ),
-    Fault.LYING_TYPE: Switch(
-        summary="A PNG file called image/jpeg, or the content type given (text/html)",
-        stage=Stage.ANSWER,
-        where=_IMAGE,
-        value="image/jpeg",
-        act=_lying_type,
-    ),
-    Fault.NOT_AN_IMAGE: Switch(
-        summary="An HTML page called image/png",
-        stage=Stage.ANSWER,
-        where=_IMAGE,
-        act=_not_an_image,
-    ),
-    Fault.EMPTY_IMAGE: Switch(
-        summary="An image of 0 bytes",
-        stage=Stage.ANSWER,
-        where=_IMAGE,
-        act=_empty_image,
-    ),
-    Fault.BOMB_IMAGE: Switch(
-        summary="A tiny PNG file that declares 50,000 x 50,000 pixels",
-        stage=Stage.ANSWER,
-        where=_IMAGE,
-        act=_bomb_image,
-    ),
-    Fault.ZIP_BOMB: Switch(
-        summary="A gzip-encoded answer that unpacks to 128 MiB, or as many as given",
-        stage=Stage.ANSWER,
-        where=_IMAGE,
-        value=128,
-        act=_zip_bomb,
-    ),
-    Fault.LATENCY: Switch(
-        summary="Each answer comes a second late, or as many as given",
-        stage=Stage.SENDING,
-        where=_ALL,
-        value=1.0,
-        send=_wait,
-    ),
-    Fault.HANG: Switch(
-        summary="The request is carried out, but no answer ever comes",
-        stage=Stage.SENDING,
-        where=_ALL,
-        send=_hang,
-    ),
-    Fault.TRUNCATED: Switch(
-        summary="The connection closes halfway through the answer",
-        stage=Stage.SENDING,
-        where=_ALL,
-        send=_truncate,
-    ),
-    Fault.OVERSIZED_IMAGE: Switch(
-        summary="An image that goes on for another 65 MiB, or as many as given",
-        stage=Stage.SENDING,
-        where=_IMAGE,
-        value=65,
-        send=_oversize,
-    ),
-    Fault.PRUNE_AT_ONCE: Switch(
-        summary="When a job begins, finished ones (or those so many seconds old) are forgotten",
-        stage=Stage.NONE,
-        value=0,
-    ),
-    Fault.SAME_FILE_NAME: Switch(
-        summary="All images of a preset share one file name: the newest overwrites",
-        stage=Stage.NONE,
-    ),
-    Fault.FAIL_EVERY: Switch(
-        summary="Every second job fails, or every n-th",
-        stage=Stage.NONE,
-        value=2,
-    ),
-    Fault.SEED_BEYOND: Switch(
-        summary="Random seeds are just below 2**64",
-        stage=Stage.NONE,
-    ),
-}

@@ -26,9 +26,9 @@ import zlib
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from . import faults as misbehaviour
-from .faults import SWITCHES, Endpoint, Fault, Faults, error_response, html_response
+from .faults import Fault, Faults, respond
 from .jobs import SEED_LIMIT, UPLOADS, DemoPreset, JobQueue, JobRecord, JobStatus
+from .misbehavior import Endpoint, Target, error_response, html_response
 
 __all__ = ["DEFAULT_PRESETS", "DemoPreset", "GazeServer", "JobRecord", "JobStatus", "main"]
 
@@ -36,7 +36,7 @@ DEFAULT_PORT = 5782
 LOG_LENGTH = 10_000
 MAX_COUNT = 20
 API = "/api/v1"
-IMAGE_PATH = r"presets/{slug:\w+}/gen_{second:\d+}.png"
+IMAGE_PATH = r"presets/{slug:\w+}/{name:.+}"
 
 DEFAULT_PRESETS = (
     DemoPreset("watercolour_harbour", "Watercolour harbour"),
@@ -228,7 +228,30 @@ class GazeServer(JobQueue):
 
     @web.middleware
     async def _misbehave(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        return await misbehaviour.answer(self.faults, request, handler)
+        """Let the faults that concern a request act on it."""
+        if request.match_info.route.name not in set(Endpoint):
+            return await handler(request)
+        return await respond(self.faults, request, handler, self._target(request))
+
+    def _target(self, request: web.Request) -> Target:
+        """Return what a request is about."""
+        endpoint = Endpoint(str(request.match_info.route.name))
+        match endpoint:
+            case Endpoint.GENERATE:
+                return Target(endpoint=endpoint, preset=request.match_info["slug"])
+            case Endpoint.JOB:
+                job_id = request.match_info["job_id"]
+                job = self._records.get(job_id)
+                slug = None if job is None else job.preset.slug
+                return Target(endpoint=endpoint, job=job_id, preset=slug)
+            case Endpoint.IMAGE:
+                job = self.job_of_image(request.path.removeprefix(UPLOADS))
+                if job is None:
+                    return Target(endpoint=endpoint)
+                slug = job.preset.slug
+                return Target(endpoint=endpoint, job=job.job_id, image=job.job_id, preset=slug)
+            case Endpoint.PRESETS:
+                return Target(endpoint=endpoint)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -266,7 +289,8 @@ class GazeServer(JobQueue):
         preset = self.presets.get(request.match_info["slug"])
         if preset is None:
             return error_response(404, "Preset not found")
-        jobs = [self.add(preset, body) for _ in range(body.get("count") or 1)]
+        extra = self.faults.use(Fault.EXTRA_JOBS, Target(preset=preset.slug)) or 0
+        jobs = [self.add(preset, body) for _ in range((body.get("count") or 1) + extra)]
         answer = [{"job_id": job.job_id, "status": "queued"} for job in jobs]
         return web.json_response({"jobs": answer}, status=202)
 
@@ -298,7 +322,9 @@ class GazeServer(JobQueue):
         if data is None:
             raise web.HTTPNotFound
         etag = f'"{zlib.crc32(data):x}-{len(data):x}"'
-        changed = email.utils.formatdate(int(request.match_info["second"]), usegmt=True)
+        job = self.job_of_image(path)
+        made_at = None if job is None else job.finished_at
+        changed = email.utils.formatdate(made_at or self._created_at, usegmt=True)
         headers = {"ETag": etag, "Last-Modified": changed, "Cache-Control": "no-cache"}
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers=headers)
@@ -348,6 +374,8 @@ class GazeServer(JobQueue):
             "reset_counts": self.reset_counts,
             "restart": self.restart,
             "set_fault": self.faults.set_from_text,
+            "turn_fault_off": self.faults.off,
+            "turn_fault_on": self.faults.turn_on,
         }
         method = methods.get(request.match_info["method"])
         if method is None:
@@ -404,12 +432,13 @@ def made_up_presets(count: int) -> list[DemoPreset]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    switches = "\n".join(f"  {fault:<17}{SWITCHES[fault].summary}" for fault in Fault)
+    faults = "\n".join(f"  {fault:<17}{fault.behavior.summary}" for fault in Fault)
     parser = argparse.ArgumentParser(
         prog="python -m testing.gaze_server",
         description="A stand-in GAZE server.",
-        epilog=f"switches for --fault NAME, NAME=VALUE, NAME=ENDPOINT,… or"
-        f" NAME=ENDPOINT:VALUE,…\nendpoints: {', '.join(Endpoint)}\n\n{switches}",
+        epilog="faults for --fault NAME, NAME=VALUE, NAME=ENDPOINT,… or NAME=ENDPOINT:VALUE,…\n"
+        "after a space, limits: job=ID, preset=SLUG, image=ID, times=N, seconds=S\n"
+        f"endpoints: {', '.join(Endpoint)}\n\n{faults}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -432,7 +461,7 @@ def _parser() -> argparse.ArgumentParser:
         "--fault",
         action="append",
         default=[],
-        metavar="SWITCH",
+        metavar="FAULT",
         help="misbehave, see below; may be repeated",
     )
     add("--seed", type=int, help="of the random generator, for equal runs")

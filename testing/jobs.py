@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+import itertools
 from pathlib import Path
 import random
 import re
@@ -13,6 +14,7 @@ import uuid
 
 from .drawing import MAX_SIDE, Picture, draw
 from .faults import Fault, Faults
+from .misbehavior import Target
 
 DEFAULT_CHECKPOINT = "Illustrious/gaze.safetensors"
 SEED_LIMIT = 2**64  # random seeds lie below
@@ -139,6 +141,7 @@ class JobQueue:
         self._checkpoint_load = checkpoint_load
         self.random = random.Random(seed)  # noqa: S311 - nothing here is a secret
         self._records: dict[str, JobRecord] = {}
+        self._by_path: dict[str, JobRecord] = {}
         self._loaded_checkpoint = DEFAULT_CHECKPOINT
         self._worked = 0
         self._created_at = int(time.time())
@@ -154,6 +157,10 @@ class JobQueue:
     def job(self, job_id: str) -> JobRecord:
         """Return a job, forgotten or not. Raises KeyError for one that never was."""
         return self._records[job_id]
+
+    def job_of_image(self, path: str) -> JobRecord | None:
+        """Return the newest job whose image has a path below `UPLOADS`."""
+        return self._by_path.get(path)
 
     def picture(self, job_id: str) -> bytes:
         """Return the PNG file made for a job, whatever became of it on the server.
@@ -193,7 +200,7 @@ class JobQueue:
                 prompt=str(body.get("extra_positive") or ""),
                 negative=str(body.get("extra_negative") or ""),
                 checkpoint=str(body.get("checkpoint") or DEFAULT_CHECKPOINT),
-                seed=self._random_seed() if seed is None else int(seed),
+                seed=self._random_seed(preset.slug) if seed is None else int(seed),
                 width=width,
                 height=height,
             ),
@@ -206,8 +213,8 @@ class JobQueue:
         self._arrival.set()
         return job
 
-    def _random_seed(self) -> int:
-        if self.faults.at(Fault.SEED_BEYOND):
+    def _random_seed(self, slug: str) -> int:
+        if self.faults.use(Fault.SEED_BEYOND, Target(preset=slug)):
             return SEED_LIMIT - 1 - self.random.randrange(1000)
         return self.random.randrange(SEED_LIMIT)
 
@@ -217,7 +224,7 @@ class JobQueue:
         Raises LookupError when there is none that waits.
         """
         job = self._next(job_id, [JobStatus.PENDING])
-        if (age := self.faults.at(Fault.PRUNE_AT_ONCE)) is not None:
+        if (age := self.faults.use(Fault.PRUNE_AT_ONCE)) is not None:
             self._forget(
                 old
                 for old in self.jobs
@@ -298,6 +305,7 @@ class JobQueue:
             path = self._file_path(job)
             self.files.write(path, data)
             job.image_url = f"{UPLOADS}{path}"
+            self._by_path[path] = job
         self._end(job)
 
     def _obstacle(self, job: JobRecord) -> str | None:
@@ -307,7 +315,7 @@ class JobQueue:
             return "ComfyUI: Prompt outputs failed validation: EmptyLatentImage"
         if max(sides) > MAX_SIDE:
             return "ComfyUI: torch.OutOfMemoryError: CUDA out of memory"
-        every = self.faults.at(Fault.FAIL_EVERY)
+        every = self.faults.use(Fault.FAIL_EVERY, Target(preset=job.picture.slug))
         if every and self._worked % every == 0:
             return "ComfyUI: Connection refused"
         return None
@@ -328,12 +336,21 @@ class JobQueue:
         Two images of one second would share a file; that is left to the switch for it.
         """
         folder = f"presets/{job.preset.slug}"
-        if self.faults.at(Fault.SAME_FILE_NAME):
+        target = Target(preset=job.preset.slug)
+        if self.faults.use(Fault.SAME_FILE_NAME, target):
             return f"{folder}/gen_{self._created_at}.png"
+        if (name := self.faults.use(Fault.FILE_NAME, target)) is not None:
+            return self._free_path(f"{folder}/{name}")
         second = int(time.time())
         while (path := f"{folder}/gen_{second}.png") in self.files:
             second += 1
         return path
+
+    def _free_path(self, path: str) -> str:
+        """Return a path, with a number before its suffix if there is such a file."""
+        stem, _, suffix = path.rpartition(".")
+        numbered = (f"{stem} {number}.{suffix}" for number in itertools.count(2))
+        return next(free for free in itertools.chain([path], numbered) if free not in self.files)
 
     async def settle(self, job: JobRecord) -> None:
         """Wait for a job that takes no time, so that nobody ever sees it unfinished."""

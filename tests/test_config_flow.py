@@ -27,6 +27,7 @@ from custom_components.gaze.const import (
     CONF_STRIP_METADATA,
     DOMAIN,
 )
+from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
 ADVANCED = "advanced"
@@ -262,7 +263,7 @@ async def test_a_server_that_does_not_answer_in_time_can_be_recovered_from(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     user_input = {CONF_HOST: server.url, CONF_API_KEY: server.api_key}
-    server.faults.hang = True
+    server.faults.on(Fault.HANG)
     with patch("custom_components.gaze.api.client.API_TIMEOUT", ClientTimeout(total=0.1)):
         form = await add(hass, **user_input)
 

@@ -111,7 +111,7 @@ async def test_page_of_a_proxy_is_never_about_the_key(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.regenerate_key()
-    server.faults.html_errors = True
+    server.faults.on(Fault.HTML_ERRORS)
 
     with pytest.raises(HomeAssistantError) as caught:
         await list_presets(hass)

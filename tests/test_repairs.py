@@ -20,6 +20,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.gaze.const import CONF_PRESETS, DOMAIN
 from custom_components.gaze.repairs import LEAST_FREE, LOOK_INTERVAL, SILENCE, RemoveStoreFlow
+from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
 from .conftest import SetUp
@@ -416,7 +417,7 @@ async def test_a_full_disk_is_told_when_a_picture_finds_no_room(
 ) -> None:
     real = shutil.disk_usage
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10, 10, LEAST_FREE - 1))
-    server.faults.other_origin = True  # a download that fails at once stands for any
+    server.faults.on(Fault.OTHER_ORIGIN)  # a download that fails at once stands for any
 
     await hass.services.async_call(DOMAIN, "generate", {"preset": "neon_city"}, blocking=True)
     await wait_for(hass, await server.finish())

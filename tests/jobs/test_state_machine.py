@@ -40,9 +40,10 @@ from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.jobs import JobEvent
 from custom_components.gaze.jobs.engine import DOWNLOAD_TRIES
 from custom_components.gaze.jobs.models import Reason
-from testing.faults import Endpoint, Fault
+from testing.faults import Fault
 from testing.gaze_server import GazeServer, JobRecord, JobStatus
 from testing.jobs import UPLOADS
+from testing.misbehavior import Endpoint
 
 from .machine import WORK_TIME, Disk, Home, Interruption, JumpingLoop
 
@@ -295,7 +296,7 @@ class HomeAndServer(RuleBasedStateMachine):
     def gaze_answers_badly(self, what: str, times: int) -> None:
         """Spoil the next answers of a kind."""
         fault, endpoint = TROUBLE[what]
-        self.server.faults.retry_after = 120
+        self.server.faults.on(Fault.RETRY_AFTER, value=120)
         self.server.faults.on(fault, endpoint, times=times)
         if fault is Fault.NOT_AN_IMAGE:
             self.bad_images += times

@@ -1,8 +1,7 @@
-"""The stand-in GAZE server behaves as the guide says, and misbehaves as its switches say."""
+"""The fake GAZE server behaves as the guide says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-import dataclasses
+from collections.abc import Callable
 from http import HTTPStatus
 import io
 import json
@@ -12,70 +11,19 @@ import sys
 import time
 from typing import Any
 
-from aiohttp import (
-    ClientConnectionError,
-    ClientConnectorError,
-    ClientPayloadError,
-    ClientResponse,
-    ClientSession,
-    ClientTimeout,
-)
+from aiohttp import ClientConnectionError, ClientConnectorError, ClientSession
 from freezegun.api import FrozenDateTimeFactory
 from PIL import Image
 import pytest
 
-from testing.faults import MEBIBYTE, SWITCHES, Endpoint, Fault, Faults, Stage
+from testing.faults import Fault
 from testing.gaze_server import DemoPreset, GazeServer, JobStatus, main
 
-KEY = {"X-API-Key": "demo-key"}
-PRESETS = "/api/v1/presets"
-GENERATE = "/api/v1/generate/oilpainting"
+from .requests import GENERATE, KEY, PRESETS, ask, finished_image, queue, status_of
+
 SMALL: dict[str, Any] = {"width": 64, "height": 96}
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[GazeServer]:
-    """Return a server whose jobs move by hand."""
-    async with GazeServer(duration=None, seed=1, size=(64, 96)) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: GazeServer) -> AsyncIterator[ClientSession]:
-    """Return a client of that server that has the key."""
-    async with ClientSession(server.url, headers=KEY) as session:
-        yield session
-
-
-async def ask(client: ClientSession, path: str) -> tuple[int, Any]:
-    """Return status and JSON of an answer."""
-    async with client.get(path) as response:
-        return response.status, await response.json()
-
-
-async def queue(client: ClientSession, path: str = GENERATE, **body: Any) -> list[str]:
-    """Queue images; return the ids of their jobs."""
-    async with client.post(path, json=body) as response:
-        assert response.status == HTTPStatus.ACCEPTED
-        answer = await response.json()
-    return [job["job_id"] for job in answer["jobs"]]
-
-
-async def status_of(client: ClientSession, job_id: str) -> str:
-    """Return what a job says of itself, or the status of the answer where that is no 200."""
-    status, job = await ask(client, f"/api/v1/job/{job_id}")
-    return str(job["status"] if status == HTTPStatus.OK else status)
-
-
-async def finished_image(server: GazeServer, client: ClientSession) -> str:
-    """Make an image; return its address."""
-    await queue(client)
-    job_id = await server.finish()
-    address = server.job(job_id).image_url
-    assert address is not None
-    return address
 
 
 async def test_presets_are_listed_with_their_slugs(
@@ -646,7 +594,7 @@ async def test_a_server_that_is_offline_comes_back_on_its_port_with_its_queue(
 async def test_going_offline_breaks_off_open_requests(
     server: GazeServer, client: ClientSession
 ) -> None:
-    server.faults.hang = {"presets"}
+    server.faults.on(Fault.HANG, "presets")
     asked = asyncio.create_task(ask(client, PRESETS))
     await ask(client, "/api/v1/job/nobody")
     assert server.requests["presets"] == 1
@@ -676,7 +624,7 @@ async def test_stopping_leaves_no_task_behind_even_in_the_middle_of_everything()
     server = GazeServer(duration=30)
     await server.start()
     server.add_foreign_jobs(1)
-    server.faults.hang = {"presets"}
+    server.faults.on(Fault.HANG, "presets")
     async with ClientSession(server.url, headers=KEY) as client:
         asked = asyncio.create_task(ask(client, PRESETS))
         await ask(client, "/api/v1/job/nobody")
@@ -738,484 +686,6 @@ async def test_counts_begin_again_and_the_log_stays(
     assert len(server.log) == 1
 
 
-def test_every_switch_has_a_field_a_row_and_something_to_do() -> None:
-    fields = [field.name for field in dataclasses.fields(Faults) if field.init]
-
-    assert fields == list(Fault)
-    assert set(SWITCHES) == set(Fault)
-    for switch in SWITCHES.values():
-        acts = switch.act is not None or switch.send is not None
-        assert acts == (switch.stage is not Stage.NONE) == bool(switch.where)
-        assert switch.summary
-
-
-@pytest.mark.parametrize(
-    ("setting", "on_job", "on_presets"),
-    [
-        (False, None, None),
-        (None, None, None),
-        (True, 503, 503),
-        (429, 429, 429),
-        ({"job"}, 503, None),
-        (frozenset({"presets"}), None, 503),
-        ({"job": 429}, 429, None),
-        ({"job": True, "presets": 500}, 503, 500),
-        (set(), None, None),
-    ],
-)
-def test_a_switch_can_be_set_in_several_ways(
-    setting: Any, on_job: int | None, on_presets: int | None
-) -> None:
-    faults = Faults(busy=setting)
-
-    assert faults.at(Fault.BUSY, Endpoint.JOB) == on_job
-    assert faults.at(Fault.BUSY, Endpoint.PRESETS) == on_presets
-
-
-def test_a_switch_concerns_by_itself_what_it_makes_sense_for() -> None:
-    faults = Faults(garbage_json=True)
-
-    concerned = [endpoint for endpoint in Endpoint if faults.at(Fault.GARBAGE_JSON, endpoint)]
-
-    assert concerned == [Endpoint.PRESETS, Endpoint.GENERATE, Endpoint.JOB]
-
-
-def test_what_is_misspelt_is_refused() -> None:
-    faults = Faults()
-
-    with pytest.raises(ValueError, match="no endpoint jobs"):
-        faults.garbage_json = {"jobs"}
-    with pytest.raises(ValueError, match="takes no endpoints"):
-        setattr(faults, "fail_every", {"job"})  # noqa: B010 - what the type checker refuses
-    with pytest.raises(ValueError, match="no switch garbage"):
-        faults.set_from_text("garbage")
-    with pytest.raises(ValueError, match="mixes"):
-        faults.set_from_text("busy=job,429")
-    with pytest.raises(ValueError, match="not counted"):
-        faults.on(Fault.FAIL_EVERY, times=2)
-    with pytest.raises(AttributeError):
-        setattr(faults, "garbage", True)  # noqa: B010 - what the type checker refuses
-
-
-@pytest.mark.parametrize(
-    ("text", "setting"),
-    [
-        ("busy", True),
-        ("busy=429", 429),
-        ("busy=job,presets", {"job": True, "presets": True}),
-        ("busy=job:429,generate", {"job": 429, "generate": True}),
-        ("busy=off", False),
-        ("latency=0.5", 0.5),
-        ("unknown_status=paused", "paused"),
-        ("redirect=http://127.0.0.1:1/", "http://127.0.0.1:1/"),
-    ],
-)
-def test_the_command_line_sets_switches(text: str, setting: Any) -> None:
-    faults = Faults()
-
-    faults.set_from_text(text)
-
-    assert getattr(faults, text.partition("=")[0]) == setting
-
-
-async def test_a_switch_goes_off_after_its_times(server: GazeServer, client: ClientSession) -> None:
-    server.faults.on(Fault.SERVER_ERROR, "presets", times=2)
-
-    statuses = [(await ask(client, path))[0] for path in (PRESETS, "/api/v1/job/x", *[PRESETS] * 2)]
-
-    assert statuses == [500, 404, 500, 200]
-
-
-async def test_one_switch_refuses_a_request_and_the_other_waits_its_turn(
-    server: GazeServer, client: ClientSession
-) -> None:
-    server.faults.on(Fault.SERVER_ERROR, "presets", times=1)
-    server.faults.on(Fault.BUSY, "presets", times=1)
-
-    statuses = [(await ask(client, PRESETS))[0] for _ in range(3)]
-
-    assert statuses == [503, 500, 200]
-
-
-async def test_a_switch_goes_off_at_the_end_of_its_block(
-    server: GazeServer, client: ClientSession
-) -> None:
-    with server.faults.on(Fault.BUSY, "presets", value=429):
-        inside, _ = await ask(client, PRESETS)
-    outside, _ = await ask(client, PRESETS)
-
-    assert (inside, outside) == (429, 200)
-
-
-async def test_switches_that_act_together_all_act(
-    server: GazeServer, client: ClientSession
-) -> None:
-    server.faults.server_error = True
-    server.faults.html_errors = True
-
-    async with client.get(PRESETS) as response:
-        page = await response.text()
-
-    assert response.status == HTTPStatus.INTERNAL_SERVER_ERROR
-    assert response.content_type == "text/html"
-    assert "<h1>Internal Server Error</h1>" in page
-
-
-async def test_all_switches_can_be_turned_off(server: GazeServer, client: ClientSession) -> None:
-    for fault in Fault:
-        server.faults.on(fault)
-
-    server.faults.clear()
-
-    assert server.faults == Faults()
-    assert (await ask(client, PRESETS))[0] == HTTPStatus.OK
-
-
-async def test_errors_may_say_nothing(server: GazeServer, client: ClientSession) -> None:
-    server.faults.no_reason = True
-
-    assert await ask(client, "/api/v1/job/nobody") == (HTTPStatus.NOT_FOUND, {})
-
-
-async def test_the_key_may_be_refused_everywhere_but_for_images(
-    server: GazeServer, client: ClientSession
-) -> None:
-    address = await finished_image(server, client)
-    server.faults.key_regenerated = True
-
-    async with client.get(address) as response:
-        assert response.status == HTTPStatus.OK
-    assert (await ask(client, PRESETS))[0] == HTTPStatus.FORBIDDEN
-
-
-@pytest.mark.parametrize(("setting", "other_status"), [(True, 404), ("oilpainting", 202)])
-async def test_a_preset_may_vanish_between_listing_and_generating(
-    server: GazeServer, client: ClientSession, setting: bool | str, other_status: int
-) -> None:
-    server.faults.preset_vanishes = setting
-
-    _, listed = await ask(client, PRESETS)
-    async with client.post(GENERATE) as named, client.post("/api/v1/generate/neon_city") as other:
-        pass
-
-    assert "oilpainting" in [preset["slug"] for preset in listed["presets"]]
-    assert (named.status, other.status) == (HTTPStatus.NOT_FOUND, other_status)
-
-
-async def test_a_busy_server_does_not_queue_and_says_when_to_come_again(
-    server: GazeServer, client: ClientSession
-) -> None:
-    server.faults.busy = {"generate": 429}
-    server.faults.retry_after = 30
-
-    async with client.post(GENERATE) as response:
-        pass
-
-    assert response.status == HTTPStatus.TOO_MANY_REQUESTS
-    assert response.headers["Retry-After"] == "30"
-    assert server.jobs == []
-
-
-async def test_a_redirect_names_another_place(server: GazeServer, client: ClientSession) -> None:
-    server.faults.redirect = "http://127.0.0.1:1/elsewhere"
-
-    async with client.get(PRESETS, allow_redirects=False) as response:
-        assert response.status == HTTPStatus.FOUND
-        assert response.headers["Location"] == "http://127.0.0.1:1/elsewhere"
-
-
-@pytest.mark.parametrize("name", ["jobs_404", "image_deleted"])
-async def test_jobs_and_images_may_be_unknown(
-    server: GazeServer, client: ClientSession, name: str
-) -> None:
-    address = await finished_image(server, client)
-    path = address if name == "image_deleted" else f"/api/v1/job/{server.jobs[0].job_id}"
-
-    with server.faults.on(name):
-        async with client.get(path) as hidden:
-            pass
-    async with client.get(path) as shown:
-        pass
-
-    assert (hidden.status, shown.status) == (HTTPStatus.NOT_FOUND, HTTPStatus.OK)
-
-
-async def test_only_open_jobs_report_an_unknown_status(
-    server: GazeServer, client: ClientSession
-) -> None:
-    (job_id,) = await queue(client)
-    server.faults.unknown_status = "paused"
-
-    pending = await status_of(client, job_id)
-    await server.finish()
-
-    assert pending == "paused"
-    assert await status_of(client, job_id) == "done"
-
-
-@pytest.mark.parametrize(
-    ("faults", "result"),
-    [
-        (Faults(no_image=True), None),
-        (Faults(no_image="image_url"), {"relative_path", "seed"}),
-        (Faults(no_seed=True), {"relative_path", "image_url"}),
-        (Faults(missing_fields="relative_path"), {"image_url", "seed"}),
-    ],
-)
-async def test_a_done_job_may_lack_what_matters(
-    server: GazeServer, client: ClientSession, faults: Faults, result: set[str] | None
-) -> None:
-    await finished_image(server, client)
-    server.faults = faults
-
-    _, job = await ask(client, f"/api/v1/job/{server.jobs[0].job_id}")
-
-    assert job["status"] == "done"
-    assert (set(job["result"]) if "result" in job else None) == result
-
-
-async def test_an_image_may_be_said_to_lie_elsewhere(
-    server: GazeServer, client: ClientSession
-) -> None:
-    address = await finished_image(server, client)
-    server.faults.other_origin = "http://127.0.0.1:1"
-
-    _, job = await ask(client, f"/api/v1/job/{server.jobs[0].job_id}")
-
-    assert job["result"]["image_url"] == f"http://127.0.0.1:1{address}"
-
-
-async def test_json_may_hold_more_than_the_guide_knows(
-    server: GazeServer, client: ClientSession
-) -> None:
-    _, plain = await ask(client, PRESETS)
-    server.faults.extra_fields = True
-
-    _, extended = await ask(client, PRESETS)
-
-    assert set(plain) < set(extended)
-    assert set(plain["presets"][0]) < set(extended["presets"][0])
-
-
-async def test_json_may_lack_fields(server: GazeServer, client: ClientSession) -> None:
-    server.faults.missing_fields = True
-
-    _, presets = await ask(client, PRESETS)
-    async with client.post(GENERATE) as response:
-        accepted = await response.json()
-    _, job = await ask(client, f"/api/v1/job/{server.jobs[0].job_id}")
-
-    assert set(presets["presets"][0]) == {"preset_id", "name", "has_cover"}
-    assert accepted == {"jobs": [{}]}
-    assert set(job) == {"id", "label", "error"}
-
-
-@pytest.mark.parametrize(
-    ("kind", "answer"),
-    [
-        ("list", [{"presets": [{"preset_id": "a", "slug": "a", "name": "A", "has_cover": True}]}]),
-        (
-            "inside",
-            {"presets": [[{"preset_id": "a", "slug": "a", "name": "A", "has_cover": True}]]},
-        ),
-        ("numbers", {"presets": [{"preset_id": 7, "slug": 7, "name": 7, "has_cover": True}]}),
-        (
-            "null",
-            {"presets": [{"preset_id": None, "slug": None, "name": None, "has_cover": True}]},
-        ),
-    ],
-)
-async def test_json_may_be_of_other_types(
-    server: GazeServer, client: ClientSession, kind: str, answer: Any
-) -> None:
-    server.presets = {"a": DemoPreset("a", "A")}
-    server.faults.wrong_types = kind
-
-    assert await ask(client, PRESETS) == (HTTPStatus.OK, answer)
-
-
-async def test_json_may_be_huge(server: GazeServer, client: ClientSession) -> None:
-    server.faults.huge_json = {"presets": 2}
-
-    async with client.get(PRESETS) as response:
-        body = await response.read()
-
-    assert len(body) > 2 * MEBIBYTE
-    assert len(json.loads(body)["presets"]) == 5
-
-
-async def test_json_may_be_garbage(server: GazeServer, client: ClientSession) -> None:
-    server.faults.garbage_json = {"presets"}
-
-    async with client.get(PRESETS) as response:
-        assert response.status == HTTPStatus.OK
-        with pytest.raises(UnicodeDecodeError):
-            await response.json()
-
-
-async def test_an_answer_may_break_off(server: GazeServer, client: ClientSession) -> None:
-    server.faults.truncated = {"presets"}
-
-    async with client.get(PRESETS) as response:
-        with pytest.raises(ClientPayloadError):
-            await response.read()
-
-
-async def test_an_answer_may_never_come_though_the_job_is_queued(
-    server: GazeServer, client: ClientSession
-) -> None:
-    server.faults.hang = {"generate"}
-
-    with pytest.raises(TimeoutError):
-        await client.post(GENERATE, timeout=ClientTimeout(total=0.1))
-
-    assert len(server.jobs) == 1
-
-
-async def test_an_answer_may_come_late(server: GazeServer, client: ClientSession) -> None:
-    server.faults.latency = {"presets": 0.1}
-    started = asyncio.get_running_loop().time()
-
-    await ask(client, PRESETS)
-
-    assert asyncio.get_running_loop().time() - started >= 0.1
-
-
-async def fetch(client: ClientSession, address: str) -> tuple[ClientResponse, bytes]:
-    """Return an answer and its body."""
-    async with client.get(address) as response:
-        return response, await response.read()
-
-
-@pytest.mark.parametrize("content_type", ["image/jpeg", "text/html"])
-async def test_an_image_may_be_called_something_else(
-    server: GazeServer, client: ClientSession, content_type: str
-) -> None:
-    address = await finished_image(server, client)
-    server.faults.lying_type = content_type
-
-    response, data = await fetch(client, address)
-
-    assert response.content_type == content_type
-    assert data == server.picture(server.jobs[0].job_id)
-
-
-async def test_something_else_may_be_called_an_image(
-    server: GazeServer, client: ClientSession
-) -> None:
-    address = await finished_image(server, client)
-
-    with server.faults.on(Fault.NOT_AN_IMAGE):
-        page_type, page = await fetch(client, address)
-    with server.faults.on(Fault.EMPTY_IMAGE):
-        empty_type, empty = await fetch(client, address)
-
-    assert page_type.content_type == empty_type.content_type == "image/png"
-    assert page.startswith(b"<!doctype html>")
-    assert empty == b""
-
-
-async def test_a_tiny_image_may_declare_a_huge_size(
-    server: GazeServer, client: ClientSession
-) -> None:
-    address = await finished_image(server, client)
-    server.faults.bomb_image = True
-
-    _, data = await fetch(client, address)
-
-    assert len(data) < 200
-    with pytest.raises(Image.DecompressionBombError):
-        Image.open(io.BytesIO(data))
-
-
-@pytest.mark.parametrize("path", [None, PRESETS])
-async def test_a_small_answer_may_unpack_to_a_large_one(
-    server: GazeServer, client: ClientSession, path: str | None
-) -> None:
-    path = path or await finished_image(server, client)
-    plain_type, plain = await fetch(client, path)
-    server.faults.zip_bomb = {"image": 3, "presets": 3}
-
-    response, data = await fetch(client, path)
-
-    assert response.headers["Content-Encoding"] == "gzip"
-    assert int(response.headers["Content-Length"]) < len(plain) + 100_000
-    assert response.content_type == plain_type.content_type
-    assert data.startswith(plain)
-    assert len(data) == len(plain) + 3 * MEBIBYTE
-
-
-async def test_an_image_may_not_end(server: GazeServer, client: ClientSession) -> None:
-    address = await finished_image(server, client)
-    server.faults.oversized_image = True
-
-    response, data = await fetch(client, address)
-
-    assert response.content_length is None
-    assert data.startswith(server.picture(server.jobs[0].job_id))
-    assert len(data) > 64 * MEBIBYTE
-
-
-async def test_a_client_may_leave_an_endless_image(
-    server: GazeServer, client: ClientSession, caplog: pytest.LogCaptureFixture
-) -> None:
-    address = await finished_image(server, client)
-    server.faults.oversized_image = True
-
-    async with client.get(address) as response:
-        await response.content.readexactly(MEBIBYTE)
-    server.faults.clear()
-
-    assert (await ask(client, PRESETS))[0] == HTTPStatus.OK
-    assert not [record for record in caplog.records if record.levelname == "ERROR"]
-
-
-async def test_finished_jobs_may_be_pruned_when_the_next_begins(
-    server: GazeServer, client: ClientSession
-) -> None:
-    server.faults.prune_at_once = True
-    first, second = await queue(client, count=2)
-
-    await server.finish()
-    before = await status_of(client, first)
-    server.begin()
-
-    assert before == "done"
-    assert await status_of(client, first) == "404"
-    assert await status_of(client, second) == "processing"
-
-
-async def test_two_images_may_share_a_file(server: GazeServer, client: ClientSession) -> None:
-    server.faults.same_file_name = True
-    await queue(client, count=2)
-
-    jobs = [server.job(await server.finish()) for _ in range(2)]
-    _, data = await fetch(client, str(jobs[0].image_url))
-
-    assert jobs[0].image_url == jobs[1].image_url
-    assert data == server.picture(jobs[1].job_id) != server.picture(jobs[0].job_id)
-
-
-async def test_every_nth_job_may_fail(server: GazeServer, client: ClientSession) -> None:
-    server.faults.fail_every = 3
-    await queue(client, count=6)
-
-    for _ in range(6):
-        await server.finish()
-
-    assert [job.status for job in server.jobs] == ["done", "done", "failed"] * 2
-
-
-async def test_seeds_may_lie_beyond_what_javascript_counts(
-    server: GazeServer, client: ClientSession
-) -> None:
-    server.faults.seed_beyond = True
-
-    await queue(client, count=20)
-
-    assert all(2**64 - 1000 <= job.seed < 2**64 for job in server.jobs)
-
-
 async def test_the_control_is_closed_by_default(client: ClientSession) -> None:
     async with client.post("/_control/restart") as posted, client.get("/_control/jobs") as got:
         pass
@@ -1244,6 +714,10 @@ async def test_the_control_steers_a_server() -> None:
         await call(client, "set_fault", text="busy=presets:429")
         busy, _ = await ask(client, PRESETS)
         await call(client, "clear_faults")
+        fault = {"fault": "server_error", "endpoints": ["job"], "job": job_id, "value": 501}
+        await call(client, "turn_fault_on", **fault)
+        failing = await status_of(client, job_id)
+        await call(client, "turn_fault_off", fault="server_error")
         _, presets = await ask(client, PRESETS)
         wrong = [
             (await call(client, "finish"))[0],
@@ -1258,6 +732,7 @@ async def test_the_control_steers_a_server() -> None:
     assert counts == {"generate": 1}
     assert added == (HTTPStatus.OK, {"result": "newone"})
     assert busy == HTTPStatus.TOO_MANY_REQUESTS
+    assert failing == "501"
     slugs = [preset["slug"] for preset in presets["presets"]]
     assert slugs[-1] == "newone"
     assert "neon_city" not in slugs
@@ -1323,7 +798,7 @@ async def test_the_program_says_that_its_port_is_taken(server: GazeServer) -> No
 
 
 @pytest.mark.parametrize("arguments", [["--fault", "help"], ["--help"]])
-def test_the_program_lists_its_switches(
+def test_the_program_lists_its_faults(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     try:
@@ -1335,11 +810,11 @@ def test_the_program_lists_its_switches(
     assert all(f"\n  {fault} " in printed for fault in Fault)
 
 
-def test_the_program_refuses_a_switch_it_does_not_know(
+def test_the_program_refuses_a_fault_it_does_not_know(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as end:
         main(["--fault", "nonsense"])
 
     assert end.value.code == 2
-    assert "There is no switch nonsense" in capsys.readouterr().err
+    assert "There is no fault nonsense" in capsys.readouterr().err

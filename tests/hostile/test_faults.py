@@ -1,4 +1,4 @@
-"""Every switch of the stand-in server, through the whole integration."""
+"""Every fault of the fake GAZE server, through the whole integration."""
 
 import asyncio
 from collections import Counter
@@ -25,10 +25,10 @@ IMAGE: Final = "image.gaze_latest_image"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """What people see while a switch is on.
+    """What people see while a fault is on.
 
     refused: the error of the action generate, by its key and part of its text; else the job
-    ends with `status`, `reason` and `error`. waits: it ends only after the switch is off again.
+    ends with `status`, `reason` and `error`. waits: it ends only after the fault is off again.
     unlisted: the presets cannot be listed.
     """
 
@@ -40,6 +40,17 @@ class Case:
     waits: bool = False
     unlisted: bool = False
     fields: Mapping[str, Any] | None = None
+
+    def turn_on(self, server: GazeServer, fault: Fault) -> None:
+        """Turn the fault on at the endpoints of `setting`, or with it as the value."""
+        match self.setting:
+            case set() as endpoints:
+                server.faults.on(fault, *endpoints)
+            case dict() as values:
+                for endpoint, value in values.items():
+                    server.faults.on(fault, endpoint, value=value)
+            case value:
+                server.faults.on(fault, value=value)
 
 
 NOT_PROMISED: Final = ("unexpected_answer", "the answer is not what GAZE's API promises")
@@ -55,6 +66,18 @@ CASES: Final[dict[Fault, list[Case]]] = {
     Fault.PRESET_VANISHES: [Case(refused=("preset_gone", "Neon city"))],
     Fault.JOBS_404: [Case(status="failed", reason="lost")],
     Fault.IMAGE_DELETED: [Case(status="failed", reason="download", error="HTTP 404 (Not Found)")],
+    Fault.PROXY_PAGE: [],
+    Fault.PROXY_TIMEOUT: [
+        Case(refused=("server_failed", ""), unlisted=True),
+        Case(setting={"job"}, waits=True),
+    ],
+    Fault.DELAY: [Case(setting=0.02)],
+    Fault.IMAGE_ADDRESS: [],
+    Fault.SET_FIELDS: [],
+    Fault.EMPTY_LIST: [],
+    Fault.IMAGE_KIND: [],
+    Fault.FILE_NAME: [],
+    Fault.EXTRA_JOBS: [],
     Fault.BUSY: [
         Case(refused=("server_busy", "Too busy, try again later"), unlisted=True),
         Case(setting={"job": 429, "image": 503}, waits=True),
@@ -136,7 +159,7 @@ CASES: Final[dict[Fault, list[Case]]] = {
 }
 
 
-def test_the_table_has_each_switch() -> None:
+def test_the_table_has_each_fault() -> None:
     assert CASES.keys() == set(Fault)
 
 
@@ -192,8 +215,8 @@ def state(hass: HomeAssistant, entity_id: str) -> str:
 
 
 @pytest.mark.usefixtures("faultless")
-@pytest.mark.parametrize("fault", Fault)
-async def test_a_switch_is_one_clear_sight_and_passes(
+@pytest.mark.parametrize("fault", [fault for fault, cases in CASES.items() if cases])
+async def test_a_fault_is_one_clear_sight_and_passes(
     hass: HomeAssistant,
     server: GazeServer,
     config_entry: MockConfigEntry,
@@ -209,10 +232,7 @@ async def test_a_switch_is_one_clear_sight_and_passes(
     presets = dict(coordinator.data)
 
     for case in CASES[fault]:
-        if case.setting is True:
-            server.faults.on(fault)
-        else:
-            setattr(server.faults, fault, case.setting)
+        case.turn_on(server, fault)
         refresh = hass.async_create_task(coordinator.async_refresh())
         assert await ended(loop, refresh, 3)
         assert coordinator.data == presets
