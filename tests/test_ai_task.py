@@ -132,7 +132,9 @@ async def test_the_picture_is_in_gallery_events_and_image_entities_too(
     job_id = await finish_when_queued(server)
     await asked
 
-    assert [event.data["type"] for event in events] == ["queued", "finished"]
+    # Whether a poll sees the job being made depends on the moment.
+    types = [event.data["type"] for event in events if event.data["type"] != "started"]
+    assert types == ["queued", "finished"]
     assert {event.data["job_id"] for event in events} == {job_id}
     assert (await act(hass, "list_images"))["images"][0]["job_id"] == job_id
     for entity_id in ("image.gaze_latest_image", "image.gaze_oil_painting"):

@@ -13,6 +13,7 @@ from homeassistant.core import HomeAssistant
 from yarl import URL
 
 from .coordinator import GazeConfigEntry, GazeCoordinator
+from .displays import Player
 from .gallery import Folder, GalleryError
 from .jobs import Job
 from .names import clean
@@ -49,6 +50,7 @@ async def async_get_config_entry_diagnostics(
             "pacing": coordinator.engine.pacing,
             "durations": _durations(coordinator),
             "gallery": await _gallery(coordinator),
+            "displays": [_display(player) for player in coordinator.displays.players],
         }
     return found
 
@@ -119,6 +121,25 @@ async def _gallery(coordinator: GazeCoordinator) -> dict[str, Any]:
     except GalleryError as err:
         return found | {"error": type(err).__name__}
     return found | {"presets": _counts(overview.presets), "months": _counts(overview.months)}
+
+
+def _display(player: Player) -> dict[str, Any]:
+    """Return how a display is set up and what it does, without its name and address."""
+    display, state = player.display, player.state
+    return {
+        "source": display.source.value,
+        "width": display.width,
+        "height": display.height,
+        "address": display.address,
+        "format": display.rendering.format.value,
+        "colors": display.rendering.colors.value,
+        "dithering": display.rendering.dithering.value,
+        "order": display.order.value,
+        "advance": display.advance.value,
+        "hold": state.hold,
+        "shows_image": state.copy is not None,
+        "last_fetched": state.last_fetched,
+    }
 
 
 def _counts(folders: Iterable[Folder]) -> dict[str, int]:

@@ -15,6 +15,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from custom_components.gaze.diagnostics import async_get_config_entry_diagnostics
 from custom_components.gaze.displays import Displays, Player
 from testing.gaze_server import GazeServer
 
@@ -365,3 +366,15 @@ async def test_display_survives_restart_without_server(
     await settle(hass)
 
     assert await (await client.get(path(entry, player))).read() == before
+
+
+async def test_diagnostics_describe_display_without_its_token(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay
+) -> None:
+    player = await add_display(width=80, height=40)
+
+    diagnostics = await async_get_config_entry_diagnostics(hass, entry)
+
+    assert diagnostics["displays"][0]["width"] == 80
+    assert player.state.token not in str(diagnostics)
+    assert "Hall" not in str(diagnostics)
