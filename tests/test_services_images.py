@@ -112,6 +112,7 @@ async def test_a_listing_tells_all_of_an_image(
     finished_at = listed.pop("finished_at")
     assert finished_at.endswith("+00:00")
     assert listed.pop("batch_id")
+    assert Path(listed.pop("file_path")).read_bytes() == server.picture(job_id)
     assert listed == {
         "job_id": job_id,
         "preset": "neon_city",

@@ -37,7 +37,7 @@ from .displays import Displays
 from .gallery import Gallery, GalleryError, GalleryOptions
 from .jobs import Job, JobEngine, JobEvent, Records
 from .key_watch import KeyWatch
-from .payloads import event_payload, job_payload
+from .payloads import event_payload, job_payload, shorten_texts
 from .subentries import Subentries
 
 _LOGGER = logging.getLogger(__name__)
@@ -279,7 +279,8 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         if event is None:
             return
         entry_id = self.config_entry.entry_id
-        payload = job_payload(self.hass, entry_id, job)
+        file_path = self.gallery.saved_path(job.job_id)
+        payload = shorten_texts(job_payload(self.hass, entry_id, job, file_path))
         async_dispatcher_send(self.hass, self._signal("event"), event, payload)
         self.hass.bus.async_fire(EVENT_GAZE, event_payload(self.hass, entry_id, event, payload))
 

@@ -25,7 +25,7 @@ MAX_DURATIONS: Final = 200
 MAX_TEXT: Final = 200
 
 _SECRET: Final = {CONF_API_KEY, CONF_HOST}
-_PRIVATE: Final = {"extra_positive", "extra_negative", "tag"}
+_PRIVATE: Final = {"extra_positive", "extra_negative", "file_path", "tag"}
 
 
 async def async_get_config_entry_diagnostics(

@@ -1,6 +1,6 @@
 """The event entity: what happens to the jobs of a server."""
 
-from typing import Any, override
+from typing import Any, Final, override
 
 from homeassistant.components.event import EventEntity, EventEntityDescription
 from homeassistant.core import HomeAssistant, callback
@@ -9,8 +9,12 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .coordinator import GazeConfigEntry
 from .entity import GazeEntity
 from .jobs import JobEvent
+from .payloads import JOB_FIELDS
 
 PARALLEL_UPDATES = 0
+
+# The recorder keeps what the history needs, and nothing that is long or always new.
+RECORDED: Final = {"preset", "reason"}
 
 GENERATION = EventEntityDescription(
     key="generation",
@@ -29,45 +33,21 @@ async def async_setup_entry(
 
 
 class GazeEvent(GazeEntity, EventEntity):
-    """Tells what happens to jobs, with the job's fields as attributes."""
+    """Fires what happens to jobs, with the job's fields as attributes."""
 
-    _unrecorded_attributes = frozenset(
-        {
-            "batch_id",
-            "checkpoint",
-            "count",
-            "duration",
-            "entity_id",
-            "error",
-            "extra_negative",
-            "extra_positive",
-            "finished_at",
-            "height",
-            "image_url",
-            "index",
-            "job_id",
-            "media_content_id",
-            "preset_name",
-            "requested_at",
-            "seed",
-            "started_at",
-            "status",
-            "tag",
-            "width",
-        }
-    )
+    _unrecorded_attributes = JOB_FIELDS - RECORDED
 
     @property
     @override
     def available(self) -> bool:
-        """What happened last stays true while the server is off."""
+        """Stay available while the server is off: the last event remains true."""
         return True
 
     @override
     async def async_added_to_hass(self) -> None:
         """Listen for events only."""
         await super().async_added_to_hass()
-        self.async_on_remove(self.coordinator.async_add_event_listener(self._tell))
+        self.async_on_remove(self.coordinator.async_add_event_listener(self._fire))
 
     @callback
     @override
@@ -75,7 +55,7 @@ class GazeEvent(GazeEntity, EventEntity):
         """Leave the state as it is: only events change it."""
 
     @callback
-    def _tell(self, event: JobEvent, fields: dict[str, Any]) -> None:
+    def _fire(self, event: JobEvent, fields: dict[str, Any]) -> None:
         """Fire the event."""
         self._trigger_event(event.value, fields)
         self.async_write_ha_state()

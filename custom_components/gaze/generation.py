@@ -26,6 +26,7 @@ from .const import DOMAIN
 from .coordinator import GazeCoordinator
 from .gallery import GalleryError, Image
 from .jobs import Job, TooManyOpenJobsError
+from .names import clean
 from .request import SIDE_STEP, validate_request
 
 
@@ -55,7 +56,7 @@ async def async_generate(
         raise ServiceValidationError(
             translation_domain=DOMAIN,
             translation_key="preset_gone",
-            translation_placeholders={"preset": found.name},
+            translation_placeholders={"preset": clean(found.name)},
         ) from err
     except GazeError as err:
         raise _server_error(err) from err

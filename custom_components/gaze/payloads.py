@@ -3,17 +3,28 @@
 Times are ISO 8601 in UTC. Seeds are decimal text, because JavaScript rounds large numbers.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, TypedDict
 
 from homeassistant.components.image import DOMAIN as IMAGE_DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
+from homeassistant.helpers.json import json_bytes
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .gallery import Image
 from .ids import device_identifier, image_url, media_content_id, unique_id
 from .jobs import Job, JobEvent, Status
+from .names import clean
+
+# The recorder stores at most 32 KiB of an event, and 16 KiB of a state.
+MAX_EVENT_BYTES: Final = 16 * 2**10 - 1024  # without type, config_entry_id, and device_id
+_PROMPTS: Final = ("extra_positive", "extra_negative")
+_OTHER_TEXTS: Final = ("error", "tag", "checkpoint", "title", "recipe_name")
+_LENGTHS: Final = (4000, 2000, 1000, 500, 250)  # characters
+MAX_PRESET_NAME: Final = 150  # characters
 
 # What a job and its image have in common, under the same names.
 _SHARED_FIELDS = (
@@ -31,24 +42,102 @@ _SHARED_FIELDS = (
 )
 
 
-def job_payload(hass: HomeAssistant, entry_id: str, job: Job) -> dict[str, Any]:
+class JobPayload(TypedDict):
+    """A job as events, responses, and diagnostics show it.
+
+    `file_path` is the absolute path of the image in the media folder, or None if it isn't there.
+    """
+
+    job_id: str
+    batch_id: str
+    index: int
+    count: int
+    status: str
+    reason: str | None
+    error: str | None
+    preset: str
+    preset_name: str
+    recipe: str | None
+    recipe_name: str | None
+    title: str | None
+    tag: str | None
+    seed: str | None
+    width: int | None
+    height: int | None
+    checkpoint: str | None
+    extra_positive: str | None
+    extra_negative: str | None
+    requested_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    duration: float | None
+    media_content_id: str | None
+    image_url: str | None
+    file_path: str | None
+    entity_id: str | None
+
+
+JOB_FIELDS: Final = JobPayload.__required_keys__
+
+
+def job_payload(
+    hass: HomeAssistant, entry_id: str, job: Job, file_path: Path | None = None
+) -> dict[str, Any]:
     """Return a job for events, responses, and diagnostics."""
     saved = job.status is Status.DONE
-    return {
-        **{name: getattr(job, name) for name in _SHARED_FIELDS},
+    payload: JobPayload = {
+        "job_id": job.job_id,
+        "batch_id": job.batch_id,
         "index": job.index,
         "count": job.count,
         "status": job.status.value,
         "reason": None if job.reason is None else job.reason.value,
         "error": job.error,
+        "preset": job.preset,
+        "preset_name": clean(job.preset_name, MAX_PRESET_NAME),
+        "recipe": None,
+        "recipe_name": None,
+        "title": None,
+        "tag": job.tag,
+        "seed": job.seed,
+        "width": job.width,
+        "height": job.height,
+        "checkpoint": job.checkpoint,
+        "extra_positive": job.extra_positive,
+        "extra_negative": job.extra_negative,
         "requested_at": _iso(job.requested_at),
         "started_at": _iso(job.started_at),
         "finished_at": None if job.open else _iso(job.finished_at),
         "duration": job.duration,
         "media_content_id": media_content_id(entry_id, job.job_id) if saved else None,
         "image_url": image_url(entry_id, job.job_id) if saved else None,
+        "file_path": str(file_path) if saved and file_path is not None else None,
         "entity_id": image_entity_id(hass, entry_id, job.preset),
     }
+    return dict(payload)
+
+
+def shorten_texts(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return a job payload that fits an event. Only what does not fit is truncated.
+
+    Prompts go first. The whole text stays in responses and in the index.
+    """
+    shortened = dict(payload)
+    for name, length in _steps():
+        if len(json_bytes(shortened)) <= MAX_EVENT_BYTES:
+            break
+        text = shortened[name]
+        if text is not None and len(text) > length:
+            shortened[name] = f"{text[: length - 1]}…"
+    return shortened
+
+
+def _steps() -> Iterator[tuple[str, int]]:
+    """Yield which text to truncate to how many characters next."""
+    for names in (_PROMPTS, _OTHER_TEXTS):
+        for length in _LENGTHS:
+            for name in names:
+                yield name, length
 
 
 def event_payload(
@@ -63,15 +152,17 @@ def event_payload(
     }
 
 
-def image_payload(entry_id: str, image: Image) -> dict[str, Any]:
+def image_payload(entry_id: str, image: Image, file_path: Path | None = None) -> dict[str, Any]:
     """Return a saved image for responses. `size` is in bytes."""
     return {
         **{name: getattr(image, name) for name in _SHARED_FIELDS},
+        "preset_name": clean(image.preset_name, MAX_PRESET_NAME),
         "finished_at": _iso(image.made_at),
         "content_type": image.content_type,
         "size": image.size,
         "media_content_id": media_content_id(entry_id, image.job_id),
         "image_url": image_url(entry_id, image.job_id),
+        "file_path": None if file_path is None else str(file_path),
     }
 
 

@@ -32,7 +32,8 @@ from .generation import (
     unknown_job,
 )
 from .jobs import Job
-from .payloads import image_payload, job_payload
+from .names import clean
+from .payloads import MAX_PRESET_NAME, image_payload, job_payload
 from .permissions import async_has_permission, async_is_trusted, async_require_permission
 from .saving import SaveError, save_copy
 
@@ -202,7 +203,11 @@ async def _async_list_jobs(call: ServiceCall) -> ServiceResponse:
 async def _async_list_presets(call: ServiceCall) -> ServiceResponse:
     """List the presets."""
     presets = (await _async_server(call, POLICY_READ)).data.values()
-    return {"presets": [{"slug": preset.slug, "name": preset.name} for preset in presets]}
+    return {
+        "presets": [
+            {"slug": preset.slug, "name": clean(preset.name, MAX_PRESET_NAME)} for preset in presets
+        ]
+    }
 
 
 async def _async_list_images(call: ServiceCall) -> ServiceResponse:
@@ -220,7 +225,9 @@ async def _async_list_images(call: ServiceCall) -> ServiceResponse:
             call.data["limit"],
             call.data["offset"],
         )
-    return {"images": [image_payload(coordinator.config_entry.entry_id, image) for image in images]}
+    entry_id = coordinator.config_entry.entry_id
+    path_of = coordinator.gallery.path_of
+    return {"images": [image_payload(entry_id, image, path_of(image)) for image in images]}
 
 
 async def _async_save_image(call: ServiceCall) -> None:
@@ -351,7 +358,8 @@ async def _kept_preset(coordinator: GazeCoordinator, call: ServiceCall) -> str |
 
 def _payload(coordinator: GazeCoordinator, job: Job) -> dict[str, Any]:
     """Return a job for a response."""
-    return job_payload(coordinator.hass, coordinator.config_entry.entry_id, job)
+    file_path = coordinator.gallery.saved_path(job.job_id)
+    return job_payload(coordinator.hass, coordinator.config_entry.entry_id, job, file_path)
 
 
 def _seconds(call: ServiceCall) -> float:

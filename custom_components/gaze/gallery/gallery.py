@@ -30,6 +30,8 @@ _SEED_DIGITS: Final = 20
 _JOB_ID_CHARACTERS: Final = 8
 _OVERVIEW_IMAGES: Final = 24
 
+_RECENT_PATHS: Final = 1000  # more than the jobs that the engine remembers
+
 # Pictures that image entities show are asked for again and again.
 _RECENT_PICTURES: Final = 4
 _RECENT_BYTES: Final = 8 * 2**20  # each
@@ -68,6 +70,7 @@ class Gallery:
         self._newest: dict[str, Image] = {}
         self._newest_of_all: Image | None = None
         self._count = 0
+        self._paths: OrderedDict[str, Path] = OrderedDict()  # of images saved lately, by job
         self._overview: Overview | None = None
         self._recent: OrderedDict[str, Content] = OrderedDict()
         self._retention_failing = False
@@ -85,6 +88,8 @@ class Gallery:
         await self._hass.async_add_executor_job(self._tidy)
         async with self._changing:
             await self._reload()
+            for image in reversed(await self._index.async_select(Selection(), _RECENT_PATHS, 0)):
+                self._note_path(image)
             await self._compare()
             await self._discard_quietly(
                 image
@@ -128,6 +133,14 @@ class Gallery:
     def newest(self, preset: str | None = None) -> Image | None:
         """Return the newest image, of a preset (by slug) or of all."""
         return self._newest_of_all if preset is None else self._newest.get(preset)
+
+    def path_of(self, image: Image) -> Path | None:
+        """Return the path of an image's file, or None if it isn't in the media folder."""
+        return self._saved.root / image.path if image.saved else None
+
+    def saved_path(self, job_id: str) -> Path | None:
+        """Return the path of one of the last 1,000 images, or None as `path_of` does."""
+        return self._paths.get(job_id)
 
     async def async_get(self, job_id: str) -> Image | None:
         """Return one image, or None. Raises GalleryError."""
@@ -219,6 +232,7 @@ class Gallery:
             if earlier is None:
                 self._count += 1
             self._note(image)
+            self._note_path(image)
             self._recent.pop(image.job_id, None)
             if before is not None and not before.saved and before.job_id != image.job_id:
                 await self._discard_quietly([before])
@@ -296,6 +310,14 @@ class Gallery:
         elif recent is not None and recent.etag == etag and etag not in known:
             data = recent.data
         return Content(data=data, etag=etag, content_type=image.content_type)
+
+    def _note_path(self, image: Image) -> None:
+        """Note where an image was saved, for events and responses about its job."""
+        self._paths.pop(image.job_id, None)
+        if (path := self.path_of(image)) is not None:
+            self._paths[image.job_id] = path
+        if len(self._paths) > _RECENT_PATHS:
+            self._paths.popitem(last=False)
 
     def _note(self, image: Image) -> None:
         """Note the newest image."""
@@ -388,6 +410,7 @@ class Gallery:
         await self._hass.async_add_executor_job(self._thumbnails.remove, job_ids)
         for job_id in job_ids:
             self._recent.pop(job_id, None)
+            self._paths.pop(job_id, None)
         await self._reload()
         if self._on_removed is not None:
             self._on_removed()
