@@ -90,7 +90,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
                 strip_metadata=entry.options.get(CONF_STRIP_METADATA, False),
                 keep_images=int(entry.options.get(CONF_KEEP_IMAGES, DEFAULT_KEEP_IMAGES)),
             ),
-            on_removed=self._on_images_removed,
+            on_changed=self._on_gallery_changed,
         )
         self._records = Records(hass, entry.entry_id)
         self.engine = JobEngine(
@@ -266,6 +266,14 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         """Call the listener with each event and the job's payload. Returns how to stop that."""
         return async_dispatcher_connect(self.hass, self._signal("event"), listener)
 
+    @callback
+    def async_add_gallery_listener(self, listener: Listener) -> CALLBACK_TYPE:
+        """Call the listener when images are gone, hidden, or back, or the disk is away or back.
+
+        Returns how to stop that.
+        """
+        return async_dispatcher_connect(self.hass, self._signal("gallery"), listener)
+
     def _signal(self, kind: str, slug: str | None = None) -> str:
         """Return the name of a dispatcher signal of this server."""
         return f"{DOMAIN}_{self.config_entry.entry_id}_{kind}_{slug or ''}"
@@ -285,8 +293,9 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         self.hass.bus.async_fire(EVENT_GAZE, event_payload(self.hass, entry_id, event, payload))
 
     @callback
-    def _on_images_removed(self) -> None:
-        """Update the entities and displays that show images."""
+    def _on_gallery_changed(self) -> None:
+        """Update the entities and displays that show images, and look for what needs repair."""
+        async_dispatcher_send(self.hass, self._signal("gallery"))
         self.displays.async_update()
         for slug in (*self.device_presets, None):
             async_dispatcher_send(self.hass, self._signal("job", slug))

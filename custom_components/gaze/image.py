@@ -2,7 +2,8 @@
 
 from contextlib import suppress
 from datetime import datetime
-from typing import override
+from pathlib import Path
+from typing import Final, override
 
 from homeassistant.components.image import ImageEntity, ImageEntityDescription
 from homeassistant.core import HomeAssistant, callback
@@ -18,6 +19,9 @@ from .generation import gallery_errors
 from .subentries import async_add_subentry_entities
 
 PARALLEL_UPDATES = 0
+
+BRAND_IMAGE: Final = Path(__file__).parent / "brand" / "icon@2x.png"
+BRAND_CONTENT_TYPE: Final = "image/png"
 
 LATEST_IMAGE = ImageEntityDescription(key="latest_image", translation_key="latest_image")
 DISPLAY_IMAGE = ImageEntityDescription(key="display_image", translation_key="display_image")
@@ -46,7 +50,7 @@ async def async_setup_entry(
 
 
 class GazeImage(GazeEntity, ImageEntity):
-    """The newest image of the server, or of a preset. Shown while GAZE is off, too."""
+    """The newest image of the server, or of a preset. It is also shown while GAZE is off."""
 
     def __init__(
         self,
@@ -55,36 +59,37 @@ class GazeImage(GazeEntity, ImageEntity):
         description: ImageEntityDescription,
         slug: str | None = None,
     ) -> None:
-        """Show the newest image kept."""
+        """Show the newest saved image."""
         GazeEntity.__init__(self, coordinator, description, slug)
         ImageEntity.__init__(self, hass)
         self._image: Image | None = None
+        self._attr_content_type = BRAND_CONTENT_TYPE
         self._show_newest()
 
     @property
     @override
     def available(self) -> bool:
-        """Kept images do not need the server."""
+        """Return True, because saved images do not need the server."""
         return True
 
     @property
     @override
     def entity_picture(self) -> str | None:
-        """Return the address of the image; before there is one, people see the icon."""
+        """Return the URL of the image. Before the first one, people see the icon."""
         return super().entity_picture if self._image is not None else None
 
     @override
     async def async_image(self) -> bytes | None:
-        """Return the bytes of the image shown.
+        """Return the bytes of the image, or the brand image before the first one.
 
-        Where the image turns out to be deleted, or a newer one comes in between, the answer is
-        the one shown then: bytes and content type belong together.
+        If the image turns out to be deleted, or another one is shown meanwhile, return that one:
+        bytes and content type belong together.
         """
         try:
             while (image := self._image) is not None:
                 with suppress(ImageGoneError):
                     content = await self.coordinator.gallery.async_read(image)
-                    if image == self._image:
+                    if _is_same(image, self._image):
                         return content
         except GalleryError as err:
             raise HomeAssistantError(
@@ -92,26 +97,41 @@ class GazeImage(GazeEntity, ImageEntity):
                 translation_key="image_unreadable",
                 translation_placeholders={"error": str(err)},
             ) from err
-        return None
+        return await self.hass.async_add_executor_job(BRAND_IMAGE.read_bytes)
 
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        """Write state where there is a new image, and only then."""
+        """Write state if there is another image, and only then."""
         if self._show_newest():
             super()._handle_coordinator_update()
 
     def _show_newest(self) -> bool:
-        """Take the newest image kept; return whether it is another one."""
+        """Show the newest image, and return whether it is another one."""
         newest = self.coordinator.gallery.newest(self.slug)
-        if newest == self._image:
-            return False
+        same = _is_same(newest, self._image)
         self._image = newest
-        self._attr_image_last_updated = None
-        if newest is not None:
+        if same:
+            return False
+        if newest is None:
+            self._attr_image_last_updated = None
+            self._attr_content_type = BRAND_CONTENT_TYPE
+        else:
             self._attr_image_last_updated = dt_util.utc_from_timestamp(newest.made_at)
             self._attr_content_type = newest.content_type
         return True
+
+
+def _is_same(one: Image | None, other: Image | None) -> bool:
+    """Return whether two images look the same, whatever their marks are."""
+    if one is None or other is None:
+        return one is other
+    return (one.job_id, one.made_at, one.path, one.size) == (
+        other.job_id,
+        other.made_at,
+        other.path,
+        other.size,
+    )
 
 
 class GazePresetImage(GazeImage):

@@ -41,6 +41,16 @@ def written_picture(prompt: str) -> bytes:
     return result.getvalue()
 
 
+def picture_with_text(**texts: str) -> bytes:
+    """Return a PNG with texts in it, as ComfyUI writes them."""
+    chunks = PngInfo()
+    for name, text in texts.items():
+        chunks.add_text(name, text)
+    result = BytesIO()
+    Pillow.open(BytesIO(picture())).save(result, "PNG", pnginfo=chunks)
+    return result.getvalue()
+
+
 def png_claiming(width: int, height: int) -> bytes:
     """Return a PNG whose header claims a size that its pixels do not have."""
     content = bytearray(picture())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from custom_components.gaze.gallery import GalleryError, ImageGoneError
-from custom_components.gaze.gallery.files import Files
+from custom_components.gaze.gallery.files import Files, Listing
 
 from .pictures import names
 
@@ -74,7 +74,7 @@ def test_a_link_in_place_of_a_picture_is_not_followed(files: Files, secret: Path
 
     with pytest.raises(ImageGoneError):
         files.read("cats/a.png")
-    assert files.present() == frozenset()
+    assert files.present() == Listing()
     files.write("cats/a.png", b"again")
 
     assert files.read("cats/a.png")[0] == b"again"
@@ -87,12 +87,12 @@ def test_a_link_in_place_of_a_folder_is_not_followed(files: Files, secret: Path)
 
     with pytest.raises(ImageGoneError):
         files.read("cats/secret.png")
-    with pytest.raises(GalleryError, match="cannot be kept"):
+    with pytest.raises(GalleryError, match="cannot be saved"):
         files.write("cats/secret.png", b"other")
     files.remove("cats/secret.png")
     files.remove_parts()
 
-    assert files.present() == frozenset({"dogs/a.png"})
+    assert files.present() == Listing(paths=frozenset({"dogs/a.png"}))
     assert secret.read_bytes() == b"secret"
 
 
@@ -148,7 +148,6 @@ def test_a_disk_that_is_away_makes_no_picture_gone(files: Files) -> None:
         files.read("cats/a.png")
 
     assert not isinstance(raised.value, ImageGoneError)
-    assert files.present() is None
 
 
 def test_a_picture_that_grew_too_large_is_not_read(files: Files) -> None:
@@ -177,7 +176,7 @@ def test_a_disk_that_cannot_be_written_is_an_error(files: Files) -> None:
     files.root.parent.mkdir()
     files.root.write_bytes(b"a file where a folder should be")
 
-    with pytest.raises(GalleryError, match="cannot be kept"):
+    with pytest.raises(GalleryError, match="cannot be saved"):
         files.write("cats/a.png", b"first")
 
 
@@ -236,7 +235,7 @@ def test_only_changes_by_others_are_noticed(files: Files) -> None:
 
     (files.root / "cats" / "b.png").unlink()
     assert files.changed()
-    assert files.present() == frozenset({"dogs/c.png"})
+    assert files.present() == Listing(paths=frozenset({"dogs/c.png"}))
     assert not files.changed()
 
     (files.root / "cats" / "d.png").touch()

@@ -23,6 +23,7 @@ from custom_components.gaze.gallery import (
     PictureError,
     Selection,
 )
+from custom_components.gaze.gallery.files import MARKER
 
 from .conftest import ENTRY_ID, OpenGallery
 from .pictures import (
@@ -39,7 +40,12 @@ from .pictures import (
 
 
 def _files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    """Return the files below a folder, without the marker."""
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if not path.is_dir() and path.name != MARKER
+    )
 
 
 async def _add(gallery: Gallery, count: int, start: int = 0, **changes: str) -> list[Image]:
@@ -133,7 +139,7 @@ async def test_a_disk_that_cannot_be_written_leaves_nothing_behind(
 ) -> None:
     put(folder, b"a file where a folder should be")
 
-    with pytest.raises(GalleryError, match="cannot be kept"):
+    with pytest.raises(GalleryError, match="cannot be saved"):
         await gallery.async_add(image(), picture())
 
     assert await gallery.async_get("job-1") is None
@@ -186,19 +192,17 @@ async def test_what_a_crash_left_half_written_goes_at_the_start(
 
 
 async def test_the_oldest_go_beyond_the_number_to_keep(
-    open_gallery: OpenGallery, folder: Path, cache: Path
+    hass: HomeAssistant, open_gallery: OpenGallery, folder: Path, cache: Path
 ) -> None:
     gallery = await open_gallery(GalleryOptions(keep_images=3))
-    [first] = await _add(gallery, 1)
-    await gallery.async_content(first, 256)
-    await gallery.async_content(first, 512)
-    assert len(_files(cache / "thumbnails")) == 2
+    await _add(gallery, 1)
 
     await _add(gallery, 4, start=1)
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     assert await _kept(gallery) == ["00000004", "00000003", "00000002"]
     assert gallery.count == len(_files(folder)) == 3
-    assert _files(cache / "thumbnails") == []
+    assert len(_files(cache / "thumbnails")) == 6
 
 
 async def test_a_lower_number_counts_from_the_start(
@@ -219,14 +223,41 @@ async def test_zero_keeps_all(open_gallery: OpenGallery) -> None:
     assert gallery.count == 5
 
 
-async def test_a_preset_whose_last_image_goes_has_none(open_gallery: OpenGallery) -> None:
-    removed: list[int] = []
-    gallery = await open_gallery(GalleryOptions(keep_images=1), lambda: removed.append(1))
-    await _add(gallery, 1, preset="old", preset_name="Old")
-    await _add(gallery, 1, start=1)
+async def test_newest_image_of_each_preset_and_recipe_stays_beyond_the_number(
+    open_gallery: OpenGallery,
+) -> None:
+    gallery = await open_gallery(GalleryOptions(keep_images=2))
+    await _add(gallery, 2, preset="quiet", preset_name="Quiet")
+    await _add(gallery, 2, start=2, recipe="morning", recipe_name="Morning")
+    await _add(gallery, 4, start=4)
 
-    assert gallery.newest("old") is None
-    assert removed == [1]
+    assert await _kept(gallery) == ["00000007", "00000003", "00000001"]
+    quiet, morning = gallery.newest("quiet"), gallery.newest(recipe="morning")
+    assert quiet is not None
+    assert morning is not None
+    assert (quiet.job_id, morning.job_id) == ("00000001", "00000003")
+
+
+async def test_favorites_stay_and_do_not_count(open_gallery: OpenGallery) -> None:
+    gallery = await open_gallery(GalleryOptions(keep_images=2))
+    await _add(gallery, 2)
+    await gallery.async_mark(["00000000"], favorite=True)
+
+    await _add(gallery, 3, start=2)
+
+    assert await _kept(gallery) == ["00000004", "00000003", "00000000"]
+
+
+async def test_image_that_is_no_favorite_any_more_is_removed(open_gallery: OpenGallery) -> None:
+    gallery = await open_gallery(GalleryOptions(keep_images=1))
+    await _add(gallery, 1)
+    await gallery.async_mark(["00000000"], favorite=True)
+    await _add(gallery, 1, start=1)
+    assert gallery.count == 2
+
+    await gallery.async_mark(["00000000"], favorite=False)
+
+    assert await _kept(gallery) == ["00000001"]
 
 
 async def test_an_image_that_cannot_be_removed_stays_and_is_told_once(
@@ -252,7 +283,7 @@ async def test_an_image_that_cannot_be_removed_stays_and_is_told_once(
 
 
 async def test_deleted_images_are_gone_everywhere(
-    open_gallery: OpenGallery, folder: Path, cache: Path
+    hass: HomeAssistant, open_gallery: OpenGallery, folder: Path, cache: Path
 ) -> None:
     removed: list[str | None] = []
 
@@ -262,14 +293,14 @@ async def test_deleted_images_are_gone_everywhere(
 
     gallery = await open_gallery(None, note)
     first, second, third = await _add(gallery, 3)
-    await gallery.async_content(third, 256)
+    await hass.async_block_till_done(wait_background_tasks=True)
     await gallery.async_read(third)
 
     assert await gallery.async_delete([second, third]) == 2
 
     assert removed == [first.job_id]
     assert _files(folder) == [first.path]
-    assert _files(cache / "thumbnails") == []
+    assert len(_files(cache / "thumbnails")) == 2
     with pytest.raises(ImageGoneError):
         await gallery.async_read(third)
     assert await gallery.async_delete([second, third]) == 0
@@ -291,12 +322,12 @@ async def test_an_image_that_cannot_be_deleted_is_an_error_after_the_others(
 
 
 async def test_a_file_deleted_by_hand_is_noticed_when_it_is_read(
-    open_gallery: OpenGallery, folder: Path, cache: Path
+    hass: HomeAssistant, open_gallery: OpenGallery, folder: Path, cache: Path
 ) -> None:
     removed: list[int] = []
     gallery = await open_gallery(None, lambda: removed.append(1))
     first, second, third = await _add(gallery, 3)
-    await gallery.async_content(third, 256)
+    await hass.async_block_till_done(wait_background_tasks=True)
     (folder / second.path).unlink()
     (folder / third.path).unlink()
 
@@ -306,7 +337,7 @@ async def test_a_file_deleted_by_hand_is_noticed_when_it_is_read(
     assert removed == [1]
     assert gallery.newest() == first
     assert gallery.count == 1
-    assert _files(cache / "thumbnails") == []
+    assert len(_files(cache / "thumbnails")) == 2
 
 
 async def test_a_thumbnail_of_a_file_deleted_by_hand_is_gone_too(
@@ -370,19 +401,6 @@ async def test_an_empty_file_is_no_image_any_more(gallery: Gallery, folder: Path
     assert gallery.count == 0
 
 
-async def test_images_on_a_disk_that_is_away_stay(open_gallery: OpenGallery, folder: Path) -> None:
-    [kept] = await _add(await open_gallery(), 1)
-    away = shutil.move(folder, folder.with_name("away"))
-
-    gallery = await open_gallery()
-    assert await _kept(gallery) == [kept.job_id]
-    with pytest.raises(GalleryError, match="cannot be read"):
-        await gallery.async_read(kept)
-    shutil.move(away, folder)
-
-    assert await gallery.async_read(kept) == picture(shade=0)
-
-
 # Metadata
 
 
@@ -404,22 +422,43 @@ async def test_metadata_is_kept_unless_people_want_it_gone(open_gallery: OpenGal
 # Without saving
 
 
-async def test_unsaved_images_stay_out_of_media_one_a_preset(
+async def test_unsaved_images_stay_out_of_media_one_batch_a_preset(
     open_gallery: OpenGallery, folder: Path, cache: Path
 ) -> None:
     gallery = await open_gallery(GalleryOptions(save_images=False))
-    await _add(gallery, 2)
-    await _add(gallery, 1, start=2, preset="old", preset_name="Old")
+    await _add(gallery, 3, batch_id="first")
+    assert len(_files(cache / "newest")) == 3
+    await _add(gallery, 1, start=3, batch_id="second")
+    await _add(gallery, 1, start=4, preset="old", preset_name="Old")
 
     assert names(folder) == []
     assert len(_files(cache / "newest")) == gallery.count == 2
-    assert await _kept(gallery) == ["00000002", "00000001"]
+    assert await _kept(gallery) == ["00000004", "00000003"]
 
     gallery = await open_gallery(GalleryOptions(save_images=False))
     newest = gallery.newest("neon_city")
     assert newest is not None
-    assert await gallery.async_read(newest) == picture(shade=1)
+    assert await gallery.async_read(newest) == picture(shade=3)
     assert (await gallery.async_file(newest)).is_relative_to(cache)
+
+
+async def test_unsaved_images_of_one_batch_are_bounded(open_gallery: OpenGallery) -> None:
+    gallery = await open_gallery(GalleryOptions(save_images=False))
+
+    await _add(gallery, 22)
+
+    assert len(await _kept(gallery)) == 20
+
+
+async def test_late_unsaved_image_stays_until_the_next_one(open_gallery: OpenGallery) -> None:
+    gallery = await open_gallery(GalleryOptions(save_images=False))
+    await _add(gallery, 1, start=5, batch_id="second")
+
+    await _add(gallery, 1, start=1, batch_id="first")
+    assert await _kept(gallery) == ["00000005", "00000001"]
+    await _add(gallery, 1, start=6, batch_id="second")
+
+    assert await _kept(gallery) == ["00000006", "00000005"]
 
 
 async def test_saving_can_be_turned_off_and_on(
@@ -429,7 +468,7 @@ async def test_saving_can_be_turned_off_and_on(
     await _add(await open_gallery(GalleryOptions(save_images=False)), 2, start=2)
     assert len(_files(folder)) == 2
     gallery = await open_gallery()
-    assert await _kept(gallery) == ["00000003", "00000001", "00000000"]
+    assert await _kept(gallery) == ["00000003", "00000002", "00000001", "00000000"]
 
     await _add(gallery, 1, start=4)
 
@@ -453,7 +492,7 @@ async def test_an_unsaved_image_that_outlived_a_crash_goes_at_the_start(
     open_gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     gallery = await open_gallery(GalleryOptions(save_images=False))
-    await _add(gallery, 1)
+    await _add(gallery, 1, batch_id="first")
 
     unlink = os.unlink
 
@@ -464,7 +503,7 @@ async def test_an_unsaved_image_that_outlived_a_crash_goes_at_the_start(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "unlink", busy)
-        await _add(gallery, 1, start=1)
+        await _add(gallery, 1, start=1, batch_id="second")
     assert len(_files(cache / "newest")) == 2
 
     await open_gallery()

@@ -1,12 +1,14 @@
 """Tests of the index: what is found in it, and what an addition writes."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 import os
 from pathlib import Path
 import sqlite3
 from typing import Any
 
 from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
 import pytest
 
 from custom_components.gaze.gallery import GalleryError, Selection
@@ -110,24 +112,43 @@ async def test_a_month_is_that_of_the_place(hass: HomeAssistant, index: Index) -
     assert [folder.key for folder in await index.async_months()] == ["2026-08"]
 
 
-async def test_an_image_that_is_added_again_is_the_newest(filled: Index) -> None:
+async def test_image_that_is_added_again_keeps_its_place_and_marks(filled: Index) -> None:
+    await filled.async_mark(["job-0"], favorite=True, hidden=None)
+
     await filled.async_add(image("job-0", path="p/0.png", seed="7"))
 
     assert await filled.async_count() == 4
-    assert (await _found(filled, Selection()))[0] == "job-0"
+    assert (await _found(filled, Selection()))[-1] == "job-0"
     found = await filled.async_get("job-0")
     assert found is not None
-    assert found.seed == "7"
-    assert (await filled.async_newest_by_preset())[-1].job_id == "job-0"
+    assert (found.seed, found.favorite) == ("7", True)
+
+
+async def test_images_are_in_the_order_in_which_they_were_finished(index: Index) -> None:
+    for job_id, made_at in (("late", 3.0), ("early", 1.0), ("same", 3.0), ("between", 2.0)):
+        await index.async_add(image(job_id, made_at=MADE_AT + made_at))
+
+    assert await _found(index, Selection()) == ["same", "late", "between", "early"]
+    assert (await index.async_newest_by_preset())[-1].job_id == "same"
+
+
+async def test_image_of_a_clock_that_was_ahead_hides_no_later_one(index: Index) -> None:
+    now = dt_util.utcnow().timestamp()
+    await index.async_add(image("future", made_at=now + 13 * 3600))
+    await index.async_add(image("first", made_at=now))
+    await index.async_add(image("second", made_at=now + 1))
+
+    assert await _found(index, Selection()) == ["second", "first", "future"]
 
 
 async def test_what_is_found_is_what_was_added(index: Index) -> None:
     added = image(tag="t", path="p/x.png", width=64, height=96, size=1000, saved=False)
-    await index.async_add(added)
+    [stored] = await index.async_add(added)
 
-    assert await index.async_get("job-1") == added
+    assert replace(stored, number=0) == added
+    assert await index.async_get("job-1") == stored
     assert await index.async_get("job-2") is None
-    assert await index.async_unsaved() == [added]
+    assert await index.async_unsaved() == [stored]
 
 
 async def test_a_store_that_fails_is_a_gallery_error(index: Index) -> None:

@@ -108,7 +108,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(side: int) -> None
 def test_a_thumbnail_fits_and_is_never_larger(
     kind: str, size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    small = shrink(picture(kind, size=size), 256)
+    [small] = shrink(picture(kind, size=size), 256)
 
     with Pillow.open(BytesIO(small)) as opened:
         assert opened.format == "WEBP"
@@ -133,7 +133,7 @@ def test_every_kind_of_pixels_can_be_made_small(kind: str, mode: str, expected: 
     whole = BytesIO()
     content.save(whole, kind)
 
-    small = shrink(whole.getvalue(), 32)
+    [small] = shrink(whole.getvalue(), 32)
 
     with Pillow.open(BytesIO(small)) as opened:
         assert opened.mode == expected
@@ -146,7 +146,7 @@ def test_a_thumbnail_is_upright_and_tells_nothing() -> None:
     content = BytesIO()
     Pillow.new("RGB", (80, 40)).save(content, "JPEG", exif=exif)
 
-    small = shrink(content.getvalue(), 40)
+    [small] = shrink(content.getvalue(), 40)
 
     with Pillow.open(BytesIO(small)) as opened:
         assert opened.size == (20, 40)

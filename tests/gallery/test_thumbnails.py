@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 import threading
 
+from homeassistant.core import HomeAssistant
 from PIL import Image as Pillow
 import pytest
 
@@ -29,13 +30,13 @@ class Counter:
         self._at_once = 0
         self._lock = threading.Lock()
 
-    def shrink(self, content: bytes, side: int) -> bytes:
-        """Make one."""
+    def shrink(self, content: bytes, *sides: int) -> list[bytes]:
+        """Make those of one image."""
         with self._lock:
             self._at_once += 1
             self.made += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
-        result = picture_module.shrink(content, side)
+        result = picture_module.shrink(content, *sides)
         with self._lock:
             self._at_once -= 1
         return result
@@ -50,9 +51,10 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
 
 @pytest.mark.parametrize("side", [256, 512])
 async def test_a_thumbnail_is_made_once(
-    gallery: Gallery, counter: Counter, cache: Path, side: int
+    hass: HomeAssistant, gallery: Gallery, counter: Counter, cache: Path, side: int
 ) -> None:
     kept = await gallery.async_add(image(), picture(size=(1000, 600)))
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     first = await gallery.async_content(kept, side)
     second = await gallery.async_content(kept, side)
@@ -64,8 +66,8 @@ async def test_a_thumbnail_is_made_once(
     with Pillow.open(BytesIO(first.data)) as opened:
         assert max(opened.size) == side
     assert (third.data, third.etag) == (None, first.etag)
-    assert counter.made == 1
-    assert len(names(cache / "thumbnails")) == 1
+    assert counter.made == 1  # when the image was saved
+    assert len(names(cache / "thumbnails")) == 2
 
 
 async def test_whoever_asks_at_the_same_time_gets_the_same(
@@ -94,9 +96,10 @@ async def test_few_are_made_at_a_time(gallery: Gallery, counter: Counter) -> Non
 
 
 async def test_another_picture_gets_another_thumbnail(
-    gallery: Gallery, counter: Counter, folder: Path
+    hass: HomeAssistant, gallery: Gallery, counter: Counter, folder: Path
 ) -> None:
     kept = await gallery.async_add(image(), picture(size=(600, 300)))
+    await hass.async_block_till_done(wait_background_tasks=True)
     first = await gallery.async_content(kept, 256)
 
     file = folder / kept.path
@@ -121,14 +124,51 @@ async def test_a_file_that_became_no_picture_is_an_error(gallery: Gallery, folde
 
 
 async def test_a_cache_that_cannot_be_written_costs_only_time(
-    gallery: Gallery, counter: Counter, cache: Path
+    hass: HomeAssistant, gallery: Gallery, counter: Counter, cache: Path
 ) -> None:
     put(cache, b"a file where a folder should be")
     kept = await gallery.async_add(image(), picture())
+    await hass.async_block_till_done(wait_background_tasks=True)
 
     first = await gallery.async_content(kept, 256)
     second = await gallery.async_content(kept, 256)
 
     assert first == second
-    assert counter.made == 2
+    assert counter.made == 3
     assert await gallery.async_delete([kept]) == 1
+
+
+@pytest.mark.parametrize("resolution", [100, 10_000_000, 2_000_000_000])
+async def test_thumbnail_matches_on_a_file_system_with_coarse_time_stamps(
+    hass: HomeAssistant,
+    gallery: Gallery,
+    counter: Counter,
+    monkeypatch: pytest.MonkeyPatch,
+    resolution: int,
+) -> None:
+    monkeypatch.setattr(
+        thumbnails_module,
+        "modified_ns",
+        lambda found: found.st_mtime_ns // resolution * resolution,
+    )
+    kept = await gallery.async_add(image(), picture(size=(1000, 600)))
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+    await gallery.async_content(kept, 256)
+
+    assert counter.made == 1
+
+
+async def test_image_that_is_added_again_gets_new_thumbnails(
+    hass: HomeAssistant, gallery: Gallery, counter: Counter
+) -> None:
+    await gallery.async_add(image(), picture(size=(600, 300)))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    kept = await gallery.async_add(image(), picture(size=(300, 600)))
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+    thumbnail = await gallery.async_content(kept, 256)
+
+    assert counter.made == 2
+    with Pillow.open(BytesIO(thumbnail.data or b"")) as opened:
+        assert opened.size == (128, 256)

@@ -1,6 +1,13 @@
-"""Kept images: files, index, thumbnails and the HTTP view."""
+"""Saved images: files, index, thumbnails, and the HTTP view."""
 
-from .errors import GalleryError, ImageGoneError, PictureError, UnsupportedFormatError
+from .errors import (
+    GalleryError,
+    GalleryUnavailableError,
+    ImageGoneError,
+    PictureError,
+    UnknownImagesError,
+    UnsupportedFormatError,
+)
 from .gallery import Gallery
 from .metadata import strip as strip_metadata
 from .models import Content, Folder, GalleryOptions, Image, ListedImage, Overview, Selection
@@ -12,6 +19,7 @@ __all__ = [
     "Gallery",
     "GalleryError",
     "GalleryOptions",
+    "GalleryUnavailableError",
     "Image",
     "ImageGoneError",
     "ImageView",
@@ -19,6 +27,7 @@ __all__ = [
     "Overview",
     "PictureError",
     "Selection",
+    "UnknownImagesError",
     "UnsupportedFormatError",
     "strip_metadata",
 ]

@@ -1,5 +1,7 @@
 """What can go wrong with saved images."""
 
+from collections.abc import Sequence
+
 
 class GalleryError(Exception):
     """An image could not be saved, found, or read. The text says why, without paths."""
@@ -7,6 +9,28 @@ class GalleryError(Exception):
 
 class ImageGoneError(GalleryError):
     """The image's file is no longer there: somebody deleted it."""
+
+
+class GalleryUnavailableError(GalleryError):
+    """The disk with the images is away. Nothing was changed, and trying again later may work.
+
+    `cause` is `missing` if the folder, or the marker in it, is not there, and `unreadable`
+    if the folder cannot be read.
+    """
+
+    def __init__(self, cause: str, text: str) -> None:
+        """Say why."""
+        super().__init__(text)
+        self.cause = cause
+
+
+class UnknownImagesError(GalleryError):
+    """Images to be marked do not exist. Nothing was changed."""
+
+    def __init__(self, job_ids: Sequence[str]) -> None:
+        """Name the images."""
+        super().__init__("some of the images do not exist")
+        self.job_ids = job_ids
 
 
 class PictureError(Exception):

@@ -1,65 +1,126 @@
-"""The picture files of a gallery on disk. Blocks: call it in the executor.
+"""The image files of a gallery on disk. Blocks: call it in the executor.
 
 Files lie at `<root>/<folder>/<name>`. The root may be a link to elsewhere, as people have them
-to other disks; below it no link is followed and nothing but a regular file is read.
+to other disks. Below it no link is followed, and nothing but a regular file is read.
+
+A root in a media folder has a marker file with an ID. An image counts as deleted only if its
+root bears the expected marker, because the empty folder of a disk that is not mounted does not.
 """
 
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 import errno
 import os
 from pathlib import Path
 import stat
+import time
 from typing import Final
 
-from .errors import GalleryError, ImageGoneError
+import orjson
 
+from .errors import GalleryError, GalleryUnavailableError, ImageGoneError
+
+MARKER: Final = ".gaze.json"
 MAX_BYTES: Final = 64 * 2**20
+_MAX_MARKER: Final = 4096
 _PART: Final = ".part"
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ROOT: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FOLDER: Final = _ROOT | os.O_NOFOLLOW
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# The file, or the folder it was in, was removed or replaced by something that is no picture.
+# The file, or the folder it was in, was removed or replaced by something that is no image.
 _GONE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
+# The file system does not know `fsync`, or not for folders: FUSE, SMB, and others.
+_NO_FSYNC: Final = frozenset(
+    (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
+)
+_SECOND: Final = 1_000_000_000
+_COARSE: Final = 2 * _SECOND  # the resolution of FAT's time stamps
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Marker:
+    """What the marker file of a root says.
+
+    gallery: the ID of the folder. server: what tells servers apart, without naming them.
+    """
+
+    gallery: str
+    server: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """The files below a root, and the folders that could not be read."""
+
+    paths: frozenset[str] = frozenset()
+    unreadable: frozenset[str] = frozenset()
+
+    def missing(self, paths: Iterable[str]) -> set[str]:
+        """Return which of the files are certainly not there.
+
+        A file system that ignores case may list a file under another spelling.
+        """
+        candidates = {
+            path
+            for path in paths
+            if path not in self.paths and path.partition("/")[0] not in self.unreadable
+        }
+        if candidates:
+            spellings = {path.casefold() for path in self.paths}
+            candidates = {path for path in candidates if path.casefold() not in spellings}
+        return candidates
 
 
 class Files:
-    """The files below one root. Not for two threads at once, but for reading."""
+    """The files below one root. Only reading is safe in several threads at once."""
 
-    def __init__(self, root: Path) -> None:
-        """Use a root, which need not exist."""
+    def __init__(self, root: Path, marker: str | None = None) -> None:
+        """Use a root.
+
+        With the ID of a marker, the root must bear it. Without one, the root is created when
+        it is needed.
+        """
         self.root = root
-        self._seen: dict[str, int] = {}  # when folders last changed, in ns, as far as we know
+        self.marker = marker
+        self._seen: dict[str, int] | None = {}  # when folders last changed, in ns; 0: unknown
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file so that it is complete or absent, also after a power cut.
 
-        Raises GalleryError.
+        Raises GalleryUnavailableError or another GalleryError.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            if self.marker is None:
+                self.root.mkdir(parents=True, exist_ok=True)
             with self._changing(path, create=True) as (folder, name):
                 _write_aside(folder, name, content)
-                os.fsync(folder)
+                _sync(folder)
         except OSError as err:
-            raise GalleryError(f"the picture cannot be kept: {reason(err)}") from err
+            raise GalleryError(f"the image cannot be saved: {reason(err)}") from err
 
     def read(self, path: str, known: Collection[str] = ()) -> tuple[bytes | None, str]:
-        """Return a file's bytes and its ETag; no bytes where the ETag is among those known.
+        """Return a file's bytes and its ETag, without bytes if the ETag is among those known.
 
-        Raises ImageGoneError, GalleryError.
+        Raises ImageGoneError, GalleryUnavailableError, or another GalleryError.
         """
         with self._reading(path) as (file, found):
             etag = etag_of(found)
             if etag in known:
                 return None, etag
             if found.st_size > MAX_BYTES:
-                raise GalleryError("the picture cannot be read: it is too large")
+                raise GalleryError("the image cannot be read: it is too large")
             with os.fdopen(os.dup(file), "rb") as stream:
                 return stream.read(MAX_BYTES), etag
 
+    def read_head(self, path: str, limit: int) -> tuple[bytes, int]:
+        """Return the beginning of a file, and its size. Raises what `read` raises."""
+        with self._reading(path) as (file, found), os.fdopen(os.dup(file), "rb") as stream:
+            return stream.read(limit), found.st_size
+
     def changed_at(self, path: str) -> int:
-        """Return when a file was last changed, in ns. Raises ImageGoneError, GalleryError."""
+        """Return when a file was last changed, in ns. Raises what `read` raises."""
         with self._reading(path) as (_, found):
             return found.st_mtime_ns
 
@@ -68,120 +129,265 @@ class Files:
         return os.path.lexists(self.root / path)
 
     def remove(self, path: str) -> None:
-        """Remove a file, and its folder with the last one. Raises GalleryError where it stays."""
+        """Remove a file, and its folder with the last one.
+
+        Raises GalleryUnavailableError or another GalleryError if it stays, or might.
+        """
         try:
             with self._changing(path) as (folder, name), suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=folder)
         except OSError as err:
             if err.errno not in _GONE:
-                raise GalleryError(f"the picture cannot be removed: {reason(err)}") from err
+                raise GalleryError(f"the image cannot be removed: {reason(err)}") from err
             return  # a path that leads elsewhere, for one: nothing there is ours
         with suppress(OSError):
             (self.root / path).parent.rmdir()
 
     def remove_parts(self) -> None:
         """Remove what interrupted writes left behind."""
-        for name in self._folders():
-            with suppress(OSError), self._folder(name) as folder:
-                for part in os.listdir(folder):  # noqa: PTH208 - an open folder has no path
-                    if part.startswith(".") and part.endswith(_PART):
-                        os.unlink(part, dir_fd=folder)
+        with suppress(GalleryError, OSError), self._open_root() as root:
+            for name in _folders(root):
+                with suppress(OSError), _open_folder(root, name) as folder:
+                    for part in os.listdir(folder):  # noqa: PTH208 - an open folder has no path
+                        if part.startswith(".") and part.endswith(_PART):
+                            os.unlink(part, dir_fd=folder)
 
     def changed(self) -> bool:
-        """Return whether somebody else may have removed files since `present` was asked."""
-        return self._folders() != self._seen
+        """Return whether others may have changed files since `present` looked.
 
-    def present(self) -> frozenset[str] | None:
-        """Return the paths of all files, or None where the root is not there.
-
-        A root that is not there is more likely a disk that is not mounted than a gallery
-        that somebody emptied.
+        False if that cannot be found out now.
         """
-        if not self.root.is_dir():
-            return None
-        self._seen = self._folders()
-        paths: set[str] = set()
-        for name in self._seen:
-            with suppress(OSError), self._folder(name) as folder, os.scandir(folder) as found:
-                paths.update(
-                    f"{name}/{entry.name}"
-                    for entry in found
-                    if entry.is_file(follow_symlinks=False)
-                )
-        return frozenset(paths)
-
-    def _folders(self) -> dict[str, int]:
-        """Return when each folder was last changed, in ns."""
         try:
-            with os.scandir(self.root) as found:
-                return {
-                    entry.name: entry.stat(follow_symlinks=False).st_mtime_ns
-                    for entry in found
-                    if entry.is_dir(follow_symlinks=False)
-                }
-        except OSError:
-            return {}
+            with self._open_root() as root:
+                folders = _folders(root)
+        except FileNotFoundError:
+            return bool(self._seen)
+        except GalleryError, OSError:
+            self._seen = None  # look again when it is back
+            return False
+        return self._seen is None or 0 in self._seen.values() or folders != self._seen
+
+    def present(self) -> Listing | None:
+        """Return what is there, or None if that cannot be found out now.
+
+        A root without a marker that is not there has no files.
+        """
+        try:
+            with self._open_root() as root:
+                found = _folders(root)
+                now = time.time_ns()
+                self._seen = {name: _settled(changed, now) for name, changed in found.items()}
+                return _list_folders(root, found)
+        except FileNotFoundError:
+            self._seen = {}
+            return Listing()
+        except GalleryError, OSError:
+            self._seen = None
+            return None
 
     @contextmanager
-    def _folder(self, name: str, *, create: bool = False) -> Generator[int]:
-        """Open a folder below the root."""
-        _check_name(name)
-        root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def _open_root(self) -> Generator[int]:
+        """Open the root and validate its marker.
+
+        An open folder stays on the disk that it is on, so what is done with it is done there.
+        Raises GalleryUnavailableError, OSError.
+        """
         try:
-            if create:
-                with suppress(FileExistsError):
-                    os.mkdir(name, dir_fd=root)
-            folder = os.open(name, _FOLDER, dir_fd=root)
+            root = os.open(self.root, _ROOT)
+        except OSError as err:
+            if self.marker is None:
+                raise
+            raise _unavailable(err) from err
+        try:
+            if self.marker is not None:
+                _validate_marker(root, self.marker)
+            yield root
         finally:
             os.close(root)
-        try:
-            yield folder
-        finally:
-            os.close(folder)
 
     @contextmanager
     def _changing(self, path: str, *, create: bool = False) -> Generator[tuple[int, str]]:
-        """Open a file's folder and keep in mind that a change of it is our own."""
+        """Open a file's folder and remember that a change of it is our own."""
         folder_name, _, name = path.partition("/")
+        _check_name(folder_name)
         _check_name(name)
-        known = not self.exists(folder_name)
-        with self._folder(folder_name, create=create) as folder:
-            known = known or self._seen.get(folder_name) == os.fstat(folder).st_mtime_ns
-            yield folder, name
-            if known:
-                self._seen[folder_name] = os.fstat(folder).st_mtime_ns
+        with self._open_root() as root:
+            created = create and _create_folder(root, folder_name)
+            with _open_folder(root, folder_name) as folder:
+                seen = {} if self._seen is None else self._seen
+                before = modified_ns(os.fstat(folder))
+                known = created or seen.get(folder_name) == before
+                yield folder, name
+                if known and self._seen is not None:
+                    changed = modified_ns(os.fstat(folder))
+                    self._seen[folder_name] = _settled(changed, time.time_ns())
 
     @contextmanager
     def _reading(self, path: str) -> Generator[tuple[int, os.stat_result]]:
-        """Open a file for reading. Raises ImageGoneError, GalleryError."""
+        """Open a file for reading. Raises what `read` raises."""
         folder_name, _, name = path.partition("/")
         try:
+            _check_name(folder_name)
             _check_name(name)
-            with self._folder(folder_name) as folder:
+            with self._open_root() as root, _open_folder(root, folder_name) as folder:
                 file = os.open(name, _READ, dir_fd=folder)
         except OSError as err:
-            if err.errno in _GONE and self.root.is_dir():
-                raise ImageGoneError("the picture was deleted") from err
-            raise GalleryError(f"the picture cannot be read: {reason(err)}") from err
+            if err.errno in _GONE and (self.marker is not None or self.root.is_dir()):
+                raise ImageGoneError("the image was deleted") from err
+            raise GalleryError(f"the image cannot be read: {reason(err)}") from err
         try:
             found = os.fstat(file)
             if not stat.S_ISREG(found.st_mode) or found.st_size == 0:
-                raise ImageGoneError("the picture was replaced by something else")
+                raise ImageGoneError("the image was replaced by something else")
             yield file, found
         except OSError as err:
-            raise GalleryError(f"the picture cannot be read: {reason(err)}") from err
+            raise GalleryError(f"the image cannot be read: {reason(err)}") from err
         finally:
             os.close(file)
 
 
+def read_marker(root: Path) -> Marker | None:
+    """Return what the marker of a root says, or None if it has none.
+
+    Raises GalleryUnavailableError if that cannot be found out.
+    """
+    try:
+        folder = os.open(root, _ROOT)
+    except OSError as err:
+        if err.errno in _GONE:
+            return None
+        raise _unavailable(err) from err
+    try:
+        return _read_marker(folder)
+    except FileNotFoundError:
+        return None
+    except OSError as err:
+        raise _unavailable(err) from err
+    finally:
+        os.close(folder)
+
+
+def write_marker(root: Path, marker: Marker) -> None:
+    """Create a root with a marker. Raises GalleryError."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        content = orjson.dumps({"gallery": marker.gallery, "server": marker.server})
+        folder = os.open(root, _ROOT)
+        try:
+            _write_aside(folder, MARKER, content)
+            _sync(folder)
+        finally:
+            os.close(folder)
+    except OSError as err:
+        raise GalleryError(f"the image cannot be saved: {reason(err)}") from err
+
+
 def etag_of(found: os.stat_result) -> str:
-    """Return what names this content of a file, without the quotes of the header."""
+    """Return what identifies this content of a file, without the quotes of the header."""
     return f"{found.st_mtime_ns:x}-{found.st_size:x}"
+
+
+def modified_ns(found: os.stat_result) -> int:
+    """Return when a file or folder was last changed, as its file system tells it."""
+    return found.st_mtime_ns
 
 
 def reason(err: OSError) -> str:
     """Return the cause without paths."""
     return err.strerror or type(err).__name__
+
+
+def _unavailable(err: OSError) -> GalleryUnavailableError:
+    """Return the error for a root that cannot be opened or read."""
+    if err.errno in _GONE:
+        return GalleryUnavailableError("missing", "the folder of the images is not there")
+    return GalleryUnavailableError(
+        "unreadable", f"the folder of the images cannot be read: {reason(err)}"
+    )
+
+
+def _validate_marker(root: int, expected: str) -> None:
+    """Raise GalleryUnavailableError unless an open root bears the marker."""
+    try:
+        found = _read_marker(root)
+    except OSError as err:
+        raise _unavailable(err) from err
+    if found is None or found.gallery != expected:
+        raise GalleryUnavailableError("missing", "the folder of the images is another one")
+
+
+def _read_marker(root: int) -> Marker | None:
+    """Return what the marker of an open root says, or None if it is not one of ours."""
+    file = os.open(MARKER, _READ, dir_fd=root)
+    with os.fdopen(file, "rb") as stream:
+        content = stream.read(_MAX_MARKER)
+    try:
+        found = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(found, Mapping) or not isinstance(gallery := found.get("gallery"), str):
+        return None
+    return Marker(gallery=gallery, server=str(found.get("server", "")))
+
+
+def _folders(root: int) -> dict[str, int]:
+    """Return when each folder of an open root was last changed, in ns; 0 if that is unknown."""
+    folders: dict[str, int] = {}
+    with os.scandir(root) as found:
+        for entry in found:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    folders[entry.name] = modified_ns(entry.stat(follow_symlinks=False))
+            except OSError:
+                folders[entry.name] = 0
+    return folders
+
+
+def _list_folders(root: int, names: Collection[str]) -> Listing:
+    """Return the files in the folders of an open root."""
+    paths: set[str] = set()
+    unreadable: set[str] = set()
+    for name in names:
+        try:
+            with _open_folder(root, name) as folder, os.scandir(folder) as found:
+                paths.update(
+                    f"{name}/{entry.name}"
+                    for entry in found
+                    if entry.is_file(follow_symlinks=False)
+                )
+        except OSError:
+            unreadable.add(name)
+    return Listing(paths=frozenset(paths), unreadable=frozenset(unreadable))
+
+
+def _settled(changed: int, now: int) -> int:
+    """Return when a folder changed, or 0 if it may change again under the same time stamp.
+
+    File systems with coarse time stamps have full seconds only.
+    """
+    if changed % _SECOND == 0 and now - changed <= _COARSE:
+        return 0
+    return changed
+
+
+@contextmanager
+def _open_folder(root: int, name: str) -> Generator[int]:
+    """Open a folder of an open root."""
+    _check_name(name)
+    folder = os.open(name, _FOLDER, dir_fd=root)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _create_folder(root: int, name: str) -> bool:
+    """Create a folder in an open root; return whether it is new."""
+    try:
+        os.mkdir(name, dir_fd=root)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _check_name(name: str) -> None:
@@ -190,8 +396,17 @@ def _check_name(name: str) -> None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
+def _sync(file: int) -> None:
+    """Wait until a file or folder is on disk, if its file system can do that."""
+    try:
+        os.fsync(file)
+    except OSError as err:
+        if err.errno not in _NO_FSYNC:
+            raise
+
+
 def _write_aside(folder: int, name: str, content: bytes) -> None:
-    """Write a file beside its place, then put it there."""
+    """Write a file beside its place, then move it there."""
     part = f".{name}{_PART}"
     with suppress(FileNotFoundError):
         os.unlink(part, dir_fd=folder)
@@ -200,7 +415,7 @@ def _write_aside(folder: int, name: str, content: bytes) -> None:
         with os.fdopen(file, "wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            _sync(stream.fileno())
         os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError:
         with suppress(OSError):

@@ -1,38 +1,44 @@
-"""Keeps finished pictures: a file each in the media folder, a row each in the index."""
+"""Saves finished images: a file each in the media folder, a row each in the index."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import batched
 import logging
 from pathlib import Path
-import re
 import shutil
 from typing import Final
 
 from homeassistant.core import HomeAssistant
-from homeassistant.util import dt as dt_util, slugify
 
 from ..const import DOMAIN
-from .errors import GalleryError, ImageGoneError
+from .adoption import describe
+from .errors import (
+    GalleryError,
+    GalleryUnavailableError,
+    ImageGoneError,
+    PictureError,
+    UnknownImagesError,
+)
 from .files import Files
 from .index import Index
 from .metadata import strip
 from .models import Content, GalleryOptions, Image, ListedImage, Overview, Selection
+from .names import FoundFile, file_stem, job_prefix, parse_path, preset_folder
 from .picture import examine
+from .roots import Roots
 from .thumbnails import Thumbnails
 
 _LOGGER = logging.getLogger(__name__)
 
-_SAFE_FOLDER: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9]")
-_SEED_DIGITS: Final = 20
-_JOB_ID_CHARACTERS: Final = 8
 _OVERVIEW_IMAGES: Final = 24
+_UNSAVED_OF_PRESET: Final = 20  # as many as one request can make
+_ADOPTED_AT_ONCE: Final = 50
 
 _RECENT_PATHS: Final = 1000  # more than the jobs that the engine remembers
 
-# Pictures that image entities show are asked for again and again.
+# Images that entities show are requested again and again.
 _RECENT_PICTURES: Final = 4
 _RECENT_BYTES: Final = 8 * 2**20  # each
 
@@ -41,7 +47,8 @@ class Gallery:
     """The images of one server.
 
     Whoever deletes a file by hand deletes the image: the index follows when the image is
-    asked for, and when a listing finds that one of the folders has changed.
+    requested, and when a listing finds that one of the folders has changed. A file counts as
+    deleted only if its folder is readable and on the disk that it was saved to.
     """
 
     def __init__(
@@ -50,25 +57,28 @@ class Gallery:
         entry_id: str,
         title: str,
         options: GalleryOptions | None = None,
-        on_removed: Callable[[], None] | None = None,
+        on_changed: Callable[[], None] | None = None,
     ) -> None:
-        """Name the gallery; the title names its folder from the first time on.
+        """Name the gallery. The title names its folder from the first time on.
 
-        on_removed: told when images are gone, whoever removed them.
+        on_changed: called when images are gone, hidden, or back, whoever did that, and when
+        `unavailable_reason` changes.
         """
         self._hass = hass
-        self._entry_id = entry_id
-        self._title = title
         self._options = options or GalleryOptions()
-        self._on_removed = on_removed
+        self._on_changed = on_changed
         self._index = Index(hass, entry_id)
         self._cache = Path(hass.config.cache_path(DOMAIN, entry_id))
-        self._saved = Files(Path())
+        self._roots = Roots(hass, entry_id, title, self._index, self._report_change)
         self._unsaved = Files(self._cache / "newest")
         self._thumbnails = Thumbnails(hass, self._cache / "thumbnails")
+        self._thumbnail_tasks: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
         self._newest: dict[str, Image] = {}
+        self._newest_of_recipe: dict[str, Image] = {}
         self._newest_of_all: Image | None = None
+        self._preset_folders: dict[str, str] = {}
+        self._found: dict[str, FoundFile] = {}
         self._count = 0
         self._paths: OrderedDict[str, Path] = OrderedDict()  # of images saved lately, by job
         self._overview: Overview | None = None
@@ -80,31 +90,33 @@ class Gallery:
     async def async_open(self) -> None:
         """Open the index and make it agree with the disk and the options.
 
-        Raises GalleryError or sqlite3.OperationalError where the index cannot be used.
+        Raises NewerStoreError, GalleryError, or sqlite3.OperationalError if the index cannot be
+        used.
         """
         await self._index.async_open()
-        name = await self._index.async_property("folder", self._folder_name())
-        self._saved = Files(_media_folder(self._hass) / DOMAIN / name)
-        await self._hass.async_add_executor_job(self._tidy)
         async with self._changing:
+            await self._roots.async_open()
+            await self._hass.async_add_executor_job(self._remove_parts)
             await self._reload()
-            for image in reversed(await self._index.async_select(Selection(), _RECENT_PATHS, 0)):
+            for image in reversed(
+                await self._index.async_select(Selection(hidden=None), _RECENT_PATHS)
+            ):
                 self._note_path(image)
             await self._compare()
-            await self._discard_quietly(
-                image
-                for image in await self._index.async_unsaved()
-                if self._newest.get(image.preset) != image
-            )
+            for preset in {image.preset for image in await self._index.async_unsaved()}:
+                await self._discard_unsaved(preset)
             await self._discard_oldest()
 
     async def async_close(self) -> None:
         """Close the index."""
+        for task in self._thumbnail_tasks:
+            task.cancel()
+        await asyncio.gather(*self._thumbnail_tasks, return_exceptions=True)
         async with self._changing:
             await self._index.async_close()
 
     async def async_remove(self) -> None:
-        """Remove the index and the cache. The pictures stay: they are people's own."""
+        """Remove the index and the cache. The saved images stay: they are people's own."""
         await self._index.async_remove()
         await self._hass.async_add_executor_job(_remove_tree, self._cache)
 
@@ -112,8 +124,14 @@ class Gallery:
 
     @property
     def folder(self) -> Path:
-        """Return where new pictures go; a folder that may not exist yet."""
-        return (self._saved if self._options.save_images else self._unsaved).root
+        """Return where new images go, a folder that may not exist yet."""
+        return self._roots.path if self._options.save_images else self._unsaved.root
+
+    @property
+    def unavailable_reason(self) -> str | None:
+        """Return why images cannot be saved at the moment: `missing` or `unreadable`, or None."""
+        error = self._roots.unavailable
+        return None if error is None or not self._options.save_images else error.cause
 
     @property
     def rendering_slots(self) -> asyncio.Semaphore:
@@ -122,66 +140,90 @@ class Gallery:
 
     @property
     def set_aside(self) -> str | None:
-        """Return the name of the damaged index, where this start set one aside."""
+        """Return the name of the damaged index, if this start set one aside."""
         return self._index.set_aside
 
     @property
     def count(self) -> int:
-        """Return how many images are kept."""
+        """Return how many images there are."""
         return self._count
 
-    def newest(self, preset: str | None = None) -> Image | None:
-        """Return the newest image, of a preset (by slug) or of all."""
+    def newest(self, preset: str | None = None, *, recipe: str | None = None) -> Image | None:
+        """Return the newest image, of a preset (by slug), of a recipe (by ID), or of all."""
+        if recipe is not None:
+            return self._newest_of_recipe.get(recipe)
         return self._newest_of_all if preset is None else self._newest.get(preset)
 
     def path_of(self, image: Image) -> Path | None:
         """Return the path of an image's file, or None if it isn't in the media folder."""
-        return self._saved.root / image.path if image.saved else None
+        return self._files(image).root / image.path if image.saved else None
 
     def saved_path(self, job_id: str) -> Path | None:
         """Return the path of one of the last 1,000 images, or None as `path_of` does."""
         return self._paths.get(job_id)
 
+    def count_found(self, open_job_ids: Iterable[str] = ()) -> int:
+        """Return how many files look like images that the index does not have.
+
+        The files of open jobs do not count.
+        """
+        return len(self._adoptable(open_job_ids))
+
     async def async_get(self, job_id: str) -> Image | None:
         """Return one image, or None. Raises GalleryError."""
         return await self._index.async_get(job_id)
 
+    async def async_marked(self) -> tuple[int, int]:
+        """Return how many images are favorites, and how many are hidden. Raises GalleryError."""
+        return await self._index.async_marked()
+
     async def async_select(
         self, selection: Selection, limit: int = -1, offset: int = 0
     ) -> list[Image]:
-        """Return the images that are meant, newest first; -1: all. Raises GalleryError."""
-        await self._notice_deleted()
+        """Return the selected images, newest first; -1: all. Raises GalleryError."""
+        await self._notice_changes()
         return await self._index.async_select(selection, limit, offset)
 
     async def async_entries(self, selection: Selection, limit: int) -> list[ListedImage]:
-        """Return the images that are meant as a listing shows them. Raises GalleryError."""
-        await self._notice_deleted()
+        """Return the selected images as a listing shows them. Raises GalleryError."""
+        await self._notice_changes()
         return await self._index.async_entries(selection, limit)
 
     async def async_overview(self) -> Overview:
-        """Return the presets and months that have images. Raises GalleryError."""
-        await self._notice_deleted()
-        if self._overview is None:
+        """Return the folders that have images, and the newest images. Raises GalleryError."""
+        await self._notice_changes()
+        if (overview := self._overview) is None:
             async with self._changing:
-                self._overview = Overview(
+                overview = self._overview = Overview(
+                    all=await self._index.async_summary("all", Selection()),
+                    favorites=await self._index.async_summary("all", Selection(favorite=True)),
+                    hidden=await self._index.async_summary("all", Selection(hidden=True)),
                     presets=tuple(await self._index.async_presets()),
+                    recipes=tuple(await self._index.async_recipes()),
+                    tags=tuple(await self._index.async_tags()),
                     months=tuple(await self._index.async_months()),
                     newest=tuple(await self._index.async_entries(Selection(), _OVERVIEW_IMAGES)),
                 )
-        return self._overview
+        return overview
 
-    # The pictures themselves
+    async def async_check(self) -> None:
+        """Find out whether the disk is there and what is on it. Raises GalleryError."""
+        async with self._changing:
+            await self._roots.async_settle()
+        await self._notice_changes()
+
+    # The images themselves
 
     async def async_read(self, image: Image) -> bytes:
-        """Return the bytes of an image. Raises GalleryError; ImageGoneError where it is gone."""
+        """Return the bytes of an image. Raises GalleryError, ImageGoneError if it is gone."""
         return (await self.async_content(image)).data or b""
 
     async def async_content(
         self, image: Image, side: int | None = None, known: Collection[str] = ()
     ) -> Content:
-        """Return a picture, or its thumbnail; without bytes where its ETag is among those known.
+        """Return an image, or its thumbnail, without bytes if its ETag is among those known.
 
-        Raises GalleryError; ImageGoneError where the picture is gone.
+        Raises GalleryError, ImageGoneError if the file is gone.
         """
         files = self._files(image)
         try:
@@ -189,29 +231,30 @@ class Gallery:
                 return await self._thumbnails.async_get(files, image, side, known)
             return await self._original(files, image, known)
         except ImageGoneError:
-            await self._forget_gone(image)
+            await self._remove_gone(image)
             raise
 
     async def async_file(self, image: Image) -> Path:
-        """Return the path of an image's file, which is there.
+        """Return the path of an image's file, which exists.
 
-        Raises GalleryError; ImageGoneError where the picture is gone.
+        Raises GalleryError, ImageGoneError if the file is gone.
         """
         files = self._files(image)
         try:
             await self._hass.async_add_executor_job(files.changed_at, image.path)
         except ImageGoneError:
-            await self._forget_gone(image)
+            await self._remove_gone(image)
             raise
         return files.root / image.path
 
     # Changing
 
     async def async_add(self, image: Image, content: bytes) -> Image:
-        """Prove the picture, keep it, and return it with what the bytes and the disk tell.
+        """Validate and save an image, and return it with what the bytes and the disk tell.
 
-        Adding a job's image again replaces it. Raises PictureError where the bytes are no
-        picture and GalleryError where they cannot be kept; then nothing is left behind.
+        Adding a job's image again replaces it. Raises PictureError if the bytes are no image,
+        GalleryUnavailableError if the disk is away, and GalleryError if it cannot be saved.
+        Then nothing is left behind.
         """
         picture = await self._hass.async_add_executor_job(examine, content)
         if self._options.strip_metadata:
@@ -225,80 +268,148 @@ class Gallery:
             saved=self._options.save_images,
         )
         async with self._changing:
-            image = replace(image, path=await self._free_path(image, picture.extension))
+            files = await self._roots.async_require() if image.saved else self._unsaved
+            image = replace(image, root=files.marker or "")
+            image = replace(image, path=await self._free_path(files, image, picture.extension))
             earlier = await self._index.async_get(image.job_id)
-            await self._keep(image, content, earlier)
-            before = self._newest.get(image.preset)
+            image = await self._save(files, image, content, earlier)
             if earlier is None:
                 self._count += 1
+            before = self._newest.get(image.preset)
             self._note(image)
             self._note_path(image)
-            self._recent.pop(image.job_id, None)
-            if before is not None and not before.saved and before.job_id != image.job_id:
-                await self._discard_quietly([before])
+            if not image.saved or (before is not None and not before.saved):
+                await self._discard_unsaved(image.preset, image)
             await self._discard_oldest()
+        self._make_thumbnails(image)
         return image
 
     async def async_delete(self, images: Iterable[Image]) -> int:
-        """Delete images; return how many there were. Raises GalleryError where one stays."""
+        """Delete images and return how many there were.
+
+        Raises GalleryUnavailableError if the disk is away, or GalleryError if one stays.
+        """
         async with self._changing:
             return await self._discard(images)
 
+    async def async_mark(
+        self, job_ids: Sequence[str], *, favorite: bool | None = None, hidden: bool | None = None
+    ) -> int:
+        """Mark images and return how many changed; `None` leaves a mark as it is.
+
+        Raises UnknownImagesError, with nothing changed, or another GalleryError.
+        """
+        async with self._changing:
+            unknown, changed = await self._index.async_mark(
+                list(dict.fromkeys(job_ids)), favorite=favorite, hidden=hidden
+            )
+            if unknown:
+                raise UnknownImagesError(unknown)
+            if changed:
+                await self._reload()
+                self._report_change()
+            if changed and favorite is False:
+                await self._discard_oldest()
+        return changed
+
+    async def async_adopt(
+        self, presets: Mapping[str, str], open_job_ids: Iterable[str] = ()
+    ) -> int:
+        """Add the files that `count_found` counts to the index, and return how many.
+
+        presets: names by slug. A file that turns out to be no image is skipped. Raises
+        GalleryError.
+        """
+        async with self._changing:
+            files = await self._roots.async_require()
+            slugs = {preset_folder(slug, ()): slug for slug in presets}
+            slugs |= {folder: slug for slug, folder in self._preset_folders.items()}
+            adopted = 0
+            for part in batched(self._adoptable(open_job_ids), _ADOPTED_AT_ONCE, strict=False):
+                described = await self._hass.async_add_executor_job(
+                    _describe, files, part, slugs, presets
+                )
+                words = {image.job_id: text for image, text in described}
+                await self._index.async_add(*(image for image, _ in described), words=words)
+                adopted += len(described)
+                for found in part:
+                    self._found.pop(found.path, None)
+            await self._reload()
+            self._report_change()
+        return adopted
+
+    async def async_start_again(self) -> None:
+        """Begin with an empty folder, after a person said that they deleted the one that is away.
+
+        Its images leave the index. Raises GalleryError.
+        """
+        async with self._changing:
+            await self._forget(await self._roots.async_start_again())
+
     # Inside
 
-    def _folder_name(self) -> str:
-        """Return a name for the folder that no other server's folder has."""
-        name = slugify(self._title) or DOMAIN
-        others = self._hass.config_entries.async_entries(DOMAIN)
-        if any(
-            slugify(other.title) == name for other in others if other.entry_id != self._entry_id
-        ):
-            return f"{name}_{self._entry_id[-6:].lower()}"
-        return name
-
     def _files(self, image: Image) -> Files:
-        """Return the files among which an image's is."""
-        return self._saved if image.saved else self._unsaved
+        """Return the files that an image's file is among."""
+        return self._roots.files(image.root) if image.saved else self._unsaved
 
-    def _tidy(self) -> None:
+    def _remove_parts(self) -> None:
         """Remove what interrupted writes left behind. Blocks."""
-        for files in (self._saved, self._unsaved):
+        for files in (*self._roots.all, self._unsaved):
             files.remove_parts()
 
-    async def _free_path(self, image: Image, extension: str) -> str:
-        """Return the path for an image's file; that of another image is not taken."""
-        made_at = dt_util.as_local(dt_util.utc_from_timestamp(image.made_at))
-        seed = _UNSAFE.sub("", image.seed or "")[:_SEED_DIGITS] or "0"
-        job_id = _UNSAFE.sub("", image.job_id)[:_JOB_ID_CHARACTERS]
-        stem = f"{_folder_of(image.preset)}/{made_at:%Y%m%d-%H%M%S}_{seed}_{job_id}"
+    def _adoptable(self, open_job_ids: Iterable[str]) -> list[FoundFile]:
+        """Return the files that can be adopted, oldest first."""
+        jobs = {job_prefix(job_id) for job_id in open_job_ids}
+        found = [file for file in self._found.values() if file.job not in jobs]
+        return sorted(found, key=lambda file: (file.made_at, file.path))
+
+    async def _free_path(self, files: Files, image: Image, extension: str) -> str:
+        """Return the path for an image's file. That of another image is not taken."""
+        folder = self._preset_folders.get(image.preset)
+        if folder is None:
+            folder = preset_folder(image.preset, self._preset_folders.values())
+        stem = f"{folder}/{file_stem(image)}"
         path, number = f"{stem}.{extension}", 1
         while (
-            await self._hass.async_add_executor_job(self._files(image).exists, path)
-            and (owner := await self._index.async_owner(path, saved=image.saved)) is not None
+            await self._hass.async_add_executor_job(files.exists, path)
+            and (owner := await self._index.async_owner(path, image.root, saved=image.saved))
+            is not None
             and owner != image.job_id
         ):
             number += 1
             path = f"{stem}_{number}.{extension}"
         return path
 
-    async def _keep(self, image: Image, content: bytes, earlier: Image | None) -> None:
-        """Write file and row, in this order; where the row fails, the file goes again."""
-        files = self._files(image)
+    async def _save(
+        self, files: Files, image: Image, content: bytes, earlier: Image | None
+    ) -> Image:
+        """Write file and row, in this order. If the row fails, the file is removed again."""
         replaced = None
-        if earlier is not None and (earlier.path, earlier.saved) != (image.path, image.saved):
+        place = (image.root, image.path, image.saved)
+        if earlier is not None and (earlier.root, earlier.path, earlier.saved) != place:
             replaced = earlier
         await self._hass.async_add_executor_job(files.write, image.path, content)
         try:
-            await self._index.async_add(image)
+            [image] = await self._index.async_add(image)
         except GalleryError:
             if earlier is None or replaced is not None:
                 await self._hass.async_add_executor_job(files.remove, image.path)
             raise
         if replaced is not None:
+            await self._remove_replaced(replaced)
+        if earlier is not None:
+            await self._hass.async_add_executor_job(self._thumbnails.remove, [image.job_id])
+        return image
+
+    async def _remove_replaced(self, replaced: Image) -> None:
+        """Remove the file of an image that was saved again elsewhere."""
+        try:
             await self._hass.async_add_executor_job(self._files(replaced).remove, replaced.path)
+        except GalleryError as err:
+            _LOGGER.debug("The earlier file of an image stays: %s", err)
 
     async def _original(self, files: Files, image: Image, known: Collection[str]) -> Content:
-        """Return a picture, from memory where it is one of the newest and still the same."""
+        """Return an image, from memory if it is one of the newest and unchanged."""
         recent = self._recent.get(image.job_id)
         asked = {*known, recent.etag} if recent is not None else known
         data, etag = await self._hass.async_add_executor_job(files.read, image.path, asked)
@@ -320,63 +431,112 @@ class Gallery:
             self._paths.popitem(last=False)
 
     def _note(self, image: Image) -> None:
-        """Note the newest image."""
+        """Note a new image. It is the newest only if it was finished last."""
         self._overview = None
-        self._newest[image.preset] = image
-        self._newest_of_all = image
+        self._found.pop(image.path, None)
+        self._recent.pop(image.job_id, None)
+        self._preset_folders[image.preset] = image.path.partition("/")[0]
+        if image.hidden:
+            return
+        self._newest[image.preset] = _later(image, self._newest.get(image.preset))
+        if image.recipe is not None:
+            newest = self._newest_of_recipe.get(image.recipe)
+            self._newest_of_recipe[image.recipe] = _later(image, newest)
+        self._newest_of_all = _later(image, self._newest_of_all)
 
     async def _reload(self) -> None:
-        """Read from the index which images are the newest and how many there are."""
+        """Read from the index which images are the newest, and how many there are."""
         self._overview = None
         newest = await self._index.async_newest_by_preset()
         self._count = await self._index.async_count()
         self._newest = {image.preset: image for image in newest}
+        self._newest_of_recipe = {
+            image.recipe: image
+            for image in await self._index.async_newest_by_recipe()
+            if image.recipe is not None
+        }
         self._newest_of_all = newest[-1] if newest else None
+        self._preset_folders = await self._index.async_preset_folders()
+
+    def _report_change(self) -> None:
+        """Say that images are gone, hidden, or back, or that the disk is away or back."""
+        if self._on_changed is not None:
+            self._on_changed()
+
+    def _make_thumbnails(self, image: Image) -> None:
+        """Make the thumbnails of a new image in the background."""
+        task = self._hass.async_create_background_task(
+            self._thumbnails.async_prepare(self._files(image), image), "gaze thumbnails"
+        )
+        self._thumbnail_tasks.add(task)
+        task.add_done_callback(self._thumbnail_tasks.discard)
 
     # Removing
 
-    async def _notice_deleted(self) -> None:
-        """Let images go that somebody deleted by hand. Looks at each folder, not each file."""
+    async def _notice_changes(self) -> None:
+        """Compare with the disk if others changed a folder. Looks at folders, not at each file."""
+        if self._roots.unavailable is not None:
+            async with self._changing:
+                await self._roots.async_settle()
         if await self._hass.async_add_executor_job(self._changed_by_others):
             async with self._changing:
                 await self._compare()
 
     def _changed_by_others(self) -> bool:
-        """Return whether somebody else may have removed files. Blocks."""
-        return self._saved.changed() or self._unsaved.changed()
+        """Return whether others may have changed files. Blocks."""
+        return any(files.changed() for files in (*self._roots.all, self._unsaved))
 
-    async def _forget_gone(self, image: Image) -> None:
-        """Let an image go whose file was found gone, and look for others at once."""
+    async def _remove_gone(self, image: Image) -> None:
+        """Remove an image whose file was found gone, and look for others at once."""
         async with self._changing:
             await self._compare(image)
 
     async def _compare(self, gone: Image | None = None) -> None:
-        """Let images go that have no file any more, and one that is known to be gone."""
-        there = await self._hass.async_add_executor_job(self._present)
-        deleted = [
-            job_id
-            for job_id, path, saved in await self._index.async_paths()
-            if ((paths := there[saved]) is not None and path not in paths)
-            or (gone is not None and gone.job_id == job_id and gone.path == path)
-        ]
-        if deleted:
-            await self._forget(deleted)
+        """Remove images that have no file any more, and one that is known to be gone.
 
-    def _present(self) -> dict[bool, frozenset[str] | None]:
-        """Return which files there are, saved and not. Blocks.
-
-        A cache that is not there was emptied; a media folder may come back.
+        Notes which files may be images that the index does not have.
         """
-        return {True: self._saved.present(), False: self._unsaved.present() or frozenset()}
+        rows = await self._index.async_paths()
+        deleted: list[str] = []
+        for files in (*self._roots.all, self._unsaved):
+            owned = {
+                path: job_id
+                for job_id, path, root, saved in rows
+                if (root == files.marker if saved else files is self._unsaved)
+            }
+            missing, found = await self._hass.async_add_executor_job(_differ, files, owned)
+            deleted += (owned[path] for path in missing)
+            if files is self._roots.current and found is not None:
+                self._found = found
+        if gone is not None and any((gone.job_id, gone.path) == row[:2] for row in rows):
+            deleted.append(gone.job_id)
+        if deleted:
+            await self._forget(list(dict.fromkeys(deleted)))
+
+    async def _discard_unsaved(self, preset: str, added: Image | None = None) -> None:
+        """Remove the unsaved images of a preset but for those of the last batch.
+
+        A late image of an earlier batch stays as long as nothing else is added.
+        """
+        newest = self._newest.get(preset)
+        batches = {
+            image.batch_id for image in (newest, added) if image is not None and not image.saved
+        }
+        images = [image for image in await self._index.async_unsaved(preset) if not image.favorite]
+        kept = [image for image in images if image.batch_id in batches][:_UNSAVED_OF_PRESET]
+        if surplus := [image for image in images if image not in kept]:
+            await self._discard_quietly(surplus)
 
     async def _discard_oldest(self) -> None:
         """Remove the oldest images beyond the number that people want to keep."""
-        if 0 < self._options.keep_images < self._count:
-            surplus = self._count - self._options.keep_images
-            await self._discard_quietly(await self._index.async_oldest(surplus))
+        limit = self._options.keep_images
+        if 0 < limit < self._count:
+            roots = await self._roots.async_available()
+            if surplus := await self._index.async_surplus(limit, roots):
+                await self._discard_quietly(surplus)
 
     async def _discard_quietly(self, images: Iterable[Image]) -> None:
-        """Remove images; what cannot be removed now stays and is tried again, said once."""
+        """Remove images. What cannot be removed now stays and is tried again; logged once."""
         try:
             await self._discard(images)
         except GalleryError as err:
@@ -387,12 +547,16 @@ class Gallery:
         self._retention_failing = False
 
     async def _discard(self, images: Iterable[Image]) -> int:
-        """Remove files, then rows; return how many rows. Raises GalleryError where one stays."""
+        """Remove files, then rows; return how many rows. Raises GalleryError if one stays."""
         removed: list[Image] = []
         error: GalleryError | None = None
         for image in images:
             try:
                 await self._hass.async_add_executor_job(self._files(image).remove, image.path)
+            except GalleryUnavailableError as err:
+                error = err
+                await self._roots.async_settle()
+                break
             except GalleryError as err:
                 error = err
             else:
@@ -405,33 +569,47 @@ class Gallery:
         return before - self._count
 
     async def _forget(self, job_ids: list[str]) -> None:
-        """Remove images from index, memory and thumbnails, and tell it."""
-        await self._index.async_forget(job_ids)
+        """Remove images from index, memory, and thumbnails, and say so."""
+        await self._index.async_delete(job_ids)
         await self._hass.async_add_executor_job(self._thumbnails.remove, job_ids)
         for job_id in job_ids:
             self._recent.pop(job_id, None)
             self._paths.pop(job_id, None)
         await self._reload()
-        if self._on_removed is not None:
-            self._on_removed()
+        self._report_change()
 
 
-def _media_folder(hass: HomeAssistant) -> Path:
-    """Return the first media directory, or one in the configuration directory."""
-    for folder in hass.config.media_dirs.values():
-        return Path(folder)
-    fallback = Path(hass.config.path("media"))
-    _LOGGER.warning("No media directory is configured: pictures are kept in %s", fallback)
-    return fallback
+def _later(image: Image, other: Image | None) -> Image:
+    """Return the image that was finished later."""
+    return image if other is None or image.number >= other.number else other
 
 
-def _folder_of(preset: str) -> str:
-    """Return a folder name for a preset; never the server's text where it is no plain name."""
-    if _SAFE_FOLDER.fullmatch(preset):
-        return preset
-    return slugify(preset)[:100] or "preset"
+def _differ(files: Files, owned: Collection[str]) -> tuple[set[str], dict[str, FoundFile] | None]:
+    """Return which files are certainly missing, and which are there but not owned. Blocks.
+
+    The latter are None if the folder cannot be read now.
+    """
+    if (listing := files.present()) is None:
+        return set(), None
+    others = (parse_path(path) for path in listing.paths if path not in owned)
+    return listing.missing(owned), {found.path: found for found in others if found is not None}
+
+
+def _describe(
+    files: Files, found: Iterable[FoundFile], slugs: Mapping[str, str], names: Mapping[str, str]
+) -> list[tuple[Image, str]]:
+    """Return the images of files, and the text in which they can be searched. Blocks."""
+    described: list[tuple[Image, str]] = []
+    for file in found:
+        slug = slugs.get(file.folder, file.folder)
+        name = names.get(slug) or slug.replace("_", " ").capitalize()
+        try:
+            described.append(describe(files, file, slug, name))
+        except (ImageGoneError, PictureError) as err:
+            _LOGGER.debug("A file is no image: %s", err)
+    return described
 
 
 def _remove_tree(folder: Path) -> None:
-    """Remove a folder that may not be there. Blocks."""
+    """Remove a folder that may not exist. Blocks."""
     shutil.rmtree(folder, ignore_errors=True)

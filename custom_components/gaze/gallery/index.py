@@ -1,7 +1,7 @@
-"""The index of kept images: one row an image, so that adding one writes one."""
+"""The index of saved images: one row per image, so that adding one writes one."""
 
-from collections.abc import Iterable
-from dataclasses import astuple, fields
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import astuple, fields, replace
 import sqlite3
 from typing import Final
 
@@ -13,11 +13,13 @@ from ..database import Database, Row
 from .errors import GalleryError
 from .models import Folder, Image, ListedImage, Selection
 
-_COLUMNS: Final = ", ".join(field.name for field in fields(Image))
-_MARKS: Final = ", ".join("?" for _ in fields(Image))
+_NAMES: Final = tuple(field.name for field in fields(Image))
+_COLUMNS: Final = ", ".join(_NAMES)
+_MARKS: Final = ", ".join("?" for _ in _NAMES)
 _ENTRY_COLUMNS: Final = ", ".join(field.name for field in fields(ListedImage))
-# Each index is a page more to write with every image: months are found without one, by a look
-# at every row, which takes some milliseconds.
+_MICROSECONDS: Final = 1_000_000
+_DAY: Final = 86_400.0
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS image (
     number INTEGER PRIMARY KEY,
@@ -28,24 +30,70 @@ CREATE TABLE IF NOT EXISTS image (
     saved INTEGER NOT NULL, month TEXT NOT NULL, words TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS image_by_preset ON image (preset);
-CREATE TABLE IF NOT EXISTS property (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS property (name TEXT PRIMARY KEY, value TEXT NOT NULL)
+"""
+# Numbers become microseconds since the epoch, the next free one if two images have the same.
+# Each index is a page more to write with every image: months and tags are found without one, by
+# a look at every row, which takes some milliseconds.
+_ORDER_MARKS_AND_ROOTS: Final = """
+ALTER TABLE image RENAME TO image_1;
+CREATE TABLE image (
+    number INTEGER PRIMARY KEY,
+    job_id TEXT NOT NULL UNIQUE, preset TEXT NOT NULL, preset_name TEXT NOT NULL,
+    batch_id TEXT NOT NULL, tag TEXT, seed TEXT, checkpoint TEXT, extra_positive TEXT,
+    extra_negative TEXT, made_at REAL NOT NULL, path TEXT NOT NULL, content_type TEXT NOT NULL,
+    width INTEGER NOT NULL, height INTEGER NOT NULL, size INTEGER NOT NULL,
+    saved INTEGER NOT NULL, month TEXT NOT NULL, words TEXT NOT NULL,
+    requested_width INTEGER, requested_height INTEGER,
+    recipe TEXT, recipe_name TEXT, title TEXT,
+    root TEXT NOT NULL DEFAULT '',
+    favorite INTEGER NOT NULL DEFAULT 0, hidden INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO image (
+    number, job_id, preset, preset_name, batch_id, tag, seed, checkpoint, extra_positive,
+    extra_negative, made_at, path, content_type, width, height, size, saved, month, words
+)
+SELECT
+    max(moment - place) OVER (ORDER BY place) + place, job_id, preset, preset_name, batch_id, tag,
+    seed, checkpoint, extra_positive, extra_negative, made_at, path, content_type, width, height,
+    size, saved, month, words
+FROM (
+    SELECT
+        *, CAST(made_at * 1000000 AS INTEGER) AS moment,
+        row_number() OVER (ORDER BY made_at, number) AS place
+    FROM image_1
+);
+DROP TABLE image_1;
+CREATE INDEX image_by_preset ON image (preset, hidden);
+CREATE TABLE root (id TEXT PRIMARY KEY, path TEXT NOT NULL)
 """
 _FOLDERS: Final = """
-SELECT {key}, preset_name, folder.count, job_id FROM image
-JOIN (SELECT max(number) AS newest, count(*) AS count FROM image GROUP BY {key}) AS folder
+SELECT {key}, {name}, folder.count, job_id FROM image
+JOIN (
+    SELECT max(number) AS newest, count(*) AS count FROM image
+    WHERE NOT hidden AND {key} IS NOT NULL GROUP BY {key}
+) AS folder
 ON number = folder.newest ORDER BY {order}
+"""
+_UNPROTECTED: Final = """
+NOT favorite AND (NOT saved OR root IN ({roots})) AND number NOT IN (
+    SELECT max(number) FROM image WHERE NOT hidden GROUP BY preset
+    UNION SELECT max(number) FROM image WHERE NOT hidden AND recipe IS NOT NULL GROUP BY recipe
+)
 """
 
 
 class Index:
-    """The images of one server, in the order in which they were added.
+    """The images of one server, in the order in which they were finished.
 
-    Every method but `async_open` raises GalleryError where the disk fails.
+    Every method but `async_open` raises GalleryError if the disk fails.
     """
 
     def __init__(self, hass: HomeAssistant, entry_id: str) -> None:
         """Use the entry's own file."""
-        self._database = Database(hass, f"{DOMAIN}.{entry_id}.gallery.db", _SCHEMA)
+        self._database = Database(
+            hass, f"{DOMAIN}.{entry_id}.gallery.db", _SCHEMA, _ORDER_MARKS_AND_ROOTS
+        )
 
     @property
     def set_aside(self) -> str | None:
@@ -53,7 +101,7 @@ class Index:
         return self._database.set_aside
 
     async def async_open(self) -> None:
-        """Open the file. Raises sqlite3.OperationalError where it cannot be used."""
+        """Open the file. Raises NewerStoreError, or sqlite3.OperationalError if it is unusable."""
         await self._database.async_open()
 
     async def async_close(self) -> None:
@@ -64,32 +112,97 @@ class Index:
         """Remove the file."""
         await self._database.async_remove()
 
-    async def async_property(self, name: str, default: str) -> str:
-        """Return a property of the gallery, kept from the first time it is asked for."""
-        await self._write("INSERT OR IGNORE INTO property VALUES (?, ?)", (name, default))
+    async def async_property(self, name: str) -> str | None:
+        """Return a property of the gallery."""
         rows = await self._read("SELECT value FROM property WHERE name = ?", (name,))
-        return str(rows[0][0])
+        return str(rows[0][0]) if rows else None
 
-    async def async_add(self, image: Image) -> None:
-        """Add an image, or replace what is known of it."""
-        await self._write(
-            f"INSERT OR REPLACE INTO image ({_COLUMNS}, month, words) VALUES ({_MARKS}, ?, ?)",
-            (*astuple(image), _month(image), _words(image)),
-        )
+    async def async_set_property(self, name: str, value: str) -> None:
+        """Store a property of the gallery."""
+        await self._write("INSERT OR REPLACE INTO property VALUES (?, ?)", (name, value))
 
-    async def async_forget(self, job_ids: Iterable[str]) -> None:
+    async def async_roots(self) -> dict[str, str]:
+        """Return the path of each folder that was the gallery's, by its ID."""
+        return {str(root): str(path) for root, path in await self._read("SELECT * FROM root")}
+
+    async def async_set_root(self, root: str, path: str) -> None:
+        """Store where the folder with this ID is. Images without a folder lie in it."""
+
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO root VALUES (?, ?)", (root, path))
+            connection.execute("UPDATE image SET root = ? WHERE root = '' AND saved", (root,))
+
+        await self._change(change)
+
+    async def async_delete_roots(self, roots: Iterable[str]) -> None:
+        """Forget folders."""
+        await self._write("DELETE FROM root WHERE id = ?", *((root,) for root in roots))
+
+    async def async_add(
+        self, *images: Image, words: Mapping[str, str] | None = None
+    ) -> list[Image]:
+        """Add images, or replace what is known of them, and return them as they are stored.
+
+        An image that is known already keeps its number and marks. words: more text, by job ID,
+        in which an image is searched.
+        """
+        now = dt_util.utcnow().timestamp()
+
+        def change(connection: sqlite3.Connection) -> list[Image]:
+            return [
+                _add(connection, image, now, (words or {}).get(image.job_id, ""))
+                for image in images
+            ]
+
+        return await self._change(change)
+
+    async def async_delete(self, job_ids: Iterable[str]) -> None:
         """Remove images from the index."""
         await self._write("DELETE FROM image WHERE job_id = ?", *((job_id,) for job_id in job_ids))
+
+    async def async_mark(
+        self, job_ids: Sequence[str], *, favorite: bool | None, hidden: bool | None
+    ) -> tuple[list[str], int]:
+        """Mark images; `None` leaves a mark as it is.
+
+        Returns the IDs that are unknown, and how many images changed. Nothing changes if an ID
+        is unknown.
+        """
+        changes = {
+            name: int(value)
+            for name, value in (("favorite", favorite), ("hidden", hidden))
+            if value is not None
+        }
+
+        def change(connection: sqlite3.Connection) -> tuple[list[str], int]:
+            known = "SELECT 1 FROM image WHERE job_id = ?"
+            unknown = [
+                job_id
+                for job_id in job_ids
+                if connection.execute(known, (job_id,)).fetchone() is None
+            ]
+            if unknown or not changes:
+                return unknown, 0
+            assign = ", ".join(f"{name} = :{name}" for name in changes)
+            differ = " OR ".join(f"{name} != :{name}" for name in changes)
+            changed = connection.executemany(
+                f"UPDATE image SET {assign} WHERE job_id = :job_id AND ({differ})",
+                ({**changes, "job_id": job_id} for job_id in job_ids),
+            ).rowcount
+            return [], changed
+
+        return await self._change(change)
 
     async def async_get(self, job_id: str) -> Image | None:
         """Return one image, or None."""
         found = await self._images("WHERE job_id = ?", (job_id,))
         return found[0] if found else None
 
-    async def async_owner(self, path: str, *, saved: bool) -> str | None:
-        """Return the job id of the image that has this file, or None. Looks at every row."""
+    async def async_owner(self, path: str, root: str, *, saved: bool) -> str | None:
+        """Return the job ID of the image that has this file, or None. Looks at every row."""
         rows = await self._read(
-            "SELECT job_id FROM image WHERE path = ? AND saved = ?", (path, saved)
+            "SELECT job_id FROM image WHERE path = ? AND root = ? AND saved = ?",
+            (path, root, saved),
         )
         return str(rows[0][0]) if rows else None
 
@@ -97,36 +210,77 @@ class Index:
         """Return how many images there are."""
         return int((await self._read("SELECT count(*) FROM image"))[0][0])
 
+    async def async_marked(self) -> tuple[int, int]:
+        """Return how many images are favorites, and how many are hidden."""
+        rows = await self._read("SELECT total(favorite), total(hidden) FROM image")
+        favorites, hidden = rows[0]
+        return int(favorites), int(hidden)
+
     async def async_newest_by_preset(self) -> list[Image]:
-        """Return the newest image of each preset, the newest of all last."""
+        """Return the newest image of each preset that is not hidden, the newest of all last."""
         return await self._images(
-            "WHERE number IN (SELECT max(number) FROM image GROUP BY preset) ORDER BY number"
+            "WHERE number IN (SELECT max(number) FROM image WHERE NOT hidden GROUP BY preset)"
+            " ORDER BY number"
         )
 
-    async def async_oldest(self, count: int) -> list[Image]:
-        """Return the images that were added first."""
-        return await self._images("ORDER BY number LIMIT ?", (count,))
+    async def async_newest_by_recipe(self) -> list[Image]:
+        """Return the newest image of each recipe that is not hidden, the newest of all last."""
+        return await self._images(
+            "WHERE number IN (SELECT max(number) FROM image"
+            " WHERE NOT hidden AND recipe IS NOT NULL GROUP BY recipe) ORDER BY number"
+        )
 
-    async def async_unsaved(self) -> list[Image]:
-        """Return the images that are not in the media folder, oldest first."""
-        return await self._images("WHERE NOT saved ORDER BY number")
+    async def async_surplus(self, limit: int, roots: Collection[str]) -> list[Image]:
+        """Return the oldest images beyond a number of images, to be removed.
 
-    async def async_paths(self) -> list[tuple[str, str, bool]]:
-        """Return job id, path and whether it is saved of every image, to compare with the disk."""
-        rows = await self._read("SELECT job_id, path, saved FROM image")
-        return [(job_id, path, bool(saved)) for job_id, path, saved in rows]
+        Images count unless they are favorites or lie in a folder that is not among `roots`. The
+        newest image of each preset and recipe counts, and is never returned.
+        """
+        marks = ", ".join("?" for _ in roots)
+        rows = await self._read(
+            f"SELECT count(*) FROM image WHERE NOT favorite AND (NOT saved OR root IN ({marks}))",
+            tuple(roots),
+        )
+        if (surplus := int(rows[0][0]) - limit) <= 0:
+            return []
+        return await self._images(
+            f"WHERE {_UNPROTECTED.format(roots=marks)} ORDER BY number LIMIT ?", (*roots, surplus)
+        )
+
+    async def async_unsaved(self, preset: str | None = None) -> list[Image]:
+        """Return the images that are not in the media folder, newest first."""
+        if preset is None:
+            return await self._images("WHERE NOT saved ORDER BY number DESC")
+        return await self._images("WHERE preset = ? AND NOT saved ORDER BY number DESC", (preset,))
+
+    async def async_paths(self) -> list[tuple[str, str, str, bool]]:
+        """Return job ID, path, root, and whether it is saved of every image."""
+        rows = await self._read("SELECT job_id, path, root, saved FROM image")
+        return [(job_id, path, root, bool(saved)) for job_id, path, root, saved in rows]
+
+    async def async_has_saved(self) -> bool:
+        """Return whether there are images in a media folder."""
+        return bool(await self._read("SELECT 1 FROM image WHERE saved LIMIT 1"))
+
+    async def async_preset_folders(self) -> dict[str, str]:
+        """Return the folder of the newest image of each preset."""
+        rows = await self._read(
+            "SELECT preset, path FROM image"
+            " WHERE number IN (SELECT max(number) FROM image GROUP BY preset)"
+        )
+        return {str(preset): str(path).partition("/")[0] for preset, path in rows}
 
     async def async_select(
         self, selection: Selection, limit: int = -1, offset: int = 0
     ) -> list[Image]:
-        """Return the images that are meant, newest first; -1 for all of them."""
+        """Return the selected images, newest first; -1 for all of them."""
         where, values = _where(selection)
         return await self._images(
             f"{where} ORDER BY number DESC LIMIT ? OFFSET ?", (*values, limit, offset)
         )
 
     async def async_entries(self, selection: Selection, limit: int) -> list[ListedImage]:
-        """Return the images that are meant as a listing shows them, newest first."""
+        """Return the selected images as a listing shows them, newest first."""
         where, values = _where(selection)
         rows = await self._read(
             f"SELECT {_ENTRY_COLUMNS} FROM image {where} ORDER BY number DESC LIMIT ?",
@@ -134,20 +288,37 @@ class Index:
         )
         return [ListedImage(*row) for row in rows]
 
+    async def async_summary(self, key: str, selection: Selection) -> Folder | None:
+        """Return the selected images as one folder, or None without any."""
+        where, values = _where(selection)
+        rows = await self._read(f"SELECT job_id, count(*), max(number) FROM image {where}", values)
+        job_id, count, _ = rows[0]
+        return Folder(key, key, int(count), str(job_id)) if count else None
+
     async def async_presets(self) -> list[Folder]:
         """Return the presets that have images, by name, under the name of their newest one."""
-        rows = await self._read(
-            _FOLDERS.format(key="preset", order="preset_name COLLATE NOCASE, preset")
+        return await self._folders("preset", "preset_name", "preset_name COLLATE NOCASE, preset")
+
+    async def async_recipes(self) -> list[Folder]:
+        """Return the recipes that have images, by name, under the name of their newest one."""
+        return await self._folders(
+            "recipe", "coalesce(recipe_name, recipe)", "recipe_name COLLATE NOCASE, recipe"
         )
-        return [Folder(*row) for row in rows]
+
+    async def async_tags(self) -> list[Folder]:
+        """Return the tags that have images, by name."""
+        return await self._folders("tag", "tag", "tag COLLATE NOCASE, tag")
 
     async def async_months(self) -> list[Folder]:
         """Return the months that have images, the last one first."""
-        rows = await self._read(_FOLDERS.format(key="month", order="month DESC"))
-        return [Folder(month, month, count, newest) for month, _, count, newest in rows]
+        return await self._folders("month", "month", "month DESC")
+
+    async def _folders(self, key: str, name: str, order: str) -> list[Folder]:
+        rows = await self._read(_FOLDERS.format(key=key, name=name, order=order))
+        return [Folder(*row) for row in rows]
 
     async def _images(self, rest: str, values: Row = ()) -> list[Image]:
-        """Return the images that the rest of the query chooses."""
+        """Return the images that the rest of the query selects."""
         rows = await self._read(f"SELECT {_COLUMNS} FROM image {rest}", values)
         return [Image(*row) for row in rows]
 
@@ -158,21 +329,63 @@ class Index:
             raise GalleryError(f"the list of images cannot be read: {err}") from err
 
     async def _write(self, statement: str, *rows: Row) -> None:
+        await self._change(lambda connection: connection.executemany(statement, rows))
+
+    async def _change[T](self, change: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            await self._database.async_write(statement, *rows)
+            return await self._database.async_change(change)
         except sqlite3.Error as err:
             raise GalleryError(f"the list of images cannot be written: {err}") from err
+
+
+def _add(connection: sqlite3.Connection, image: Image, now: float, words: str) -> Image:
+    """Add an image, or replace what is known of it. Blocks."""
+    known = connection.execute(
+        "SELECT number, favorite, hidden FROM image WHERE job_id = ?", (image.job_id,)
+    ).fetchone()
+    if known is not None:
+        number, favorite, hidden = known
+        image = replace(image, number=number, favorite=favorite, hidden=hidden)
+    else:
+        image = replace(image, number=_free_number(connection, image.made_at, now))
+    connection.execute(
+        f"INSERT OR REPLACE INTO image ({_COLUMNS}, month, words) VALUES ({_MARKS}, ?, ?)",
+        (*astuple(image), _month(image), _words(image, words)),
+    )
+    return image
+
+
+def _free_number(connection: sqlite3.Connection, made_at: float, now: float) -> int:
+    """Return the number of an image that was finished at this time, in microseconds.
+
+    A clock that was wrong may have made images of the future. New images come after those.
+    """
+    number = int(made_at * _MICROSECONDS)
+    (newest,) = connection.execute("SELECT max(number) FROM image").fetchone()
+    if newest is not None and newest > now * _MICROSECONDS and made_at > now - _DAY:
+        return max(number, int(newest) + 1)
+    if connection.execute("SELECT 1 FROM image WHERE number = ?", (number,)).fetchone() is None:
+        return number
+    (free,) = connection.execute(
+        "SELECT number + 1 FROM image AS taken WHERE number >= ? AND NOT EXISTS"
+        " (SELECT 1 FROM image WHERE number = taken.number + 1) ORDER BY number LIMIT 1",
+        (number,),
+    ).fetchone()
+    return int(free)
 
 
 def _where(selection: Selection) -> tuple[str, Row]:
     """Return the condition for a selection, and its values."""
     conditions = {
         "preset = ?": selection.preset,
+        "recipe = ?": selection.recipe,
         "month = ?": selection.month,
         "tag = ?": selection.tag,
         "made_at >= ?": selection.since,
         "made_at < ?": selection.until,
         "number < ?": selection.below,
+        "favorite = ?": selection.favorite,
+        "hidden = ?": selection.hidden,
     }
     parts = [condition for condition, value in conditions.items() if value is not None]
     values = [value for value in conditions.values() if value is not None]
@@ -187,15 +400,18 @@ def _month(image: Image) -> str:
     return f"{dt_util.as_local(dt_util.utc_from_timestamp(image.made_at)):%Y-%m}"
 
 
-def _words(image: Image) -> str:
-    """Return the text in which an image is searched for."""
+def _words(image: Image, more: str) -> str:
+    """Return the text in which an image is searched."""
     texts = (
         image.preset_name,
         image.preset,
+        image.recipe_name,
+        image.title,
         image.extra_positive,
         image.extra_negative,
         image.seed,
         image.checkpoint,
         image.tag,
+        more,
     )
     return "\n".join(text for text in texts if text).casefold()

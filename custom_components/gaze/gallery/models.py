@@ -1,4 +1,4 @@
-"""Kept images, and how they are chosen."""
+"""Saved images, and how they are selected."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,16 @@ from ..const import DEFAULT_KEEP_IMAGES
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A finished picture that Home Assistant keeps, known by its job id.
+    """A finished image, identified by its job ID.
 
-    `path` is the file, relative to the gallery's folder; `made_at` is in seconds since the
-    epoch; `width` and `height` are those of the picture in pixels; `size` is in bytes. An
-    image that is not `saved` lies outside the media folder and goes with the next one of its
-    preset.
+    `made_at` is in seconds since the epoch. `requested_width` and `requested_height` are what the
+    request asked for, `width` and `height` what the file has, in pixels. `size` is in bytes.
+
+    `path` is the file, relative to the folder of the gallery whose ID is `root`. An image that is
+    not `saved` lies outside the media folder and is removed with the batch of its preset.
+
+    Images are ordered by `number`: a later image has a higher one, and the later one of two is
+    the one that was finished later, whichever was downloaded first.
     """
 
     job_id: str
@@ -25,16 +29,26 @@ class Image:
     extra_positive: str | None
     extra_negative: str | None
     made_at: float
+    requested_width: int | None = None
+    requested_height: int | None = None
+    recipe: str | None = None
+    recipe_name: str | None = None
+    title: str | None = None
     path: str = ""
     content_type: str = ""
     width: int = 0
     height: int = 0
     size: int = 0
     saved: bool = True
+    root: str = ""
+    favorite: bool = False
+    hidden: bool = False
+    number: int = 0
 
     def __post_init__(self) -> None:
-        """Take the index's number for a truth."""
-        object.__setattr__(self, "saved", bool(self.saved))
+        """Convert the integers of the index."""
+        for name in ("saved", "favorite", "hidden"):
+            object.__setattr__(self, name, bool(getattr(self, name)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,36 +62,41 @@ class GalleryOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """Which images are meant; what is `None` does not matter.
+    """Which images to select. What is `None` does not matter.
 
-    preset: a slug; month: `2026-08`, in Home Assistant's time zone; search: words that all
-    stand in preset, prompts, seed, checkpoint or tag, in any case of letters; since and until:
-    seconds since the epoch, `until` left out; below: numbers (see `ListedImage`) lower than this.
+    preset: a slug. recipe: an ID. month: `2026-08`, in Home Assistant's time zone. search: words
+    that all occur in the names, prompts, seed, checkpoint, title, or tag, in any case. since and
+    until: seconds since the epoch, `until` itself excluded. below: images with a lower `number`.
+    Hidden images are selected only on request.
     """
 
     preset: str | None = None
+    recipe: str | None = None
     month: str | None = None
     tag: str | None = None
     search: str | None = None
     since: float | None = None
     until: float | None = None
     below: int | None = None
+    favorite: bool | None = None
+    hidden: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """An image in a listing, with as much as a listing shows. A later image has a higher number."""
+    """An image in a listing, with as much as a listing shows."""
 
     number: int
     job_id: str
     preset_name: str
     made_at: float
     content_type: str
+    title: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The images of one preset or of one month: how many, and the newest."""
+    """The images that have something in common: how many, and the newest."""
 
     key: str
     name: str
@@ -87,16 +106,24 @@ class Folder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """What there is: presets by name, months with the last one first, and the newest images."""
+    """What there is: presets, recipes, and tags by name, months with the last one first.
 
+    `all`, `favorites`, and `hidden` are `None` without images.
+    """
+
+    all: Folder | None
+    favorites: Folder | None
+    hidden: Folder | None
     presets: tuple[Folder, ...]
+    recipes: tuple[Folder, ...]
+    tags: tuple[Folder, ...]
     months: tuple[Folder, ...]
     newest: tuple[ListedImage, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
-    """The bytes of a picture; `None` where the asker has them already, which the ETag tells."""
+    """The bytes of an image. They are `None` if the ETag says that the caller has them."""
 
     data: bytes | None
     etag: str

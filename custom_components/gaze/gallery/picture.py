@@ -47,25 +47,29 @@ def examine(content: bytes) -> Picture:
     return Picture(content_type=content_type, extension=extension, width=width, height=height)
 
 
-def shrink(content: bytes, side: int) -> bytes:
-    """Return the image as a WebP whose longer side is at most `side` pixels.
+def shrink(content: bytes, *sides: int) -> list[bytes]:
+    """Return the image as WebP files whose longer sides are at most `sides` pixels.
 
-    Raises PictureError.
+    Decodes it once. Raises PictureError.
     """
+    largest = max(sides)
     with opened(content) as image:
-        image.draft("RGB", (side * 2, side * 2))
-        image.thumbnail((side, side), reducing_gap=_REDUCING_GAP)
+        image.draft("RGB", (largest * 2, largest * 2))
+        image.thumbnail((largest, largest), reducing_gap=_REDUCING_GAP)
+        profile = image.info.get("icc_profile")
         upright = ImageOps.exif_transpose(image)
         if upright.mode not in {"RGB", "RGBA"}:
             upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-        result = BytesIO()
-        upright.save(
-            result,
-            format="WEBP",
-            quality=_THUMBNAIL_QUALITY,
-            icc_profile=image.info.get("icc_profile"),
-            exif=b"",
-        )
+        return [_encode_thumbnail(upright, side, profile) for side in sides]
+
+
+def _encode_thumbnail(image: Pillow.Image, side: int, profile: bytes | None) -> bytes:
+    """Return a copy of an image whose longer side is at most `side` pixels, as WebP."""
+    if max(image.size) > side:
+        image = image.copy()
+        image.thumbnail((side, side))
+    result = BytesIO()
+    image.save(result, format="WEBP", quality=_THUMBNAIL_QUALITY, icc_profile=profile, exif=b"")
     return result.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""Serves kept images to people who are logged in."""
+"""Serves saved images to people who are logged in."""
 
 from http import HTTPStatus
 from typing import Final
@@ -15,23 +15,29 @@ from .gallery import Gallery
 from .thumbnails import THUMBNAIL_SIDES
 
 _SIDES: Final = {str(side): side for side in THUMBNAIL_SIDES}
-# What a job made never changes; a proxy that others use is not to keep it.
+# What a job made never changes. A proxy that others use must not store it.
 _CACHING: Final = {hdrs.CACHE_CONTROL: "private, max-age=31536000, immutable"}
 
 
 class ImageView(HomeAssistantView):
-    """`GET /api/gaze/image/<config_entry_id>/<job_id>`: a kept image, found in the index.
+    """`GET` and `HEAD /api/gaze/image/<config_entry_id>/<job_id>`: a saved image.
 
-    `?size=256` or `512` answers with a WebP thumbnail whose longer side is that long.
+    `?size=256` or `512` returns a WebP thumbnail whose longer side is that long.
     """
 
     url = IMAGE_VIEW_URL
     name = "api:gaze:image"
 
+    async def head(
+        self, request: web.Request, config_entry_id: str, job_id: str
+    ) -> web.StreamResponse:
+        """Return the headers of an image. aiohttp leaves out the body."""
+        return await self.get(request, config_entry_id, job_id)
+
     async def get(
         self, request: web.Request, config_entry_id: str, job_id: str
     ) -> web.StreamResponse:
-        """Answer with a picture, or with 304 where the browser has it already."""
+        """Return an image, or 304 if the browser has it already."""
         size = request.query.get("size")
         if size is not None and size not in _SIDES:
             return web.Response(

@@ -1,0 +1,510 @@
+"""Tests of disks that are away, unreadable, other ones, or peculiar: nothing is lost."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+import errno
+import os
+from pathlib import Path
+import shutil
+
+from homeassistant.core import HomeAssistant
+import pytest
+
+from custom_components.gaze.gallery import (
+    Gallery,
+    GalleryError,
+    GalleryOptions,
+    GalleryUnavailableError,
+    Image,
+    ImageGoneError,
+    Selection,
+    files as files_module,
+)
+from custom_components.gaze.gallery.files import MARKER
+
+from .conftest import ENTRY_ID, OpenGallery
+from .pictures import MADE_AT, image, names, picture, picture_with_text
+
+
+async def _add(gallery: Gallery, *numbers: int, **changes: str) -> list[Image]:
+    return [
+        await gallery.async_add(
+            image(f"{number:08}", made_at=MADE_AT + number, **changes), picture(shade=number)
+        )
+        for number in numbers
+    ]
+
+
+async def _listed(gallery: Gallery) -> list[str]:
+    return [found.job_id for found in await gallery.async_select(Selection())]
+
+
+def _reason(gallery: Gallery) -> str | None:
+    return gallery.unavailable_reason
+
+
+@contextmanager
+def _failing(
+    monkeypatch: pytest.MonkeyPatch, function: str, name: str, code: int
+) -> Iterator[None]:
+    """Let a function of the operating system fail for one file or folder."""
+    original = getattr(os, function)
+
+    def fail(path: object, *arguments: object, **options: object) -> object:
+        if not isinstance(path, int) and Path(str(path)).name == name:
+            raise OSError(code, os.strerror(code))
+        return original(path, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, function, fail)
+        yield
+
+
+def _unmount(folder: Path, level: int, tmp_path: Path, *, mount_point: bool) -> Path:
+    """Take the disk away that is mounted at the folder or above it; return where it is now."""
+    mounted = [folder, *folder.parents][level]
+    away = tmp_path / "away"
+    shutil.move(mounted, away)
+    if mount_point:
+        mounted.mkdir()
+    return away
+
+
+def _mount(folder: Path, level: int, away: Path) -> None:
+    mounted = [folder, *folder.parents][level]
+    if mounted.exists():
+        mounted.rmdir()
+    shutil.move(away, mounted)
+
+
+LEVELS = pytest.mark.parametrize("level", [0, 1, 2], ids=["gallery", "gaze", "media"])
+
+
+@LEVELS
+@pytest.mark.parametrize("mount_point", [True, False], ids=["empty mount point", "no folder"])
+async def test_share_that_is_away_loses_nothing_and_gets_nothing(
+    gallery: Gallery, folder: Path, tmp_path: Path, level: int, mount_point: bool
+) -> None:
+    kept = await _add(gallery, *range(8))
+    away = _unmount(folder, level, tmp_path, mount_point=mount_point)
+
+    with pytest.raises(GalleryUnavailableError):
+        await _add(gallery, 8)
+
+    assert _reason(gallery) == "missing"
+    assert names(folder) == []
+    assert len(await _listed(gallery)) == gallery.count == 8
+    with pytest.raises(GalleryUnavailableError):
+        await gallery.async_read(kept[0])
+    with pytest.raises(GalleryUnavailableError):
+        await gallery.async_file(kept[0])
+    with pytest.raises(GalleryUnavailableError):
+        await gallery.async_delete(kept)
+
+    _mount(folder, level, away)
+    await _add(gallery, 8)
+
+    assert _reason(gallery) is None
+    assert len(await _listed(gallery)) == gallery.count == 9
+    assert await gallery.async_read(kept[0]) == picture(shade=0)
+
+
+@LEVELS
+async def test_share_that_is_away_at_the_start_loses_nothing(
+    open_gallery: OpenGallery, folder: Path, tmp_path: Path, level: int
+) -> None:
+    kept = await _add(await open_gallery(), 1, 2)
+    away = _unmount(folder, level, tmp_path, mount_point=True)
+
+    gallery = await open_gallery()
+    assert _reason(gallery) == "missing"
+    assert await _listed(gallery) == ["00000002", "00000001"]
+    with pytest.raises(GalleryUnavailableError):
+        await _add(gallery, 3)
+    _mount(folder, level, away)
+    await gallery.async_check()
+
+    assert _reason(gallery) is None
+    assert await gallery.async_read(kept[0]) == picture(shade=1)
+
+
+async def test_retention_while_the_share_is_away_removes_nothing(
+    open_gallery: OpenGallery, folder: Path, tmp_path: Path
+) -> None:
+    await _add(await open_gallery(), *range(5))
+    away = _unmount(folder, 0, tmp_path, mount_point=True)
+
+    gallery = await open_gallery(GalleryOptions(keep_images=2))
+    assert gallery.count == 5
+    _mount(folder, 0, away)
+    gallery = await open_gallery(GalleryOptions(keep_images=2))
+
+    assert await _listed(gallery) == ["00000004", "00000003"]
+
+
+async def test_first_share_of_a_server_that_never_saved_is_written_to(
+    gallery: Gallery, folder: Path
+) -> None:
+    assert _reason(gallery) is None
+    assert not folder.exists()
+
+    await _add(gallery, 1)
+
+    assert (folder / MARKER).is_file()
+
+
+async def test_marker_is_remembered_when_all_images_were_deleted(
+    gallery: Gallery, folder: Path, tmp_path: Path
+) -> None:
+    await gallery.async_delete(await _add(gallery, 1))
+    _unmount(folder, 0, tmp_path, mount_point=True)
+
+    with pytest.raises(GalleryUnavailableError):
+        await _add(gallery, 2)
+
+    assert names(folder) == []
+
+
+async def test_change_of_availability_is_reported(
+    open_gallery: OpenGallery, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reasons: list[str | None] = []
+    gallery: Gallery
+    gallery = await open_gallery(None, lambda: reasons.append(_reason(gallery)))
+    await _add(gallery, 1)
+    away = _unmount(folder, 0, tmp_path, mount_point=True)
+
+    await gallery.async_check()
+    await gallery.async_check()
+    _mount(folder, 0, away)
+    await gallery.async_check()
+
+    assert reasons == ["missing", None]
+    assert caplog.text.count("Images cannot be saved at the moment") == 1
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
+async def test_unreadable_folder_means_unknown(
+    gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    cats = await _add(gallery, 1, preset="cats")
+    dogs = await _add(gallery, 2, preset="dogs")
+    (folder / dogs[0].path).unlink()
+
+    with _failing(monkeypatch, "open", "cats", code):
+        assert await _listed(gallery) == ["00000001"]
+        with pytest.raises(GalleryError) as raised:
+            await gallery.async_read(cats[0])
+
+    assert not isinstance(raised.value, ImageGoneError)
+    assert await gallery.async_read(cats[0]) == picture(shade=1)
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
+async def test_unreadable_root_means_unknown(
+    gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    [kept] = await _add(gallery, 1)
+
+    with _failing(monkeypatch, "open", folder.name, code):
+        await gallery.async_check()
+        assert _reason(gallery) == "unreadable"
+        assert await _listed(gallery) == ["00000001"]
+        with pytest.raises(GalleryUnavailableError):
+            await _add(gallery, 2)
+        with pytest.raises(GalleryUnavailableError):
+            await gallery.async_delete([kept])
+
+    assert await gallery.async_read(kept) == picture(shade=1)
+    await _add(gallery, 2)
+    assert _reason(gallery) is None
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
+async def test_unreadable_marker_means_unknown(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    await _add(gallery, 1)
+
+    with _failing(monkeypatch, "open", MARKER, code):
+        with pytest.raises(GalleryUnavailableError):
+            await _add(gallery, 2)
+        assert await _listed(gallery) == ["00000001"]
+
+    assert gallery.count == 1
+
+
+async def test_marker_that_was_deleted_is_written_again_beside_its_images(
+    open_gallery: OpenGallery, folder: Path
+) -> None:
+    await _add(await open_gallery(), 1)
+    (folder / MARKER).unlink()
+
+    gallery = await open_gallery()
+    await _add(gallery, 2)
+
+    assert (folder / MARKER).is_file()
+    assert await _listed(gallery) == ["00000002", "00000001"]
+
+
+async def test_folder_that_a_person_deleted_can_be_started_again(
+    open_gallery: OpenGallery, folder: Path
+) -> None:
+    gallery = await open_gallery()
+    await _add(gallery, 1, 2)
+    shutil.rmtree(folder)
+    await gallery.async_check()
+    assert _reason(gallery) == "missing"
+
+    await gallery.async_start_again()
+
+    assert _reason(gallery) is None
+    assert await _listed(gallery) == []
+    await _add(gallery, 3)
+    gallery = await open_gallery()
+    assert await _listed(gallery) == ["00000003"]
+
+
+async def test_starting_again_is_harmless_if_the_share_is_back(gallery: Gallery) -> None:
+    await _add(gallery, 1)
+
+    await gallery.async_start_again()
+
+    assert await _listed(gallery) == ["00000001"]
+
+
+async def test_other_first_media_directory_gets_new_images_and_loses_no_old_ones(
+    hass: HomeAssistant, open_gallery: OpenGallery, media_dir: Path, tmp_path: Path
+) -> None:
+    [old] = await _add(await open_gallery(), 1)
+    other = tmp_path / "other"
+    hass.config.media_dirs = {"other": str(other), "local": str(media_dir)}
+
+    gallery = await open_gallery()
+    [new] = await _add(gallery, 2)
+
+    assert (other / "gaze" / "gaze" / new.path).is_file()
+    assert await _listed(gallery) == ["00000002", "00000001"]
+    assert await gallery.async_read(old) == picture(shade=1)
+    away = shutil.move(media_dir, tmp_path / "away")
+    with pytest.raises(GalleryUnavailableError):
+        await gallery.async_read(old)
+    with pytest.raises(GalleryUnavailableError):
+        await gallery.async_delete([old])
+    assert _reason(gallery) is None
+    await _add(gallery, 3)
+    assert await _listed(gallery) == ["00000003", "00000002", "00000001"]
+
+    shutil.move(away, media_dir)
+    hass.config.media_dirs = {"local": str(media_dir)}
+    gallery = await open_gallery()
+    await _add(gallery, 4)
+
+    assert await gallery.async_read(new) == picture(shade=2)
+    assert len(await _listed(gallery)) == 4
+    assert len(list((media_dir / "gaze" / "gaze").rglob("*.png"))) == 2
+
+
+async def test_retention_counts_and_removes_only_what_is_on_disks_that_are_there(
+    hass: HomeAssistant, open_gallery: OpenGallery, media_dir: Path, tmp_path: Path
+) -> None:
+    await _add(await open_gallery(), 1, 2, 3)
+    hass.config.media_dirs = {"other": str(tmp_path / "other")}
+    shutil.move(media_dir, tmp_path / "away")
+
+    gallery = await open_gallery(GalleryOptions(keep_images=2))
+    await _add(gallery, 4, 5, 6)
+
+    assert [found[-1] for found in await _listed(gallery)] == list("65321")
+
+
+async def test_folder_that_moved_with_its_disk_is_known_by_its_marker(
+    hass: HomeAssistant, open_gallery: OpenGallery, media_dir: Path, tmp_path: Path
+) -> None:
+    [kept] = await _add(await open_gallery(), 1)
+    moved = shutil.move(media_dir, tmp_path / "moved")
+    hass.config.media_dirs = {"local": str(moved)}
+
+    gallery = await open_gallery()
+
+    assert await gallery.async_read(kept) == picture(shade=1)
+    await _add(gallery, 2)
+    assert not media_dir.exists()
+
+
+# Taking over
+
+
+async def test_images_of_an_earlier_life_are_found_and_taken_over(
+    hass: HomeAssistant, open_gallery: OpenGallery, folder: Path
+) -> None:
+    gallery = await open_gallery()
+    await _add(gallery, 1, 2, seed="18446744073709551615")
+    await _add(gallery, 3, preset="dogs", preset_name="Dogs")
+    (folder / "neon_city" / "holiday.png").write_bytes(picture())
+    (folder / "neon_city" / "20260812-070322_1_broken00.png").write_bytes(b"<html>")
+    await gallery.async_close()
+    await Gallery(hass, ENTRY_ID, "GAZE").async_remove()
+
+    gallery = await open_gallery()
+    assert gallery.count == 0
+    assert gallery.count_found() == 4
+    assert gallery.count_found(["00000003"]) == 3
+    assert await gallery.async_adopt({"neon_city": "Neon City"}) == 3
+
+    assert gallery.count_found() == 0
+    first, second, third = await gallery.async_select(Selection())
+    assert (first.preset, first.preset_name, first.made_at) == ("dogs", "Dogs", MADE_AT + 3)
+    assert (second.preset_name, second.seed) == ("Neon City", "18446744073709551615")
+    assert (third.width, third.height, third.content_type) == (96, 64, "image/png")
+    assert await gallery.async_read(third) == picture(shade=1)
+    assert third.size == len(picture(shade=1))
+    gallery = await open_gallery()
+    assert gallery.count == 3
+    await _add(gallery, 4)
+    assert gallery.count == 4
+
+
+async def test_images_newer_than_a_restored_backup_are_found(
+    hass: HomeAssistant, open_gallery: OpenGallery
+) -> None:
+    gallery = await open_gallery()
+    await _add(gallery, 1)
+    await gallery.async_close()
+    index = Path(hass.config.path(".storage", f"gaze.{ENTRY_ID}.gallery.db"))
+    backup = shutil.copy(index, index.with_name("backup"))
+    await _add(await open_gallery(), 2, 3)
+    await (await open_gallery()).async_close()
+    shutil.copy(backup, index)
+
+    gallery = await open_gallery()
+    assert gallery.count_found() == 2
+    await gallery.async_adopt({})
+
+    assert [found[:8] for found in await _listed(gallery)] == ["00000003", "00000002", "00000001"]
+
+
+async def test_prompts_in_a_png_can_be_searched_after_taking_over(
+    hass: HomeAssistant, open_gallery: OpenGallery
+) -> None:
+    graph = (
+        '{"3": {"class_type": "KSampler", "inputs": {"seed": 42}},'
+        ' "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "rain on glass"}},'
+        ' "7": "odd"}'
+    )
+    gallery = await open_gallery()
+    await gallery.async_add(image(seed=None), picture_with_text(prompt=graph))
+    await gallery.async_close()
+    await Gallery(hass, ENTRY_ID, "GAZE").async_remove()
+
+    gallery = await open_gallery()
+    await gallery.async_adopt({})
+
+    [found] = await gallery.async_select(Selection(search="GLASS rain"))
+    assert found.seed == "42"
+
+
+async def test_file_of_a_job_that_is_fetched_again_is_not_found(
+    open_gallery: OpenGallery, hass: HomeAssistant
+) -> None:
+    gallery = await open_gallery()
+    await _add(gallery, 1)
+    await gallery.async_close()
+    await Gallery(hass, ENTRY_ID, "GAZE").async_remove()
+
+    gallery = await open_gallery()
+    await _add(gallery, 1)
+
+    assert gallery.count_found() == 0
+    assert gallery.count == 1
+
+
+# Peculiar file systems
+
+
+async def test_presets_that_differ_in_case_have_folders_that_differ_more(
+    gallery: Gallery, folder: Path
+) -> None:
+    [one] = await _add(gallery, 1, preset="Portrait")
+    [two] = await _add(gallery, 2, preset="portrait")
+    [three] = await _add(gallery, 3, preset="PORTRAIT")
+    [again] = await _add(gallery, 4, preset="portrait")
+
+    folders = [kept.path.partition("/")[0] for kept in (one, two, three, again)]
+    assert folders[1] == folders[3]
+    assert len({name.casefold() for name in folders}) == 3
+
+
+async def test_file_under_another_spelling_is_not_missing(
+    open_gallery: OpenGallery, folder: Path
+) -> None:
+    await _add(await open_gallery(), 1, preset="Portrait")
+    (folder / "Portrait").rename(folder / "PORTRAIT")  # as a share that ignores case may list it
+
+    gallery = await open_gallery()
+
+    assert await _listed(gallery) == ["00000001"]
+
+
+@pytest.mark.parametrize("preset", ["aux", "CON", "nul", "com1", "LPT9", "prn"])
+async def test_reserved_names_are_no_folders(gallery: Gallery, folder: Path, preset: str) -> None:
+    [kept] = await _add(gallery, 1, preset=preset)
+
+    assert kept.path.partition("/")[0].casefold() == f"{preset.casefold()}_"
+
+
+@pytest.mark.parametrize("preset", ["dots...", "space ", "a:b", "aux.png"])
+async def test_names_that_shares_refuse_are_no_folders(gallery: Gallery, preset: str) -> None:
+    [kept] = await _add(gallery, 1, preset=preset)
+
+    assert kept.path.partition("/")[0].replace("_", "").isalnum()
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
+async def test_file_system_without_fsync_is_written_to(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def unsupported(_file: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", unsupported)
+
+    [kept] = await _add(gallery, 1)
+
+    assert await gallery.async_read(kept) == picture(shade=1)
+
+
+async def test_deleted_file_is_noticed_on_a_file_system_with_coarse_time_stamps(
+    gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = 1_000_000_000
+    coarse = 2 * second
+    monkeypatch.setattr(
+        files_module, "modified_ns", lambda found: found.st_mtime_ns // coarse * coarse
+    )
+    first, _ = await _add(gallery, 1, 2)
+    assert len(await _listed(gallery)) == 2
+
+    (folder / first.path).unlink()
+
+    assert await _listed(gallery) == ["00000002"]
+
+
+# Order
+
+
+async def test_late_download_of_an_earlier_job_is_not_the_newest_image(
+    open_gallery: OpenGallery,
+) -> None:
+    gallery = await open_gallery()
+    await _add(gallery, 5)
+
+    await _add(gallery, 3)
+
+    assert gallery.newest() == gallery.newest("neon_city")
+    newest = gallery.newest()
+    assert newest is not None
+    assert newest.job_id == "00000005"
+    assert await _listed(gallery) == ["00000005", "00000003"]
+    gallery = await open_gallery()
+    assert gallery.newest() == newest
