@@ -128,7 +128,11 @@ async def fetch_figures(hass: HomeAssistant, entry: ConfigEntry, folder: Path) -
 
 def fetch(etag: str, bare: str, ours: str) -> None:
     """Fetch in turns; print the median seconds of a bare file, a display, and a 304 as JSON."""
-    requests = ((bare, {}), (ours, {}), (ours, {"If-None-Match": f'"{etag}"'}))
+    requests: tuple[tuple[str, dict[str, str]], ...] = (
+        (bare, {}),
+        (ours, {}),
+        (ours, {"If-None-Match": f'"{etag}"'}),
+    )
     connections = [HTTPConnection(urlsplit(url).netloc) for url, _ in requests]
     times: list[list[float]] = [[] for _ in requests]
     for _ in range(FETCHES):
@@ -144,6 +148,8 @@ def fetch(etag: str, bare: str, ours: str) -> None:
 
 async def crowd_figure(hass: HomeAssistant, displays: Displays) -> Figure:
     """Return what screens cost that each fetch in an interval, as a share of a core."""
+    for player in displays.players:
+        await player.async_render()
     home = f"http://{LOCALHOST}:{hass.http.server_port}"
     urls = [f"{home}{displays.path(player)}" for player in displays.players]
     process = await asyncio.create_subprocess_exec(
