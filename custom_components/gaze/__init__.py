@@ -48,7 +48,7 @@ async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
 async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool:
     """Set up a server."""
     coordinator = GazeCoordinator(hass, entry)
-    entry.async_on_unload(coordinator.async_stop)
+    entry.async_on_unload(coordinator.async_close)
     entry.async_on_unload(coordinator.subentries.async_start())
     await coordinator.async_open()
     try:
@@ -69,10 +69,21 @@ async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool
 
 
 async def async_unload_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool:
-    """Unload a server."""
+    """Unload a server.
+
+    The job engine stops first: no event may fire while the entities are gone.
+    """
+    engine = entry.runtime_data.engine
+    await engine.async_stop()
+    unloaded = False
+    try:
+        unloaded = await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+    finally:
+        if not unloaded:
+            await engine.async_start()
     if entry.disabled_by is not None:
         async_forget_repairs(hass, entry)
-    return await hass.config_entries.async_unload_platforms(entry, PLATFORMS)
+    return unloaded
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> None:

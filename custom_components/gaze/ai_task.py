@@ -40,6 +40,7 @@ _FAILURES: Final = {
     Reason.SERVER: "job_failed_server",
     Reason.LOST: "job_failed_lost",
     Reason.NO_IMAGE: "job_failed_no_image",
+    Reason.UNSUPPORTED: "job_failed_unsupported",
     Reason.DOWNLOAD: "job_failed_download",
     Reason.GAVE_UP: "job_failed_gave_up",
     Reason.STOPPED: "job_failed_stopped",
@@ -75,7 +76,7 @@ class GazeAITask(GazeEntity, AITaskEntity):
         Raises ServiceValidationError for what the caller can mend, HomeAssistantError for what
         the server did and where the image takes longer than the time that is waited.
         """
-        (job,) = await async_generate(self.coordinator, *self._request(task))
+        job = (await async_generate(self.coordinator, *self._request(task)))[0]
         coordinator = await async_wait(self.coordinator, [job.job_id], TIMEOUT.total_seconds())
         job = _finished(coordinator, job)
         image, content = await async_read_image(coordinator, job.job_id)

@@ -7,8 +7,8 @@ import sqlite3
 from typing import Any, Final, override
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL, EVENT_HOMEASSISTANT_STOP
+from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
 from homeassistant.exceptions import ConfigEntryError, ConfigEntryNotReady, HomeAssistantError
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
@@ -156,16 +156,23 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         return True
 
     def async_start(self) -> None:
-        """Follow the jobs, once Home Assistant has started and automations can hear of them."""
+        """Track the jobs from when automations can hear of them until Home Assistant stops."""
         self.config_entry.async_on_unload(async_at_started(self.hass, self._async_started))
+        self.config_entry.async_on_unload(
+            self.hass.bus.async_listen(EVENT_HOMEASSISTANT_STOP, self._async_stopping)
+        )
 
     async def _async_started(self, _hass: HomeAssistant) -> None:
-        """Follow the jobs."""
+        """Track the jobs."""
         await self.engine.async_start()
 
-    async def async_stop(self) -> None:
-        """Stop following; everything is on disk."""
+    async def _async_stopping(self, _event: Event) -> None:
+        """Wait for requests in flight: Home Assistant does not wait for their tasks."""
         await self.engine.async_stop()
+
+    async def async_close(self) -> None:
+        """Stop tracking and close the files."""
+        await self.engine.async_close()
         await self.displays.async_stop()
         await self.gallery.async_close()
 

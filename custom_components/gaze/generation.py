@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
@@ -25,9 +25,12 @@ from .api import (
 from .const import DOMAIN
 from .coordinator import GazeCoordinator
 from .gallery import GalleryError, Image
-from .jobs import Job, TooManyOpenJobsError
+from .jobs import EngineStoppedError, Job, TooManyOpenJobsError
 from .names import clean
 from .request import SIDE_STEP, validate_request
+
+# A server that failed to unload continues to track its jobs.
+_TRACKING: Final = (ConfigEntryState.LOADED, ConfigEntryState.FAILED_UNLOAD)
 
 
 async def async_generate(
@@ -51,6 +54,8 @@ async def async_generate(
             translation_key="too_many_open_jobs",
             translation_placeholders={"open": str(len(coordinator.engine.open_jobs))},
         ) from err
+    except EngineStoppedError as err:
+        raise _reloading() from err
     except GazeNotFoundError as err:
         await coordinator.async_request_refresh()
         raise ServiceValidationError(
@@ -105,6 +110,8 @@ async def async_track_job(
         return await coordinator.engine.async_track(job_id, found, tag)
     except GazeNotFoundError as err:
         raise unknown_job(job_id) from err
+    except EngineStoppedError as err:
+        raise _reloading() from err
     except GazeError as err:
         raise _server_error(err) from err
 
@@ -122,7 +129,9 @@ async def async_wait(
     try:
         async with asyncio.timeout(seconds):
             while not await coordinator.engine.async_wait(job_ids):
-                while entry.state is not ConfigEntryState.LOADED:
+                if coordinator.hass.is_stopping:
+                    break
+                while entry.state not in _TRACKING:
                     changed.clear()
                     await changed.wait()
                 coordinator = entry.runtime_data
@@ -176,6 +185,8 @@ async def _require_preset(coordinator: GazeCoordinator, text: str) -> Preset:
     if found is None and coordinator.last_update_success:
         await coordinator.async_refresh()
         found = coordinator.find_preset(text)
+    if not coordinator.engine.accepting:
+        raise _reloading()
     if found is None:
         raise _unknown_preset(coordinator, text)
     return found
@@ -201,6 +212,11 @@ def _request_fields(earlier: Job | Image) -> dict[str, Any]:
     if isinstance(earlier, Job) or earlier.width % SIDE_STEP == earlier.height % SIDE_STEP == 0:
         fields |= {"width": earlier.width, "height": earlier.height}
     return fields
+
+
+def _reloading() -> HomeAssistantError:
+    """Return the error for a request that comes while the server is unloaded."""
+    return HomeAssistantError(translation_domain=DOMAIN, translation_key="server_reloading")
 
 
 def _server_error(err: GazeError) -> HomeAssistantError:

@@ -25,6 +25,7 @@ FAILURES: Final[Mapping[str | None, str]] = {
     Reason.SERVER: "failed on the server",
     Reason.LOST: "was lost: GAZE no longer knows the job",
     Reason.NO_IMAGE: "failed: GAZE has no image of it",
+    Reason.UNSUPPORTED: "failed: the image has an unsupported format",
     Reason.DOWNLOAD: "failed: the image could not be fetched",
     Reason.GAVE_UP: "failed: it was not finished in time",
     Reason.STOPPED: "is no longer followed",

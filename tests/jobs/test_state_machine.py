@@ -38,7 +38,7 @@ import pytest
 
 from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.jobs import JobEvent
-from custom_components.gaze.jobs.engine import DOWNLOAD_TRIES
+from custom_components.gaze.jobs.downloads import MAX_TRIES as DOWNLOAD_TRIES
 from custom_components.gaze.jobs.models import Reason
 from testing.faults import Fault
 from testing.gaze_server import GazeServer, JobRecord, JobStatus

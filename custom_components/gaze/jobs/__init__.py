@@ -1,10 +1,11 @@
-"""The job engine: life cycle, pacing, records and persistence."""
+"""The job engine: life cycle, pacing, downloads, and records."""
 
-from .engine import JobEngine, TooManyOpenJobsError
+from .engine import EngineStoppedError, JobEngine, TooManyOpenJobsError
 from .models import GenerateRequest, Job, JobEvent, Reason, Status
 from .records import Records
 
 __all__ = [
+    "EngineStoppedError",
     "GenerateRequest",
     "Job",
     "JobEngine",

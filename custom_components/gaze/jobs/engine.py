@@ -1,13 +1,16 @@
-"""The job engine: queues generations, follows them, and brings their pictures home.
+"""The job engine: queues generations, tracks their jobs, and saves their images.
 
-A job's way: accepted by the server → on disk → event `queued` → followed at the pace of
-`pacing.py` → event `started` → done: fetched, proved and kept in the gallery → event
-`finished`; or event `failed` with a reason. Every step is on disk before the next one, so a
-process that is killed anywhere goes on from there: an event may then repeat, none is missing.
+The life of a job: accepted by GAZE → on disk → event `queued` → polled at the pace of `pacing.py`
+→ event `started` → done: downloaded, validated, and saved in the gallery → event `finished`; or
+event `failed` with a reason. Every step is on disk before the next one. A process that is killed
+continues from there: an event may then repeat, but none is missing.
+
+A problem with one job stays with that job. A problem with the server pauses all of them.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import replace
 import logging
@@ -23,27 +26,36 @@ from ..api import (
     GazeClient,
     GazeConnectionError,
     GazeError,
-    GazeImageError,
     GazeNotFoundError,
     GazeResponseError,
+    GazeTimeoutError,
     JobReport,
     Preset,
     ReportedStatus,
     one_line,
 )
-from ..gallery import Gallery, GalleryError, Image, PictureError
+from ..api.client import API_TIMEOUT
+from ..gallery import Gallery, GalleryError, Image
+from .clocks import Clocks
+from .downloads import Downloads
 from .models import GenerateRequest, Job, JobEvent, Reason, Status
-from .pacing import MAX_GAP, Durations, Expectation, Key, Pacer
+from .pacing import Durations, Expectation, Key, Pacer
 from .records import Records
+from .supervision import CrashLog, back_off, outlive
 
 _LOGGER = logging.getLogger(__name__)
 
 KEPT_ENDED: Final = 500
-DOWNLOAD_TRIES: Final = 11
-DOWNLOADS_AT_ONCE: Final = 2
 UNKNOWN_DURATION: Final = 20.0
-SUBMIT_GRACE: Final = 10.0
 MAX_UNKNOWN_STATUSES: Final = 20
+# A request to GAZE takes at most the client's timeout. The rest is for the disk.
+REQUEST_TIME: Final = (API_TIMEOUT.total or 0.0) + 10.0
+POLL_TIME: Final = 5.0  # seconds after which a poll no longer delays the others
+MAX_POLLS: Final = 4
+MAX_CRASHES: Final = 5
+CONFIRMATION_AGE: Final = 10.0
+TRACKED_TIME_STEP: Final = 3600.0  # how much tracked time a kill may lose, in seconds
+STEP: Final = 50  # jobs that are started at once, before others get a turn
 
 type JobListener = Callable[[JobEvent | None, Job], None]
 type ServerListener = Callable[[GazeError | None], None]
@@ -53,10 +65,14 @@ class TooManyOpenJobsError(Exception):
     """The request would make more jobs open than the option allows."""
 
 
+class EngineStoppedError(Exception):
+    """The engine accepts no requests, because the server is being unloaded."""
+
+
 class JobEngine:
     """The jobs of one server."""
 
-    def __init__(  # noqa: PLR0913 - it is wired at one place only
+    def __init__(  # noqa: PLR0913 - wired in one place
         self,
         hass: HomeAssistant,
         client: GazeClient,
@@ -70,9 +86,10 @@ class JobEngine:
     ) -> None:
         """Wire the engine.
 
-        on_job: told what happens to a job; `None` for a change that is no event.
-        on_server: told a failure of the server, and `None` when it answers again.
-        give_up_after: seconds that an open job is followed.
+        on_job: called with each event of a job, and with `None` for other changes.
+        on_server: called with each failure of the server, and with `None` when it works again.
+        give_up_after: seconds for which an open job is tracked. Only the time counts in which
+        Home Assistant runs.
         """
         self._hass = hass
         self._client = client
@@ -83,19 +100,47 @@ class JobEngine:
         self._max_open_jobs = max_open_jobs
         self._give_up_after = give_up_after
         self._jobs: dict[str, Job] = {}
-        self._pacer = Pacer(Durations())
+        self._clocks = Clocks()
+        self._crash_log = CrashLog()
+        self._crashes: Counter[str] = Counter()  # by job
         self._endings: dict[str, asyncio.Future[None]] = {}
+        # Life
+        self._accepting = False
         self._running = False
-        self._tracker: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
-        self._requests: list[GenerateRequest] = []  # those that the server has not answered yet
+        self._starting = asyncio.Lock()
+        # Requests
+        self._requests: list[GenerateRequest] = []  # those without a response
         self._submits: set[asyncio.Task[list[Job]]] = set()
-        self._fetches: dict[str, asyncio.Task[None]] = {}
-        self._fetch_slots = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
+        self._takeovers: dict[str, asyncio.Task[list[Job]]] = {}
+        # Tracking
+        self._pacer = Pacer(Durations())
+        self._tracker: asyncio.Task[None] | None = None
+        self._polls: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+        self._suspects: set[str] = set()  # jobs whose polls failed since one succeeded
+        self._tracked: set[str] = set()  # jobs that are polled or downloaded
+        self._restored: set[str] = set()  # jobs that may have started before this run
         self._unknown_statuses: set[str] = set()
+        # Server
         self._server_failing = False
+        self._confirmation: asyncio.Task[bool] | None = None
+        self._confirmed_at = 0.0
+        self._downloads = Downloads(
+            hass,
+            self,
+            gallery,
+            self._crash_log,
+            on_saved=self._finish,
+            on_failed=self._fail,
+            is_too_old=self._is_too_old,
+        )
 
     # Reading
+
+    @property
+    def accepting(self) -> bool:
+        """Return whether the engine accepts requests."""
+        return self._accepting
 
     @property
     def jobs(self) -> list[Job]:
@@ -109,25 +154,25 @@ class JobEngine:
 
     @property
     def durations(self) -> Durations:
-        """Return what is known about how long images take."""
+        """Return the learned durations."""
         return self._pacer.durations
 
     @property
     def pacing(self) -> dict[str, Any]:
-        """Return what goes on, for diagnostics; `in` is seconds from now."""
+        """Return what the engine is doing, for diagnostics. `in` is seconds from now."""
         question = self._pacer.next_question(self._now)
         return {
             "following": self._tracker is not None and not self._tracker.done(),
             "server_failing": self._server_failing,
             "requests": len(self._requests),
-            "fetching": sorted(self._fetches),
+            "fetching": sorted(self._downloads.job_ids),
             "next_question": question
             and {"job_id": question[0], "in": round(max(question[1] - self._now, 0.0), 1)},
             "unknown_statuses": sorted(status[:50] for status in self._unknown_statuses),
         }
 
     def job(self, job_id: str) -> Job | None:
-        """Return a job, or None where it is not known (any more)."""
+        """Return a job, or None if it is unknown or was removed from the history."""
         return self._jobs.get(job_id)
 
     def batch(self, batch_id: str) -> list[Job]:
@@ -135,17 +180,16 @@ class JobEngine:
         return [job for job in self._jobs.values() if job.batch_id == batch_id]
 
     def is_busy_with(self, preset: str) -> bool:
-        """Tell whether images of a preset, by slug, are being made or asked for."""
+        """Return whether a preset, by slug, has open jobs or requests."""
         return any(job.preset == preset for job in self.open_jobs) or any(
             request.preset.slug == preset for request in self._requests
         )
 
     def seconds_until_free(self, unknown: float | None = None) -> float | None:
-        """Return how long the open jobs will take, by what was learned.
+        """Return how long the open jobs will take, according to the learned durations.
 
-        `unknown` stands for durations not learned yet; without it the answer is then None.
+        `unknown` stands for durations that are not learned. Without it, the result is then None.
         """
-        now = dt_util.utcnow().timestamp()
         total = 0.0
         known: dict[Key, Expectation | None] = {}  # a thousand jobs have few keys
         for job in self.open_jobs:
@@ -157,81 +201,114 @@ class JobEngine:
             typical = unknown if expected is None else expected.typical
             if typical is None:
                 return None
-            processed = 0.0 if job.started_at is None else now - job.started_at
+            processed = 0.0 if job.started_at is None else self._date(job) - job.started_at
             total += max(typical - processed, 0.0)
         return total
 
     def load(self) -> float:
-        """Return about how many seconds of work wait, to compare servers."""
+        """Return about how many seconds of work the server has, to compare servers."""
         return self.seconds_until_free(unknown=UNKNOWN_DURATION) or 0.0
 
     # Life
 
     async def async_load(self) -> None:
-        """Read what is kept. Raises sqlite3.OperationalError where that is not possible."""
+        """Read the records. Raises sqlite3.OperationalError if that is not possible."""
         jobs, durations = await self._records.async_open()
         self._pacer = Pacer(durations)
         self._jobs = {job.job_id: job for job in jobs}
+        self._accepting = True
 
     async def async_start(self) -> None:
-        """Go on where the last run stopped: tell what was not told, follow what is open."""
-        self._running = True
-        for job in list(self._jobs.values()):
-            if not job.queued_fired:
-                await self._fire_queued([job.job_id])
-            if not job.open and not job.end_fired:
-                await self._fire_end(self._jobs[job.job_id])
-        for job in self.open_jobs:
-            self._start_tracking(job)
-        self._wake_tracker()
+        """Fire the events that the last run did not fire, and track the open jobs."""
+        self._accepting = self._running = True
+        async with self._starting:
+            for job in list(self._jobs.values()):
+                if not self._running:
+                    return
+                if not job.queued_fired:
+                    await self._fire_queued([job.job_id])
+                if not job.open and not job.end_fired:
+                    await self._fire_end(self._jobs[job.job_id])
+            for number, job_id in enumerate([job.job_id for job in self.open_jobs]):
+                if number % STEP == 0:
+                    await asyncio.sleep(0)
+                await self._resume_tracking(job_id)
+                self._wake_tracker()
 
     async def async_stop(self) -> None:
-        """Stop following; what is open goes on with the next start."""
-        self._running = False
+        """Refuse new requests, wait for those in flight, and stop tracking.
+
+        Open jobs continue with the next `async_start`, in this process or another one.
+        """
+        self._accepting = False
         if self._submits:
-            await asyncio.wait(self._submits, timeout=SUBMIT_GRACE)
-        tasks = [*self._fetches.values()]
-        if self._tracker is not None:
-            tasks.append(self._tracker)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._tracker = None
+            await asyncio.wait(self._submits, timeout=REQUEST_TIME)
+        self._running = False
+        async with self._starting:
+            await self._stop_tracking()
         for ending in self._endings.values():
             ending.cancel()
         self._endings.clear()
+        await self._save_tracked_time()
+        self._clocks.clear()
+
+    async def async_close(self) -> None:
+        """Stop, and close the records."""
+        await self.async_stop()
         await self._records.async_close()
 
-    # Doing
+    async def _stop_tracking(self) -> None:
+        """Stop polling and downloading. Images that are being saved are finished."""
+        tasks: list[asyncio.Task[Any]] = [*self._polls.values()]
+        tasks += [task for task in (self._tracker, self._confirmation) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._downloads.async_stop()
+        self._tracker = self._confirmation = None
+        self._pacer = Pacer(self.durations)
+        for job_ids in (self._suspects, self._tracked, self._restored):
+            job_ids.clear()
+
+    async def _save_tracked_time(self) -> None:
+        """Save for how long the open jobs have been tracked."""
+        if jobs := [self._change(job) for job in self.open_jobs]:
+            await self._records.async_save(*jobs)
+
+    # Requests
 
     async def async_generate(self, request: GenerateRequest) -> list[Job]:
-        """Queue a generation: the one place that does. Returns its jobs, on disk and told.
+        """Queue a generation and return its jobs, on disk and with their events fired.
 
-        A caller that goes away does not undo it. Raises TooManyOpenJobsError or the GazeError.
+        GAZE decides how many jobs there are. A cancelled caller does not cancel the request.
+        Raises EngineStoppedError, TooManyOpenJobsError, or GazeError.
         """
-        task = self._hass.async_create_task(self._submit(request), "gaze generate")
-        self._submits.add(task)
-        task.add_done_callback(self._submitted)
-        return await asyncio.shield(task)
+        return await outlive(self._submit(self._generate(request), "gaze generate"))
 
     async def async_track(self, job_id: str, preset: Preset, tag: str | None) -> list[Job]:
-        """Follow a job that was queued elsewhere. Raises the GazeError, also for an unknown job."""
+        """Track a job that was queued elsewhere, and return it.
+
+        A job that is tracked, or whose image is in the gallery, is returned as it is. A job that
+        failed is tracked again with new events, because people might have resolved the cause.
+        Raises EngineStoppedError or GazeError, also for an unknown job.
+        """
         if (known := self._jobs.get(job_id)) is not None and known.open:
             return [known]
-        await self._request(self._client.job(job_id))
-        return await self._accept(GenerateRequest(preset=preset, tag=tag), [job_id])
+        if (task := self._takeovers.get(job_id)) is None:
+            task = self._submit(self._take_over(job_id, preset, tag), "gaze track")
+            self._takeovers[job_id] = task
+            task.add_done_callback(lambda _: self._takeovers.pop(job_id, None))
+        return await outlive(task)
 
     async def async_stop_tracking(self, jobs: Iterable[Job]) -> None:
-        """Forget open jobs here; the server may make their images all the same."""
+        """End open jobs here. GAZE might still generate their images."""
         for job in jobs:
-            self._pacer.ended(job.job_id, self._now, done=False)
-            if (fetch := self._fetches.get(job.job_id)) is not None:
-                fetch.cancel()
-            await self._fail(job.job_id, Reason.STOPPED)
+            await self._downloads.async_cancel(job.job_id)
+            await self._drop(job.job_id, Reason.STOPPED)
 
     @callback
     def async_resume(self) -> None:
-        """Follow again after the server refused the API key."""
+        """Continue to poll after the presets were listed."""
         self._wake_tracker()
 
     async def async_wait(self, job_ids: Iterable[str]) -> bool:
@@ -239,6 +316,8 @@ class JobEngine:
 
         Returns False when the engine stops before that.
         """
+        if not self._accepting:
+            return all(job.end_fired for job_id in job_ids if (job := self._jobs.get(job_id)))
         endings = [
             self._endings.setdefault(job_id, self._hass.loop.create_future())
             for job_id in job_ids
@@ -248,12 +327,28 @@ class JobEngine:
             await asyncio.wait(endings)
         return not any(ending.cancelled() for ending in endings)
 
-    # Queueing
+    def _submit(
+        self, request: Coroutine[Any, Any, list[Job]], name: str
+    ) -> asyncio.Task[list[Job]]:
+        """Start a request that `async_stop` waits for. Raises EngineStoppedError."""
+        if not self._accepting:
+            request.close()
+            raise EngineStoppedError
+        task = self._hass.async_create_task(request, name)
+        self._submits.add(task)
+        task.add_done_callback(self._end_submit)
+        return task
 
-    async def _submit(self, request: GenerateRequest) -> list[Job]:
+    def _end_submit(self, task: asyncio.Task[list[Job]]) -> None:
+        """Discard a request. Its caller, if there still is one, gets the error."""
+        self._submits.discard(task)
+        if not task.cancelled() and (err := task.exception()) is not None:
+            _LOGGER.debug("A request failed: %s", err)
+
+    async def _generate(self, request: GenerateRequest) -> list[Job]:
         """Queue a generation."""
-        asked_for = sum(waiting.count for waiting in self._requests)
-        if len(self.open_jobs) + asked_for + request.count > self._max_open_jobs:
+        requested = sum(waiting.count for waiting in self._requests)
+        if len(self.open_jobs) + requested + request.count > self._max_open_jobs:
             raise TooManyOpenJobsError
         self._requests.append(request)
         try:
@@ -262,13 +357,25 @@ class JobEngine:
             )
         finally:
             self._requests.remove(request)
-        if any(job_id in self._jobs for job_id in job_ids):
-            raise GazeResponseError("the server gave a new job the id of an old one")
-        return await self._accept(request, job_ids)
+        new = [job_id for job_id in job_ids if job_id not in self._jobs]
+        if not new:
+            raise GazeResponseError("the server gave a new job the ID of an old one")
+        return await self._accept(request, new)
+
+    async def _take_over(self, job_id: str, preset: Preset, tag: str | None) -> list[Job]:
+        """Start to track a job that was queued elsewhere, or track it again."""
+        known = self._jobs.get(job_id)
+        if known is not None and known.status is Status.DONE and await self._saved_image(job_id):
+            return [known]
+        await self._request(self._client.job(job_id))
+        if known is not None:
+            del self._jobs[job_id]
+            await self._records.async_forget([job_id])
+        return await self._accept(GenerateRequest(preset=preset, tag=tag), [job_id])
 
     async def _accept(self, request: GenerateRequest, job_ids: list[str]) -> list[Job]:
-        """Keep jobs that the server accepted, tell them, and begin to follow them."""
-        now = dt_util.utcnow().timestamp()
+        """Save jobs that GAZE accepted, fire their events, and start to track them."""
+        wall = _wall()
         batch_id = ulid_now()
         jobs = [
             Job(
@@ -285,52 +392,93 @@ class JobEngine:
                 checkpoint=request.checkpoint,
                 extra_positive=request.extra_positive,
                 extra_negative=request.extra_negative,
-                requested_at=now,
+                requested_at=wall,
             )
             for index, job_id in enumerate(job_ids, start=1)
         ]
-        self._jobs.update((job.job_id, job) for job in jobs)
+        for job in jobs:
+            self._jobs[job.job_id] = job
+            self._clocks.start(job, self._now, wall)
         await self._records.async_save(*jobs)
         await self._fire_queued(job_ids)
         jobs = [self._jobs[job_id] for job_id in job_ids]
-        for job in jobs:
-            if job.open:  # nobody has stopped it meanwhile
-                self._start_tracking(job)
-        self._wake_tracker()
+        if self._running:
+            for job in jobs:
+                if job.open:  # nobody has stopped it meanwhile
+                    self._start_tracking(job)
+            self._wake_tracker()
         return jobs
 
-    def _submitted(self, task: asyncio.Task[list[Job]]) -> None:
-        """Let go of a request; its caller, where there still is one, gets the error."""
-        self._submits.discard(task)
-        if not task.cancelled() and (err := task.exception()) is not None:
-            _LOGGER.debug("A generation was not queued: %s", err)
+    # Tracking
+
+    async def _resume_tracking(self, job_id: str) -> None:
+        """Track a job of an earlier run, or end it if its image was saved there."""
+        job = self._jobs[job_id]
+        if not self._running or not job.open or job_id in self._tracked:
+            return
+        if (image := await self._saved_image(job_id)) is not None:
+            await self._end(
+                job_id,
+                Status.DONE,
+                seed=image.seed or job.seed,
+                finished_at=job.finished_at or max(image.made_at, job.requested_at),
+            )
+        elif self._running and (job := self._jobs[job_id]).open and job_id not in self._tracked:
+            self._clocks.start(job, self._now, _wall())
+            self._restored.add(job_id)
+            self._start_tracking(job)
+
+    async def _saved_image(self, job_id: str) -> Image | None:
+        """Return the image of a job, if the gallery has it."""
+        try:
+            return await self._gallery.async_get(job_id)
+        except GalleryError as err:
+            _LOGGER.debug("Unable to look for an image: %s", err)
+            return None
 
     def _start_tracking(self, job: Job) -> None:
-        """Begin to follow an open job, or to fetch its picture where that is all that is left."""
+        """Start to poll an open job, or to download its image if GAZE has finished it."""
+        self._tracked.add(job.job_id)
         if job.source_url is not None:
-            self._fetch(job)
+            self._downloads.start(job)
             return
-        offset = self._now - dt_util.utcnow().timestamp()
-        self._pacer.add(
-            job.job_id,
-            job.key,
-            accepted=job.requested_at + offset,
-            started=None if job.started_at is None else job.started_at + offset,
-        )
-
-    # Following
+        age = self._clocks.age(job, self._now, _wall(), self._give_up_after)
+        # When a job of an earlier run started is known by the wall clock only: see `_ended`.
+        self._pacer.add(job.job_id, job.key, accepted=self._now - age)
 
     @callback
     def _wake_tracker(self) -> None:
-        """See to it that the open jobs are followed."""
+        """Make sure that the open jobs are polled."""
         self._changed.set()
         if self._running and len(self._pacer) and (self._tracker is None or self._tracker.done()):
             self._tracker = self._hass.async_create_background_task(
-                self._track_jobs(), "gaze follow jobs"
+                self._track_jobs(), "gaze track jobs"
             )
 
     async def _track_jobs(self) -> None:
-        """Ask for one job after the other until none is open."""
+        """Poll until no job is open. Start again after an unforeseen error."""
+        crashes = 0
+        while True:
+            try:
+                if crashes:
+                    self._rebuild_pacer()
+                await self._poll_due_jobs()
+            except Exception as err:  # noqa: BLE001 - jobs must not stay open unnoticed
+                crashes += 1
+                self._crash_log.report("tracking jobs", err)
+                await asyncio.sleep(back_off(crashes))
+            else:
+                return
+
+    def _rebuild_pacer(self) -> None:
+        """Track the open jobs with a new pacer."""
+        self._pacer = Pacer(self.durations)
+        for job in self.open_jobs:
+            if job.source_url is None:
+                self._start_tracking(job)
+
+    async def _poll_due_jobs(self) -> None:
+        """Poll one job after the other until none is open."""
         while (question := self._pacer.next_question(self._now)) is not None:
             job_id, due = question
             self._changed.clear()
@@ -338,95 +486,187 @@ class JobEngine:
                 async with asyncio.timeout(max(due - self._now, 0)):
                     await self._changed.wait()
                     continue
-            if not await self._poll(job_id):
-                return
+            await self._poll_patiently(job_id)
 
-    async def _poll(self, job_id: str) -> bool:
-        """Ask how a job stands and act on it. Returns whether to go on asking."""
-        self._pacer.asking(job_id, self._now)
-        try:
-            report = await self._request(self._client.job(job_id))
-        except GazeAuthError:
-            return False  # the jobs wait for the new key
-        except GazeNotFoundError:
-            self._pacer.ended(job_id, self._now, done=False)
-            await self._fail(job_id, Reason.LOST)
-        except GazeResponseError:
-            self._pacer.garbled(job_id, self._now)
-        except GazeError as err:
-            self._pacer.failed(
-                self._now, err.retry_after if isinstance(err, GazeBusyError) else None
+    async def _poll_patiently(self, job_id: str) -> None:
+        """Poll a job. A slow response is processed when it comes and delays no other job."""
+        if (poll := self._polls.get(job_id)) is None:
+            self._pacer.asking(job_id, self._now)
+            poll = self._hass.async_create_background_task(
+                self._poll(job_id), "gaze poll job", eager_start=False
             )
+            self._polls[job_id] = poll
+            poll.add_done_callback(lambda _: self._polls.pop(job_id, None))
+        await asyncio.wait([poll], timeout=POLL_TIME)
+        if not poll.done():
+            self._pacer.garbled(job_id, self._now)
+            while len(self._polls) >= MAX_POLLS:
+                await asyncio.wait(self._polls.values(), return_when=asyncio.FIRST_COMPLETED)
+
+    async def _poll(self, job_id: str) -> None:
+        """Poll a job and process the response. Its unforeseen errors end at most this job."""
+        try:
+            await self._poll_once(job_id)
+        except Exception as err:  # noqa: BLE001 - the other jobs have nothing to do with it
+            self._crash_log.report("processing a job", err)
+            self._crashes[job_id] += 1
+            self._pacer.garbled(job_id, self._now)
+            if self._crashes[job_id] >= MAX_CRASHES:
+                error = f"unexpected error: {type(err).__name__}"
+                await self._drop(job_id, Reason.GAVE_UP, error)
+
+    async def _poll_once(self, job_id: str) -> None:
+        """Poll a job, process the response, and end the job if it is too old."""
+        try:
+            report = await self._client.job(job_id)
+        except GazeError as err:
+            await self._process_poll_error(job_id, err)
         else:
+            self._suspects.clear()
+            self._note_success()
             await self._process_report(job_id, report)
-        await self._give_up_if_too_old(job_id)
+        await self._check_age(job_id)
+
+    async def _process_poll_error(self, job_id: str, err: GazeError) -> None:
+        """Decide whether a failed poll is about its job or about the server."""
+        match err:
+            case GazeNotFoundError():
+                if await self.async_is_working():
+                    await self._drop(job_id, Reason.LOST)
+                    return
+            case GazeTimeoutError():
+                if not await self.async_is_working():
+                    self._pacer.failed(self._now)
+                    return
+            case GazeAuthError() | GazeConnectionError() | GazeBusyError():
+                self._note_failure(err)
+                wait = err.retry_after if isinstance(err, GazeBusyError) else None
+                self._pacer.failed(self._now, wait)
+                return
+        self._pacer.garbled(job_id, self._now)
+        self._suspects.add(job_id)
+        if len(self._suspects) > 1:
+            self._pacer.failed(self._now)
+
+    async def _check_age(self, job_id: str) -> None:
+        """End a job that has been tracked for too long. Save the tracked time once an hour."""
+        if (job := self._jobs.get(job_id)) is None or not job.open or job.source_url is not None:
+            return
+        if self._is_too_old(job_id):
+            await self._drop(job_id, Reason.GAVE_UP)
+        elif self._clocks.tracked_for(job, self._now) - job.tracked_for > TRACKED_TIME_STEP:
+            await self._records.async_save(self._change(job))
+
+    def _is_too_old(self, job_id: str) -> bool:
+        """Return whether a job has been tracked for too long."""
+        job = self._jobs.get(job_id)
+        return job is None or self._clocks.tracked_for(job, self._now) > self._give_up_after
+
+    # Server
+
+    async def async_fetch_image(self, image_url: str) -> bytes:
+        """Return the bytes of an image. Raises GazeError."""
+        return await self._client.image(image_url)
+
+    async def async_is_working(self) -> bool:
+        """Return whether GAZE lists its presets. Requests close together share one listing."""
+        confirmation = self._confirmation
+        if (
+            confirmation is None
+            or confirmation.cancelled()
+            or (confirmation.done() and self._now - self._confirmed_at > CONFIRMATION_AGE)
+        ):
+            confirmation = self._confirmation = self._hass.async_create_background_task(
+                self._confirm(), "gaze confirm", eager_start=False
+            )
+        return await outlive(confirmation)
+
+    async def _confirm(self) -> bool:
+        """List the presets, to see whether GAZE works."""
+        try:
+            await self._request(self._client.list_presets())
+        except GazeError:
+            return False
+        except Exception as err:  # noqa: BLE001 - whatever it is, GAZE was not seen working
+            self._crash_log.report("listing presets", err)
+            return False
+        finally:
+            self._confirmed_at = self._now
         return True
 
     async def _request[T](self, request: Awaitable[T]) -> T:
-        """Await a request and tell whether the server can be reached with our key."""
+        """Await a request and report whether the server works."""
         try:
-            answer = await request
-        except (GazeConnectionError, GazeAuthError) as err:
+            response = await request
+        except GazeError as err:
+            self._note_failure(err)
+            raise
+        self._note_success()
+        return response
+
+    def _note_failure(self, err: GazeError) -> None:
+        """Report a failure of the server, or that it rejected our key."""
+        if isinstance(err, GazeConnectionError | GazeAuthError):
             self._server_failing = True
             self._on_server(err)
-            raise
-        except GazeError:
-            self._server_answers()
-            raise
-        self._server_answers()
-        return answer
 
-    def _server_answers(self) -> None:
-        """Tell that the server answers again."""
+    def _note_success(self) -> None:
+        """Report that the server works again."""
         if self._server_failing:
             self._server_failing = False
             self._on_server(None)
 
+    # Reports
+
     async def _process_report(self, job_id: str, report: JobReport) -> None:
-        """Act on what the server says of a job."""
+        """Process what GAZE reports about a job."""
         job = self._jobs.get(job_id)
-        if job is None or not job.open:
+        if job is None or not job.open or job.source_url is not None:
             self._pacer.ended(job_id, self._now, done=False)
             return
         match report.status:
             case ReportedStatus.DONE:
-                await self._done(job, report)
+                await self._process_done(job, report)
             case ReportedStatus.FAILED:
-                self._pacer.ended(job_id, self._now, done=False)
-                await self._fail(job_id, Reason.SERVER, one_line(report.error or ""))
+                await self._drop(job_id, Reason.SERVER, one_line(report.error or ""))
             case ReportedStatus.PROCESSING:
                 self._pacer.processing(job_id, self._now)
-                await self._started(job)
+                await self._process_start(job)
             case ReportedStatus.PENDING:
-                self._waiting(job)
+                self._restored.discard(job_id)
+                self._process_waiting(job)
             case _:
-                known = self._unknown_statuses
-                if report.status not in known and len(known) < MAX_UNKNOWN_STATUSES:
-                    known.add(report.status)
-                    _LOGGER.debug("Taking the unknown status %.50r for still open", report.status)
+                self._note_unknown_status(report.status)
                 if job.status is Status.PROCESSING:
                     self._pacer.processing(job_id, self._now)
                 else:
-                    self._waiting(job)
+                    self._process_waiting(job)
 
-    async def _started(self, job: Job) -> None:
-        """Note that a job is being made, and tell it once."""
+    def _note_unknown_status(self, status: str) -> None:
+        """Log a status that the REST guide does not name, once. The job is still open."""
+        known = self._unknown_statuses
+        if status not in known and len(known) < MAX_UNKNOWN_STATUSES:
+            known.add(status)
+            _LOGGER.debug("Treating the unknown status %.50r as open", status)
+
+    async def _process_start(self, job: Job) -> None:
+        """Note that GAZE generates the image, and fire the event the first time."""
         if job.status is Status.PROCESSING:
             return
         again = job.started_at is not None
-        job = self._change(job, status=Status.PROCESSING, started_at=dt_util.utcnow().timestamp())
-        self._on_job(None if again else JobEvent.STARTED, job)
+        job = self._change(job, status=Status.PROCESSING, started_at=self._date(job))
+        self._notify(None if again else JobEvent.STARTED, job)
         await self._records.async_save(job)
 
-    def _waiting(self, job: Job) -> None:
-        """Note that a job still waits, or waits again."""
+    def _process_waiting(self, job: Job) -> None:
+        """Note that a job waits in the queue."""
         self._pacer.waiting(job.job_id, self._now)
         if job.status is not Status.QUEUED:
-            self._on_job(None, self._change(job, status=Status.QUEUED))
+            self._notify(None, self._change(job, status=Status.QUEUED))
 
-    async def _done(self, job: Job, report: JobReport) -> None:
-        """Note a finished image and fetch it."""
-        duration = self._pacer.ended(job.job_id, self._now, done=True)
+    async def _process_done(self, job: Job, report: JobReport) -> None:
+        """Note a finished image and download it."""
+        duration = self._ended(job.job_id)
         result = report.result
         if result is None or not result.image_url:
             await self._fail(job.job_id, Reason.NO_IMAGE)
@@ -434,133 +674,126 @@ class JobEngine:
             job = self._change(
                 job,
                 status=Status.PROCESSING,
-                finished_at=dt_util.utcnow().timestamp(),
+                finished_at=self._date(job),
                 duration=None if duration is None else round(duration, 1),
                 seed=job.seed if result.seed is None else str(result.seed),
                 source_url=result.image_url,
             )
             await self._records.async_save(job)
-            self._fetch(job)
+            self._downloads.start(job)
         if duration is not None:
             samples = self.durations.samples(job.key)
             await self._records.async_save_durations(job.key, samples)
         if (next_id := self._pacer.presume_started(self._now)) is not None:
-            await self._started(self._jobs[next_id])
+            await self._process_start(self._jobs[next_id])
 
-    async def _give_up_if_too_old(self, job_id: str) -> None:
-        """End a job that has been open for too long."""
-        if (job := self._jobs.get(job_id)) is None:
-            return
-        age = dt_util.utcnow().timestamp() - job.requested_at
-        if job.open and job.source_url is None and age > self._give_up_after:
-            self._pacer.ended(job_id, self._now, done=False)
-            await self._fail(job_id, Reason.GAVE_UP)
+    def _ended(self, job_id: str) -> float | None:
+        """Stop polling a job that is done, and return its duration in seconds.
 
-    # Fetching
-
-    def _fetch(self, job: Job) -> None:
-        """Begin to fetch a finished image."""
-        task = self._hass.async_create_background_task(
-            self._fetch_image(job), f"gaze fetch {job.job_id}"
-        )
-        self._fetches[job.job_id] = task
-        task.add_done_callback(lambda _: self._fetches.pop(job.job_id, None))
-
-    async def _fetch_image(self, job: Job) -> None:
-        """Fetch a finished image and keep it; try again for minutes, or while GAZE is off.
-
-        Only tries that reached the server count: 1, 2, 4 … 60 s apart, eleven in all.
+        If the job may have started in an earlier run, nothing is learned: the time between two
+        runs is known by the wall clock only, which may have jumped.
         """
-        tries = outages = 0
-        while True:
-            try:
-                async with self._fetch_slots:
-                    await self._fetch_once(job)
-            except (GazeConnectionError, GazeBusyError, GazeAuthError) as err:
-                outages += 1
-                error: Exception = err
-            except (GazeError, PictureError, GalleryError) as err:
-                tries += 1
-                error = err
-            else:
-                await self._end(job.job_id, Status.DONE)
-                return
-            age = dt_util.utcnow().timestamp() - job.requested_at
-            final = isinstance(error, GazeImageError) and error.final
-            if final or tries >= DOWNLOAD_TRIES or age > self._give_up_after:
-                await self._fail(job.job_id, Reason.DOWNLOAD, str(error))
-                return
-            await asyncio.sleep(min(2.0 ** (tries + outages - 1), MAX_GAP))
+        started_in_this_run = job_id not in self._restored
+        duration = self._pacer.ended(job_id, self._now, done=started_in_this_run)
+        return duration if started_in_this_run else None
 
-    async def _fetch_once(self, job: Job) -> None:
-        """Fetch a finished image, prove it and keep it."""
-        content = await self._request(self._client.image(job.source_url or ""))
-        await self._gallery.async_add(
-            Image(
-                job_id=job.job_id,
-                preset=job.preset,
-                preset_name=job.preset_name,
-                batch_id=job.batch_id,
-                tag=job.tag,
-                seed=job.seed,
-                checkpoint=job.checkpoint,
-                extra_positive=job.extra_positive,
-                extra_negative=job.extra_negative,
-                made_at=job.finished_at or job.requested_at,
-            ),
-            content,
-        )
+    # Ends and events
 
-    # Ending and telling
+    async def _drop(self, job_id: str, reason: Reason, error: str | None = None) -> None:
+        """Stop polling a job and end it without an image."""
+        if (job := self._jobs.get(job_id)) is not None and job.source_url is None:
+            self._pacer.ended(job_id, self._now, done=False)
+        await self._fail(job_id, reason, error)
 
     async def _fail(self, job_id: str, reason: Reason, error: str | None = None) -> None:
         """End a job without an image."""
         await self._end(job_id, Status.FAILED, reason=reason, error=error or None)
 
+    async def _finish(self, job_id: str) -> None:
+        """End a job whose image is in the gallery."""
+        await self._end(job_id, Status.DONE)
+
     async def _end(self, job_id: str, status: Status, **changes: Any) -> None:
-        """End an open job: on disk first, then told."""
+        """End an open job: on disk first, then with its event."""
         await self._fire_queued([job_id])
         job = self._jobs.get(job_id)
         if job is None or not job.open:
             return
-        finished_at = job.finished_at or dt_util.utcnow().timestamp()
-        job = self._change(job, status=status, finished_at=finished_at, **changes)
+        finished_at = job.finished_at or self._date(job)
+        job = self._change(job, **{"status": status, "finished_at": finished_at, **changes})
         await self._records.async_save(job)
         await self._fire_end(job)
         self._wake_tracker()
 
     async def _fire_queued(self, job_ids: list[str]) -> None:
-        """Tell that jobs are queued, where nobody has yet, and note that they were told."""
-        told: list[str] = []
+        """Fire the events of queued jobs that have none yet, and note it.
+
+        While Home Assistant stops, automations no longer hear of it: the next start fires them.
+        """
+        if self._hass.is_stopping:
+            return
+        fired: list[str] = []
         for job_id in job_ids:
-            if told:
-                await asyncio.sleep(0)  # who listens may be slow: others get a turn in between
+            if fired:
+                await asyncio.sleep(0)  # listeners may be slow: others get a turn in between
             if (job := self._jobs.get(job_id)) is not None and not job.queued_fired:
-                self._on_job(JobEvent.QUEUED, self._change(job, queued_fired=True))
-                told.append(job_id)
-        if told:
-            await self._records.async_save(*(self._jobs[job_id] for job_id in told))
+                self._notify(JobEvent.QUEUED, self._change(job, queued_fired=True))
+                fired.append(job_id)
+        if fired:
+            await self._records.async_save(*(self._jobs[job_id] for job_id in fired))
 
     async def _fire_end(self, job: Job) -> None:
-        """Tell how a job ended, note that it was told, and wake who waits for it."""
+        """Fire the event of an ended job, note it, and wake the callers that wait for it."""
+        if self._hass.is_stopping:
+            return
         done = job.status is Status.DONE
-        self._on_job(JobEvent.FINISHED if done else JobEvent.FAILED, job)
+        self._notify(JobEvent.FINISHED if done else JobEvent.FAILED, job)
         job = self._change(job, end_fired=True)
+        self._discard_state(job.job_id)
         if (ending := self._endings.pop(job.job_id, None)) is not None and not ending.done():
             ending.set_result(None)
         await self._records.async_save(job)
-        ended = [old.job_id for old in self._jobs.values() if old.end_fired]
-        if forgotten := ended[:-KEPT_ENDED]:
-            for job_id in forgotten:
+        await self._shorten_history()
+
+    def _discard_state(self, job_id: str) -> None:
+        """Discard what is only needed for open jobs."""
+        self._clocks.stop(job_id)
+        self._crashes.pop(job_id, None)
+        self._suspects.discard(job_id)
+        self._tracked.discard(job_id)
+        self._restored.discard(job_id)
+
+    async def _shorten_history(self) -> None:
+        """Discard the oldest of the ended jobs."""
+        ended = [job.job_id for job in self._jobs.values() if job.end_fired]
+        if surplus := ended[:-KEPT_ENDED]:
+            for job_id in surplus:
                 del self._jobs[job_id]
-            await self._records.async_forget(forgotten)
+            await self._records.async_forget(surplus)
+
+    def _notify(self, event: JobEvent | None, job: Job) -> None:
+        """Call the listener. Its errors do not end the job."""
+        try:
+            self._on_job(event, job)
+        except Exception as err:  # noqa: BLE001 - the job goes on
+            self._crash_log.report("firing an event", err)
 
     def _change(self, job: Job, **changes: Any) -> Job:
         """Change a job in memory and return it."""
+        changes.setdefault("tracked_for", self._clocks.tracked_for(job, self._now))
         changed = self._jobs[job.job_id] = replace(job, **changes)
         return changed
 
+    def _date(self, job: Job) -> float:
+        """Return the time of what happens to a job now, in seconds since the epoch."""
+        return self._clocks.date(job, self._now, _wall())
+
     @property
     def _now(self) -> float:
-        """Return the time by which questions are paced, in seconds."""
+        """Return the monotonic time in seconds."""
         return self._hass.loop.time()
+
+
+def _wall() -> float:
+    """Return the time of the wall clock, in seconds since the epoch."""
+    return dt_util.utcnow().timestamp()

@@ -1,4 +1,4 @@
-"""Jobs and the requests that make them."""
+"""Jobs and the requests that create them."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,7 +12,7 @@ from .pacing import Key
 
 
 class Status(StrEnum):
-    """How a job stands."""
+    """The status of a job."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -26,6 +26,7 @@ class Reason(StrEnum):
     SERVER = "server"
     LOST = "lost"
     NO_IMAGE = "no_image"
+    UNSUPPORTED = "unsupported"
     DOWNLOAD = "download"
     GAVE_UP = "gave_up"
     STOPPED = "stopped"
@@ -42,7 +43,7 @@ class JobEvent(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateRequest:
-    """What to generate: a preset, and what to change of it (`None`: leave as it is).
+    """What to generate: a preset, and what to change of it (`None`: nothing).
 
     count: 1-20; seed: 0…2⁶⁴-1; width and height: pixels, both or none, 16…16384, multiples
     of 8; tag: free text that comes back in events.
@@ -59,7 +60,7 @@ class GenerateRequest:
     tag: str | None = None
 
     def as_options(self) -> GenerateOptions:
-        """Return what the server is told."""
+        """Return the options for the REST API."""
         return GenerateOptions(
             count=self.count,
             checkpoint=self.checkpoint,
@@ -73,10 +74,12 @@ class GenerateRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job(DataClassORJSONMixin):
-    """One image being made, or made. Times are seconds since the epoch, UTC.
+    """One image that is being generated, or was. Times are seconds since the epoch, UTC.
 
-    The seed is a decimal text: the one asked for, then the one the server used.
-    `source_url` is where the finished image waits on the server, until it is kept.
+    The seed is decimal text: the requested one, then the one that the server used.
+    `source_url` is the address of the finished image on the server.
+    `tracked_for` is how many seconds Home Assistant has tracked the job, in all runs. It is
+    stored rarely.
     `queued_fired` and `end_fired` say which of the events were fired.
     """
 
@@ -101,6 +104,7 @@ class Job(DataClassORJSONMixin):
     finished_at: float | None = None
     duration: float | None = None
     source_url: str | None = None
+    tracked_for: float = 0.0
     queued_fired: bool = field(default=False, metadata=field_options(alias="told_queued"))
     end_fired: bool = field(default=False, metadata=field_options(alias="told_end"))
 
@@ -116,6 +120,6 @@ class Job(DataClassORJSONMixin):
 
     @property
     def key(self) -> Key:
-        """What images that take equally long have in common."""
+        """What images that take the same time have in common."""
         size = "" if self.width is None else f"{self.width}x{self.height}"
         return (self.preset, self.checkpoint or "", size)

@@ -1,6 +1,7 @@
-"""What the job engine keeps on disk: jobs and learned durations."""
+"""The records of the job engine on disk: jobs and learned durations."""
 
 import asyncio
+import json
 import logging
 import sqlite3
 from typing import Final
@@ -16,6 +17,8 @@ from .pacing import Durations, Key
 
 _LOGGER = logging.getLogger(__name__)
 
+MAX_SAMPLE: Final = 7 * 86_400.0  # seconds; no image takes longer
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS job (
     number INTEGER PRIMARY KEY AUTOINCREMENT, job_id TEXT NOT NULL UNIQUE, record TEXT NOT NULL
@@ -27,8 +30,8 @@ CREATE TABLE IF NOT EXISTS duration (key TEXT PRIMARY KEY, samples TEXT NOT NULL
 class Records:
     """The jobs and learned durations of one server, on disk when a call returns.
 
-    Where the disk fails, what is in memory goes on and the failure is logged: a job that the
-    server accepted is followed in any case.
+    If the disk fails, the failure is logged and the engine continues in memory: a job that GAZE
+    accepted is tracked in any case.
     """
 
     def __init__(self, hass: HomeAssistant, entry_id: str) -> None:
@@ -46,24 +49,15 @@ class Records:
     async def async_open(self) -> tuple[list[Job], Durations]:
         """Return the jobs in the order they were accepted, and the learned durations.
 
-        Raises sqlite3.OperationalError where the file cannot be used.
+        Raises sqlite3.OperationalError if the file cannot be used.
         """
         await self._database.async_open()
-        jobs: list[Job] = []
-        for job_id, record in await self._database.async_read(
-            "SELECT job_id, record FROM job ORDER BY number"
-        ):
-            try:
-                jobs.append(Job.from_json(str(record)))
-            except ValueError, MissingField:
-                _LOGGER.warning("Left out the unreadable record of job %s", job_id)
-        samples: dict[Key, list[float]] = {}
-        for key, values in await self._database.async_read("SELECT key, samples FROM duration"):
-            samples[tuple(orjson.loads(str(key)))] = orjson.loads(str(values))
-        return jobs, Durations(samples)
+        jobs = await self._database.async_read("SELECT job_id, record FROM job ORDER BY number")
+        durations = await self._database.async_read("SELECT key, samples FROM duration")
+        return await self._hass.async_add_executor_job(_decode, jobs, durations)
 
     async def async_save(self, *jobs: Job) -> None:
-        """Keep jobs as they are now."""
+        """Save jobs as they are now."""
         await self._write(
             "INSERT INTO job (job_id, record) VALUES (?, ?)"
             " ON CONFLICT (job_id) DO UPDATE SET record = excluded.record",
@@ -71,18 +65,18 @@ class Records:
         )
 
     async def async_save_durations(self, key: Key, samples: list[float]) -> None:
-        """Keep what was learned for one key."""
+        """Save the durations that were learned for one key."""
         await self._write(
             "INSERT OR REPLACE INTO duration VALUES (?, ?)",
             (orjson.dumps(key).decode(), orjson.dumps(samples).decode()),
         )
 
     async def async_forget(self, job_ids: list[str]) -> None:
-        """Forget ended jobs."""
+        """Discard ended jobs."""
         await self._write("DELETE FROM job WHERE job_id = ?", *((job_id,) for job_id in job_ids))
 
     async def async_close(self) -> None:
-        """Close the file when all that was to be kept is in it."""
+        """Close the file after all writes."""
         async with self._in_order:
             await self._database.async_close()
 
@@ -91,22 +85,60 @@ class Records:
         await self._database.async_remove()
 
     async def _write(self, statement: str, *rows: Row) -> None:
-        """Run the statement for each row, also where whoever wants it is cancelled meanwhile.
+        """Run the statement for each row, even if the caller is cancelled meanwhile.
 
-        An event that was fired as the server is unloaded would be told again otherwise.
+        Otherwise an event that was fired as the server is unloaded would be fired again.
         """
         await asyncio.shield(
-            self._hass.async_create_task(self._write_in_order(statement, *rows), "gaze keep jobs")
+            self._hass.async_create_task(self._write_in_order(statement, *rows), "gaze save jobs")
         )
 
     async def _write_in_order(self, statement: str, *rows: Row) -> None:
-        """Run the statement for each row, or say once why the disk refuses."""
+        """Run the statement for each row, or log once why that is not possible."""
         try:
             async with self._in_order:
                 await self._database.async_write(statement, *rows)
         except sqlite3.Error as err:
             if not self._failing:
-                _LOGGER.warning("Jobs cannot be kept on disk at the moment: %s", err)
+                _LOGGER.warning("Failed to save jobs: %s", err)
             self._failing = True
             return
         self._failing = False
+
+
+def _decode(job_rows: list[Row], duration_rows: list[Row]) -> tuple[list[Job], Durations]:
+    """Return the readable jobs and durations. Blocks: ten thousand jobs take a while."""
+    jobs: list[Job] = []
+    for job_id, record in job_rows:
+        try:
+            jobs.append(Job.from_json(str(record)))
+        except ValueError, TypeError, MissingField:
+            _LOGGER.warning("Ignored the unreadable record of job %s", job_id)
+    samples: dict[Key, list[float]] = {}
+    for key, values in duration_rows:
+        try:
+            samples[_decode_key(key)] = _decode_samples(values)
+        except ValueError:
+            _LOGGER.warning("Ignored unreadable durations")
+    return jobs, Durations(samples)
+
+
+def _decode_key(text: object) -> Key:
+    """Return the key of learned durations. Raises ValueError."""
+    key = orjson.loads(str(text))
+    if not isinstance(key, list) or not all(isinstance(part, str) for part in key):
+        raise ValueError("expected a list of texts")
+    return tuple(key)
+
+
+def _decode_samples(text: object) -> list[float]:
+    """Return the plausible ones of learned durations, in seconds. Raises ValueError."""
+    samples = json.loads(str(text))  # unlike orjson, it reads NaN
+    plausible = [
+        float(sample)
+        for sample in (samples if isinstance(samples, list) else ())
+        if type(sample) in {int, float} and 0 < sample < MAX_SAMPLE
+    ]
+    if not plausible:
+        raise ValueError("expected positive numbers")
+    return plausible

@@ -1,0 +1,211 @@
+"""Downloads finished images and saves them in the gallery.
+
+One bad image delays no other: a download that takes long gives its slot to the next one, and no
+download waits for its next try in a slot. Only tries that are about the image itself count. While
+GAZE or the gallery cannot be used, downloads wait.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
+
+from homeassistant.core import HomeAssistant
+
+from ..api import GazeBusyError, GazeError, GazeImageError
+from ..gallery import Gallery, GalleryError, Image, PictureError, UnsupportedFormatError
+from .models import Job, Reason
+from .supervision import CrashLog, back_off, outlive
+
+MAX_TRIES: Final = 11  # over 350 s
+SLOTS: Final = 2
+SLOT_TIME: Final = 15.0  # seconds after which a download no longer occupies a slot
+MAX_RUNNING: Final = 8  # including the slow ones; each may hold an image of 64 MiB
+
+
+class Server(Protocol):
+    """What downloads need to know of the server."""
+
+    async def async_fetch_image(self, image_url: str) -> bytes:
+        """Return the bytes of an image. Raises GazeError."""
+
+    async def async_is_working(self) -> bool:
+        """Return whether GAZE lists its presets."""
+
+
+class Downloads:
+    """The downloads of one server."""
+
+    def __init__(  # noqa: PLR0913 - wired in one place
+        self,
+        hass: HomeAssistant,
+        server: Server,
+        gallery: Gallery,
+        crashes: CrashLog,
+        *,
+        on_saved: Callable[[str], Awaitable[None]],
+        on_failed: Callable[[str, Reason, str], Awaitable[None]],
+        is_too_old: Callable[[str], bool],
+    ) -> None:
+        """Wire the downloads.
+
+        on_saved: called with the job ID when an image is in the gallery.
+        on_failed: called with the job ID, the reason, and an error when a download failed.
+        is_too_old: returns whether a job has been tracked for too long to try again.
+        """
+        self._hass = hass
+        self._server = server
+        self._gallery = gallery
+        self._crashes = crashes
+        self._on_saved = on_saved
+        self._on_failed = on_failed
+        self._is_too_old = is_too_old
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._saving: dict[str, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(SLOTS)
+        self._running = asyncio.Semaphore(MAX_RUNNING)
+
+    @property
+    def job_ids(self) -> list[str]:
+        """Return the jobs whose images are being downloaded."""
+        return list(self._tasks)
+
+    def start(self, job: Job) -> None:
+        """Start to download the image of a finished job."""
+        if job.job_id in self._tasks:
+            return
+        task = self._hass.async_create_background_task(
+            self._supervise(job), f"gaze download {job.job_id}", eager_start=False
+        )
+        self._tasks[job.job_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(job.job_id, None))
+
+    async def async_cancel(self, job_id: str) -> None:
+        """Cancel a download. An image that is being saved is finished instead."""
+        await self._cancel([job_id])
+
+    async def async_stop(self) -> None:
+        """Cancel all downloads. Images that are being saved are finished instead."""
+        await self._cancel(self.job_ids)
+
+    async def _cancel(self, job_ids: list[str]) -> None:
+        """Cancel downloads, after the images that are being saved."""
+        tasks = [task for job_id in job_ids if (task := self._tasks.get(job_id)) is not None]
+        saving = [task for job_id in job_ids if (task := self._saving.get(job_id)) is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, *saving, return_exceptions=True)
+
+    async def _supervise(self, job: Job) -> None:
+        """Download an image. The next start continues a download that ends unexpectedly."""
+        try:
+            await self._download(job)
+        except Exception as err:  # noqa: BLE001 - it must not pass silently
+            self._crashes.report("ending a download", err)
+
+    async def _download(self, job: Job) -> None:
+        """Download an image and save it. Try again until it is saved, bad, or too old."""
+        tries = waits = 0
+        while True:
+            try:
+                await self._try(job)
+            except Exception as err:  # noqa: BLE001 - any error is a failed try
+                error = err
+                text = self._describe(err)
+            else:
+                return
+            final = _is_final(error)
+            if final or await self._is_about_image(error):
+                tries += 1
+            else:
+                waits += 1
+            if final or tries >= MAX_TRIES or self._is_too_old(job.job_id):
+                unsupported = isinstance(error, UnsupportedFormatError)
+                reason = Reason.UNSUPPORTED if unsupported else Reason.DOWNLOAD
+                await self._on_failed(job.job_id, reason, text)
+                return
+            await asyncio.sleep(max(back_off(tries + waits), _requested_wait(error)))
+
+    async def _try(self, job: Job) -> None:
+        """Download an image and save it. Saving goes on if the download is cancelled."""
+        async with self._slot():
+            content = await self._server.async_fetch_image(job.source_url or "")
+            saving = self._hass.async_create_task(
+                self._save(job, content), f"gaze save {job.job_id}", eager_start=False
+            )
+            self._saving[job.job_id] = saving
+            saving.add_done_callback(lambda task: self._end_saving(job.job_id, task))
+            await outlive(saving)
+
+    async def _save(self, job: Job, content: bytes) -> None:
+        """Save an image and end its job. Raises PictureError or GalleryError."""
+        await self._gallery.async_add(
+            Image(
+                job_id=job.job_id,
+                preset=job.preset,
+                preset_name=job.preset_name,
+                batch_id=job.batch_id,
+                tag=job.tag,
+                seed=job.seed,
+                checkpoint=job.checkpoint,
+                extra_positive=job.extra_positive,
+                extra_negative=job.extra_negative,
+                made_at=job.finished_at or job.requested_at,
+            ),
+            content,
+        )
+        await self._on_saved(job.job_id)
+
+    def _end_saving(self, job_id: str, task: asyncio.Task[None]) -> None:
+        """Discard a saving task. The download reports its error, unless it was cancelled."""
+        self._saving.pop(job_id, None)
+        if not task.cancelled():
+            task.exception()
+
+    async def _is_about_image(self, error: Exception) -> bool:
+        """Return whether a failed try is about the image, not about the whole server.
+
+        A proxy answers for a GAZE that is off, with any status and any page.
+        """
+        if isinstance(error, GazeBusyError):
+            return False
+        if isinstance(error, GazeError | PictureError):
+            return await self._server.async_is_working()
+        return True
+
+    def _describe(self, error: Exception) -> str:
+        """Return the text for the job of a failed download."""
+        if isinstance(error, GazeError | PictureError | GalleryError):
+            return str(error)
+        self._crashes.report("downloading an image", error)
+        return f"unexpected error: {type(error).__name__}"
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncGenerator[None]:
+        """Wait for a slot. It is free again after the block, or after `SLOT_TIME`."""
+        async with self._running:
+            await self._slots.acquire()
+            held = [self._slots]
+
+            def release() -> None:
+                while held:
+                    held.pop().release()
+
+            timer = self._hass.loop.call_later(SLOT_TIME, release)
+            try:
+                yield
+            finally:
+                timer.cancel()
+                release()
+
+
+def _is_final(error: Exception) -> bool:
+    """Return whether another try would fail as well."""
+    if isinstance(error, GazeImageError):
+        return error.final
+    return isinstance(error, UnsupportedFormatError)
+
+
+def _requested_wait(error: Exception) -> float:
+    """Return the seconds that the server wants to be left alone."""
+    return error.retry_after or 0.0 if isinstance(error, GazeBusyError) else 0.0

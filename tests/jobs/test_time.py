@@ -1,0 +1,170 @@
+"""Time: a wall clock that jumps neither ends nor delays a job, nor teaches wrong durations."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.gaze.jobs import Job
+from custom_components.gaze.jobs.clocks import Clocks
+from testing.faults import Fault
+from testing.gaze_server import GazeServer
+
+from ..conftest import SetUp
+from .test_engine import coordinator, ended, entry_for, events, generate, open_ids, reached, types
+
+__all__ = ["events"]  # a fixture
+
+JUMPS = [timedelta(hours=13), timedelta(hours=-13)]
+
+
+class Clock:
+    """The wall clock of Home Assistant, which can jump."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Replace the wall clock."""
+        self.offset = timedelta()
+        real = dt_util.utcnow
+
+        def now() -> datetime:
+            return real() + self.offset
+
+        monkeypatch.setattr(dt_util, "utcnow", now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the wall clock."""
+    return Clock(monkeypatch)
+
+
+def assert_in_order(job: dict[str, Any]) -> None:
+    """Check that the times of a job never decrease."""
+    times = [job["requested_at"], job["started_at"], job["finished_at"]]
+    known = [datetime.fromisoformat(time) for time in times if time is not None]
+    assert known == sorted(known)
+    assert known[-1] - known[0] < timedelta(hours=1)
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+async def test_clock_jump_neither_ends_nor_delays_a_job(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, clock: Clock, jump: timedelta
+) -> None:
+    answer = await generate(hass, count=2)
+    server.begin()
+    await reached(lambda: hass.states.get("sensor.gaze_status").state == "generating")  # type: ignore[union-attr]
+    clock.offset = jump
+    await asyncio.sleep(60)
+    still_open = len(open_ids(entry))
+    await server.finish()
+    await server.finish()
+    finished_at = hass.loop.time()
+    jobs = await ended(hass, answer)
+
+    assert still_open == 2
+    assert [job["status"] for job in jobs] == ["done", "done"]
+    assert hass.loop.time() - finished_at < 60
+    for job in jobs:
+        assert_in_order(job)
+        assert (job["duration"] or 0) < 200
+    assert all(max(seen) < 200 for _, seen in coordinator(entry).engine.durations.items())
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+async def test_clock_jump_across_a_restart_neither_ends_nor_delays_a_job(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, clock: Clock, jump: timedelta
+) -> None:
+    answer = await generate(hass, count=2)
+    server.begin()
+    await reached(lambda: hass.states.get("sensor.gaze_status").state == "generating")  # type: ignore[union-attr]
+    await hass.config_entries.async_unload(entry.entry_id)
+    clock.offset = jump
+    await hass.config_entries.async_setup(entry.entry_id)
+    await asyncio.sleep(60)
+    still_open = len(open_ids(entry))
+    await server.finish()
+    await server.finish()
+    finished_at = hass.loop.time()
+    jobs = await ended(hass, answer)
+
+    assert still_open == 2
+    assert [job["status"] for job in jobs] == ["done", "done"]
+    assert hass.loop.time() - finished_at < 90
+    for job in jobs:
+        times = [job["requested_at"], job["started_at"] or job["requested_at"], job["finished_at"]]
+        assert times == sorted(times)
+        assert (job["duration"] or 0) < 200
+    assert all(max(seen) < 200 for _, seen in coordinator(entry).engine.durations.items())
+
+
+async def test_garbage_after_a_clock_jump_does_not_end_a_job(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, clock: Clock
+) -> None:
+    server.faults.on(Fault.GARBAGE_JSON, "job")
+    await generate(hass)
+    clock.offset = timedelta(hours=13)
+
+    await asyncio.sleep(1800)
+
+    assert len(open_ids(entry)) == 1
+
+
+async def test_job_is_given_up_after_its_tracked_time_in_all_runs(
+    hass: HomeAssistant,
+    server: GazeServer,
+    setup_integration: SetUp,
+    events: list[dict[str, Any]],
+) -> None:
+    entry = entry_for(server, give_up_after=1)
+    await setup_integration(entry)
+    answer = await generate(hass)
+    job_id = answer["jobs"][0]["job_id"]
+    for _ in range(2):
+        await asyncio.sleep(25 * 60)
+        await hass.config_entries.async_unload(entry.entry_id)
+        await asyncio.sleep(24 * 3600)  # this does not count
+        await hass.config_entries.async_setup(entry.entry_id)
+    await asyncio.sleep(5 * 60)
+    open_after_55_minutes = open_ids(entry)
+
+    await reached(lambda: not open_ids(entry), every=30)
+
+    assert open_after_55_minutes == [job_id]
+    assert types(events, job_id) == ["queued", "failed"]
+    assert events[-1]["reason"] == "gave_up"
+
+
+async def test_kill_loses_at_most_an_hour_of_tracked_time(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await generate(hass)
+
+    await asyncio.sleep(3 * 3600)
+
+    assert coordinator(entry).engine.open_jobs[0].tracked_for >= 2 * 3600 - 120
+
+
+def test_age_of_a_job_is_clamped_to_what_is_plausible() -> None:
+    job = Job(
+        job_id="job",
+        batch_id="batch",
+        index=1,
+        count=1,
+        preset="neon_city",
+        preset_name="Neon city",
+        requested_at=1_000_000.0,
+        started_at=1_000_010.0,
+        tracked_for=600.0,
+    )
+    clocks = Clocks()
+    clocks.start(job, now=50.0, wall=1_000_000.0 - 13 * 3600)
+
+    assert clocks.tracked_for(job, 60.0) == 610.0
+    assert clocks.age(job, 60.0, 1_000_000.0 - 13 * 3600, limit=3600.0) == 610.0
+    assert clocks.age(job, 60.0, 1_000_000.0 + 700.0, limit=3600.0) == 700.0
+    assert clocks.age(job, 60.0, 1_000_000.0 + 13 * 3600, limit=3600.0) == 610.0 + 3600.0
+    assert clocks.date(job, 60.0, 0.0) == 1_000_020.0
