@@ -318,19 +318,24 @@ async def test_the_result_leaves_the_prompt_as_it_was(
     ("error", "words"),
     [("out of memory", "out of memory"), ("<b>no\nmemory</b>", "no memory")],
 )
-async def test_a_failed_job_is_told_with_the_servers_reason(
-    hass: HomeAssistant, server: GazeServer, ask: Ask, error: str, words: str
+async def test_reason_of_a_failed_job_is_logged_as_one_line(
+    hass: HomeAssistant,
+    server: GazeServer,
+    ask: Ask,
+    caplog: pytest.LogCaptureFixture,
+    error: str,
+    words: str,
 ) -> None:
     await choose(hass, NAME)
 
     asked = asyncio.create_task(ask())
     await until(lambda: len(server.jobs) == 1)
     server.fail(error=error)
-    with pytest.raises(HomeAssistantError, match=words) as caught:
+    with pytest.raises(HomeAssistantError) as caught:
         await asked
 
     assert caught.value.translation_key == "job_failed_server"
-    assert server.jobs[0].job_id in str(caught.value)
+    assert any(server.jobs[0].job_id in line and words in line for line in caplog.messages)
 
 
 async def test_a_lost_job_is_told(hass: HomeAssistant, server: GazeServer, ask: Ask) -> None:
@@ -338,9 +343,8 @@ async def test_a_lost_job_is_told(hass: HomeAssistant, server: GazeServer, ask: 
 
     asked = asyncio.create_task(ask())
     await until(lambda: len(server.jobs) == 1)
-    job_id = server.jobs[0].job_id
     server.clear_queue()
-    with pytest.raises(HomeAssistantError, match=job_id) as caught:
+    with pytest.raises(HomeAssistantError) as caught:
         await asked
 
     assert caught.value.translation_key == "job_failed_lost"
@@ -381,7 +385,7 @@ async def test_an_image_that_takes_too_long_is_told_and_goes_on(
     monkeypatch.setattr("custom_components.gaze.ai_task.TIMEOUT", timedelta(seconds=0.2))
     await choose(hass, NAME)
 
-    with pytest.raises(HomeAssistantError, match="goes on") as caught:
+    with pytest.raises(HomeAssistantError, match="minutes") as caught:
         await ask()
     job_id = server.jobs[0].job_id
     await server.finish()

@@ -96,8 +96,10 @@ async def test_what_is_typed_is_sent_to_the_letter(hass: HomeAssistant, server: 
 async def test_without_a_preset_the_panel_asks_for_one(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
-    with pytest.raises(ServiceValidationError, match=r"^Choose a preset first$"):
+    with pytest.raises(ServiceValidationError) as caught:
         await press(hass, GENERATE)
+
+    assert caught.value.translation_key == "no_preset_chosen"
 
     assert server.jobs == []
 
@@ -110,8 +112,10 @@ async def test_a_preset_that_vanished_has_to_be_replaced(
     server.remove_preset("neon_city")
     await press(hass, "button.gaze_refresh_presets")
 
-    with pytest.raises(ServiceValidationError, match=r"^Choose a preset first$"):
+    with pytest.raises(ServiceValidationError) as caught:
         await press(hass, GENERATE)
+
+    assert caught.value.translation_key == "no_preset_chosen"
 
     assert server.requests["generate"] == 0
 
@@ -124,25 +128,33 @@ async def test_one_side_alone_is_explained(
     await choose(hass, "Neon city")
     await fill(hass, **{side: 768})
 
-    with pytest.raises(ServiceValidationError, match="both width and height, or neither"):
+    with pytest.raises(ServiceValidationError) as caught:
         await press(hass, GENERATE)
+
+    assert caught.value.translation_key == "size_incomplete"
 
     assert server.requests["generate"] == 0
 
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [("seed", "abc", "The seed must be"), ("width", 700.5, "width"), ("width", 8, "width")],
+    ("field", "value", "key"),
+    [
+        ("seed", "abc", "invalid_seed"),
+        ("width", 700.5, "invalid_width"),
+        ("width", 8, "invalid_width"),
+    ],
 )
 async def test_a_wrong_field_is_named(
-    hass: HomeAssistant, server: GazeServer, field: str, value: str | float, message: str
+    hass: HomeAssistant, server: GazeServer, field: str, value: str | float, key: str
 ) -> None:
     await choose(hass, "Neon city")
     await fill(hass, height=768, **{field: value})
 
-    with pytest.raises(ServiceValidationError, match=message):
+    with pytest.raises(ServiceValidationError) as caught:
         await press(hass, GENERATE)
+
+    assert caught.value.translation_key == key
 
     assert server.requests["generate"] == 0
 

@@ -72,18 +72,20 @@ async def test_a_listener_that_fails_keeps_neither_the_others_nor_the_job(
     assert "a listener with a bug" in caplog.text
 
 
-async def test_a_request_that_the_server_refuses_is_told_in_its_words(
+async def test_reason_of_a_rejected_request_is_logged(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("testing.gaze_server.objection", lambda _body: "no such checkpoint")
 
-    with pytest.raises(HomeAssistantError, match="no such checkpoint") as caught:
+    with pytest.raises(HomeAssistantError) as caught:
         await act(hass, "generate", preset=PRESET)
 
     assert caught.value.translation_key == "request_refused"
+    assert "no such checkpoint" in caplog.text
 
 
 async def test_without_an_image_entity_of_its_own_a_job_names_the_servers(

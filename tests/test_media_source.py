@@ -351,10 +351,13 @@ async def test_what_is_not_there_is_a_clear_error(
 
 
 async def test_an_error_says_what_is_wrong(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    with pytest.raises(BrowseError, match=f"nothing with the id {entry.entry_id}/missing"):
+    with pytest.raises(BrowseError, match=f"{entry.entry_id}/missing") as missing:
         await _browse(hass, entry.entry_id, "missing")
-    with pytest.raises(BrowseError, match="The server that this media belongs to is not set up"):
+    with pytest.raises(BrowseError) as other:
         await _browse(hass, "other", "images", "all")
+
+    assert missing.value.translation_key == "media_not_found"
+    assert other.value.translation_key == "media_server_not_loaded"
 
 
 async def test_folders_do_not_resolve(
@@ -372,10 +375,12 @@ async def test_an_image_of_one_server_is_not_found_at_another(
 ) -> None:
     await add("a")
 
-    with pytest.raises(Unresolvable, match="nothing with the id"):
+    with pytest.raises(Unresolvable) as resolved:
         await async_resolve_media(hass, f"{ROOT}/{second_entry.entry_id}/a", None)
-    with pytest.raises(BrowseError, match="nothing with the id"):
+    with pytest.raises(BrowseError) as browsed:
         await _browse(hass, second_entry.entry_id, "a")
+
+    assert resolved.value.translation_key == browsed.value.translation_key == "media_not_found"
 
 
 async def test_an_entry_of_another_integration_is_no_server(
@@ -413,8 +418,10 @@ async def test_an_index_that_fails_is_a_clear_error(
         connection.execute("ALTER TABLE image RENAME TO elsewhere")
     connection.close()
 
-    with pytest.raises(BrowseError, match="The gallery has a problem: the list of images cannot"):
+    with pytest.raises(BrowseError) as caught:
         await _browse(hass, entry.entry_id, "images", "all")
+
+    assert caught.value.translation_key == "gallery_failed"
 
 
 # Searching

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from datetime import timedelta
+import logging
 from typing import Any, Final, override
 
 from homeassistant.components.ai_task import (
@@ -26,6 +27,8 @@ from .ids import unique_id
 from .jobs import Job, Reason, Status
 from .names import clean
 from .request import MAX_TEXT
+
+_LOGGER = logging.getLogger(__name__)
 
 PARALLEL_UPDATES = 0
 
@@ -143,11 +146,7 @@ def _finished(coordinator: GazeCoordinator, job: Job) -> Job:
                 "minutes": f"{TIMEOUT.total_seconds() / 60:.0f}",
             },
         )
-    raise HomeAssistantError(
-        translation_domain=DOMAIN,
-        translation_key=_FAILURES[job.reason],
-        translation_placeholders={
-            "job_id": job.job_id,
-            "error": clean(job.error or "", MAX_ERROR),
-        },
+    _LOGGER.warning(
+        "Job %s failed (%s): %s", job.job_id, job.reason, clean(job.error or "", MAX_ERROR)
     )
+    raise HomeAssistantError(translation_domain=DOMAIN, translation_key=_FAILURES[job.reason])

@@ -136,10 +136,9 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
                 translation_placeholders={"file": str(err)},
             ) from err
         except (OSError, sqlite3.Error, GalleryError) as err:
+            _LOGGER.warning("Failed to open the stored jobs and images: %s", err)
             raise ConfigEntryNotReady(
-                translation_domain=DOMAIN,
-                translation_key="store_unusable",
-                translation_placeholders={"error": str(err)},
+                translation_domain=DOMAIN, translation_key="store_unusable"
             ) from err
 
     async def async_take_kept_presets(self) -> bool:
@@ -206,10 +205,11 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         if self._may_pass(err):
             _LOGGER.debug("A failed listing of presets may pass: %s", err)
             return self.data
+        if self.last_update_success:
+            _LOGGER.warning("Failed to list the presets: %s", err)
         raise UpdateFailed(
             translation_domain=DOMAIN,
             translation_key="auth_failed" if isinstance(err, GazeAuthError) else "update_failed",
-            translation_placeholders={"error": str(err)},
             retry_after=err.retry_after if isinstance(err, GazeBusyError) else None,
         ) from err
 
@@ -237,7 +237,6 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             raise HomeAssistantError(
                 translation_domain=DOMAIN,
                 translation_key="auth_failed" if refused else "update_failed",
-                translation_placeholders={"error": str(err)},
             ) from err
 
     def find_preset(self, text: str) -> Preset | None:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
+import logging
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntryState
@@ -28,6 +29,8 @@ from .gallery import GalleryError, Image
 from .jobs import EngineStoppedError, Job, TooManyOpenJobsError
 from .names import clean
 from .request import SIDE_STEP, validate_request
+
+_LOGGER = logging.getLogger(__name__)
 
 # A server that failed to unload continues to track its jobs.
 _TRACKING: Final = (ConfigEntryState.LOADED, ConfigEntryState.FAILED_UNLOAD)
@@ -163,10 +166,9 @@ def gallery_errors() -> Generator[None]:
     try:
         yield
     except GalleryError as err:
+        _LOGGER.warning("Failed to access the saved images: %s", err)
         raise HomeAssistantError(
-            translation_domain=DOMAIN,
-            translation_key="gallery_failed",
-            translation_placeholders={"error": str(err)},
+            translation_domain=DOMAIN, translation_key="gallery_failed"
         ) from err
 
 
@@ -220,7 +222,8 @@ def _reloading() -> HomeAssistantError:
 
 
 def _server_error(err: GazeError) -> HomeAssistantError:
-    """Return the error that explains what the server did."""
+    """Return the translated error for an error of the server, and log its details."""
+    _LOGGER.warning("A request to GAZE failed: %s", err)
     match err:
         case GazeAuthError():
             key = "auth_failed"
@@ -234,8 +237,4 @@ def _server_error(err: GazeError) -> HomeAssistantError:
             key = "unexpected_answer"
         case _:
             key = "server_failed"
-    return HomeAssistantError(
-        translation_domain=DOMAIN,
-        translation_key=key,
-        translation_placeholders={"error": str(err)},
-    )
+    return HomeAssistantError(translation_domain=DOMAIN, translation_key=key)

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import datetime
+import logging
 from pathlib import Path
 from typing import Final, override
 
@@ -17,6 +18,8 @@ from .entity import GazeDisplayEntity, GazeEntity, async_add_preset_entities
 from .gallery import GalleryError, Image, ImageGoneError
 from .generation import gallery_errors
 from .subentries import async_add_subentry_entities
+
+_LOGGER = logging.getLogger(__name__)
 
 PARALLEL_UPDATES = 0
 
@@ -92,10 +95,9 @@ class GazeImage(GazeEntity, ImageEntity):
                     if _is_same(image, self._image):
                         return content
         except GalleryError as err:
+            _LOGGER.warning("Failed to read the image of %s: %s", self.entity_id, err)
             raise HomeAssistantError(
-                translation_domain=DOMAIN,
-                translation_key="image_unreadable",
-                translation_placeholders={"error": str(err)},
+                translation_domain=DOMAIN, translation_key="image_unreadable"
             ) from err
         return await self.hass.async_add_executor_job(BRAND_IMAGE.read_bytes)
 

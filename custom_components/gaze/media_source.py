@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+import logging
 import re
 from typing import Final, override
 
@@ -37,6 +38,8 @@ from .const import DOMAIN
 from .coordinator import GazeConfigEntry
 from .gallery import Folder, GalleryError, Image, ImageGoneError, ListedImage, Selection
 from .ids import image_url, thumbnail_url
+
+_LOGGER = logging.getLogger(__name__)
 
 PAGE: Final = 500
 NEWEST: Final = 24
@@ -314,9 +317,11 @@ def _told_as(kind: type[BrowseError | Unresolvable], item: MediaSourceItem) -> G
     try:
         yield
     except GalleryError as err:
+        if not isinstance(err, _UnknownMediaError):
+            _LOGGER.warning("Failed to list or resolve media: %s", err)
         key = next(key for cause, key in _TRANSLATION_KEYS.items() if isinstance(err, cause))
         raise kind(
             translation_domain=DOMAIN,
             translation_key=key,
-            translation_placeholders={"media_id": "/".join(_parts(item))[:200], "error": str(err)},
+            translation_placeholders={"media_id": "/".join(_parts(item))[:200]},
         ) from err

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+import logging
 from pathlib import Path
 import re
 import shutil
@@ -33,6 +34,8 @@ from .coordinator import GazeConfigEntry, GazeCoordinator
 from .ids import issue_id, unique_id
 from .jobs import JobEvent, Reason
 from .names import clean
+
+_LOGGER = logging.getLogger(__name__)
 
 LOOK_INTERVAL: Final = timedelta(minutes=5)
 SILENCE: Final = timedelta(days=1)
@@ -87,12 +90,9 @@ class RemoveStoreFlow(ConfirmRepairFlow):
             try:
                 await self.hass.async_add_executor_job(lambda: path.unlink(missing_ok=True))
             except OSError as err:
+                _LOGGER.warning("Failed to delete %s: %s", path, err)
                 return self.async_abort(
-                    reason="cannot_remove",
-                    description_placeholders={
-                        "file": path.name,
-                        "error": err.strerror or type(err).__name__,
-                    },
+                    reason="cannot_remove", description_placeholders={"file": path.name}
                 )
         return await super().async_step_confirm(user_input)
 
@@ -197,7 +197,6 @@ class _Watch:
             "server_silent",
             since=f"{dt_util.as_local(since):%Y-%m-%d %H:%M}",
             host=_plain(str(self._coordinator.url)),
-            error=_plain(str(self._coordinator.last_exception)),
         )
 
     async def _full_disk(self) -> dict[str, _Finding]:

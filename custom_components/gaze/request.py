@@ -18,6 +18,8 @@ MAX_PIXELS: Final = 2**26  # what the gallery decodes
 MAX_TEXT: Final = 20_000
 MAX_DIGITS: Final = 40
 
+_INVALID_SIDE: Final = {"width": "invalid_width", "height": "invalid_height"}
+
 
 def validate_request(preset: Preset, fields: Mapping[str, Any]) -> GenerateRequest:
     """Return the request that people's input describes. The keys are the fields of GenerateRequest.
@@ -70,8 +72,7 @@ def _side(fields: Mapping[str, Any], field: str) -> int | None:
     side = _whole(fields[field])
     if side is None or not MIN_SIDE <= side <= MAX_SIDE or side % SIDE_STEP:
         raise _invalid(
-            "invalid_size",
-            field=field,
+            _INVALID_SIDE[field],
             value=fields[field],
             min=MIN_SIDE,
             max=MAX_SIDE,

@@ -8,6 +8,7 @@ checked is what is written to. Only what the suffix promises is written: Home As
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 import errno
+import logging
 import os
 from pathlib import Path
 import secrets
@@ -17,6 +18,8 @@ from typing import Final
 from homeassistant.core import HomeAssistant
 
 from .gallery import PictureError, strip_metadata
+
+_LOGGER = logging.getLogger(__name__)
 
 SUFFIXES: Final = {
     "image/png": (".png",),
@@ -59,11 +62,13 @@ def save_copy(
     except FileNotFoundError as err:
         raise SaveError("folder_missing", filename=filename[:200]) from err
     except OSError as err:
-        key = "path_not_allowed" if err.errno == errno.ELOOP else "save_failed"
-        error = err.strerror or type(err).__name__
-        raise SaveError(key, filename=filename[:200], error=error) from err
+        if err.errno == errno.ELOOP:
+            raise SaveError("path_not_allowed", filename=filename[:200]) from err
+        _LOGGER.warning("Failed to write %r: %s", filename[:200], err)
+        raise SaveError("save_failed", filename=filename[:200]) from err
     except (ValueError, PictureError) as err:
-        raise SaveError("save_failed", filename=filename[:200], error=str(err)) from err
+        _LOGGER.warning("Failed to write %r: %s", filename[:200], err)
+        raise SaveError("save_failed", filename=filename[:200]) from err
 
 
 def _keeps_metadata(hass: HomeAssistant, folder: Path) -> bool:

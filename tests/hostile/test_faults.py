@@ -189,7 +189,7 @@ async def see(
         error = call.exception()
         assert isinstance(error, HomeAssistantError)
         assert error.translation_key == key
-        assert text in str(error)  # in English, with the placeholders filled in
+        assert text in f"{error} {error.__cause__}"
         return
     job_id = call.result()["jobs"][0]["job_id"]
     assert state(hass, "sensor.gaze_open_jobs") != "0"
