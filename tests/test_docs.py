@@ -375,7 +375,7 @@ async def test_event_matches_its_example(
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("expected_lingering_timers", [True])  # of tomorrow's trigger
-async def test_the_picture_of_the_day_is_told_when_it_is_there(
+async def test_image_of_the_day_is_announced_when_it_is_finished(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     assert await async_setup_component(hass, NOTIFICATION, {})
@@ -383,13 +383,13 @@ async def test_the_picture_of_the_day_is_told_when_it_is_there(
     events = async_capture_events(hass, EVENT_GAZE)
     queued = asyncio.Event()
     hass.bus.async_listen_once(EVENT_GAZE, callback(lambda _: queued.set()))
-    await set_up(hass, automation("Picture of the day"))
+    await set_up(hass, automation("Image of the day"))
 
     task = hass.async_create_task(
         hass.services.async_call(
             AUTOMATION,
             "trigger",
-            {"entity_id": "automation.picture_of_the_day", "skip_condition": False},
+            {"entity_id": "automation.image_of_the_day", "skip_condition": False},
             blocking=True,
         )
     )
@@ -402,14 +402,12 @@ async def test_the_picture_of_the_day_is_told_when_it_is_there(
     types = [event.data["type"] for event in events if event.data["type"] != "started"]
     assert types == ["queued", "finished"]
     assert [note.data["message"] for note in notes] == [
-        f"It is there: seed {events[-1].data['seed']}."
+        f"The image is finished. Seed: {events[-1].data['seed']}."
     ]
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_phone_gets_the_image_with_the_tag(
-    hass: HomeAssistant, server: GazeServer
-) -> None:
+async def test_phone_gets_the_image_with_the_tag(hass: HomeAssistant, server: GazeServer) -> None:
     messages = async_mock_service(hass, "notify", "mobile_app_phone")
     await set_up(hass, automation("Finished images on the phone"))
     await make_image(hass, server, "neon_city")
@@ -425,7 +423,7 @@ async def test_the_phone_gets_the_image_with_the_tag(
     assert message.data["data"]["image"].endswith(f"/{job_id}")
 
 
-async def test_a_failure_is_notified(
+async def test_failure_shows_a_notification(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     notes = async_mock_service(hass, NOTIFICATION, "create")

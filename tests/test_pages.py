@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from custom_components.gaze.const import DOMAIN
+from scripts.render_docs import ACTIONS, PAGES as RENDERED_PAGES, render, section_names
 
 from .pages import PAGES, ROOT, anchors, blocks, code, links, prose
 
@@ -45,6 +46,17 @@ def test_links_in_issue_forms_lead_to_files_and_headings(form: Path) -> None:
     found = re.findall(rf"{re.escape(REPOSITORY)}[\w./#-]*", form.read_text())
 
     assert [link for link in found if is_broken(form, link)] == []
+
+
+@pytest.mark.parametrize("page", RENDERED_PAGES, ids=lambda page: page.stem)
+def test_generated_sections_are_current(page: Path) -> None:
+    text = page.read_text()
+
+    assert render(text) == text, "Run scripts/docs"
+
+
+def test_docs_have_a_generated_section_for_every_action() -> None:
+    assert {f"action {action}" for action in ACTIONS} <= section_names()
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -21,7 +21,7 @@ pytestmark = [
     newest_version,
 ]
 
-DOCUMENT = CHECKOUT / "docs" / "dashboard.md"
+DOCUMENT = CHECKOUT / "docs" / "dashboards.md"
 DASHBOARD = "gaze-document"
 ERRORS = "hui-error-card, hui-warning, hui-error-entity-row, hui-warning-element"
 _DIGEST = """async (image) => {
@@ -33,7 +33,7 @@ _DIGEST = """async (image) => {
 
 async def _put_up_dashboard(home_assistant: HomeAssistant) -> None:
     """Make the dashboard of the document, as its reader does."""
-    [text] = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    text, *_ = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
     create = {"type": "lovelace/dashboards/create", "url_path": DASHBOARD, "title": "GAZE"}
     await home_assistant.websocket(create)
     save = {"type": "lovelace/config/save", "url_path": DASHBOARD, "config": parse_yaml(text)}
@@ -86,7 +86,7 @@ async def _use_dashboard(home_assistant: HomeAssistant, visitor: Visitor) -> Non
 
     await visitor.open(f"/{DASHBOARD}")
     await expect(cards).to_have_count(3)
-    await visitor.expect_texts(["Latest image", "Make images", "Presets", "What happened"])
+    await visitor.expect_texts(["Latest image", "Generate images", "Presets", "Activity"])
     await _expect_whole(visitor)
     await visitor.look("before-the-first-image")
     await page.evaluate("() => { window.sameLoad = true; }")

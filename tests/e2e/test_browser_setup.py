@@ -138,7 +138,7 @@ async def test_the_details_of_a_server_are_changed_by_clicking(house: House, vis
     await visitor.button("Configure").click()
     await visitor.expect_texts(ENGLISH.below("options", "step", "init"))
     await visitor.look("options")
-    kept = page.get_by_role("spinbutton", name="Number of images to keep")
+    kept = page.get_by_role("spinbutton", name="Maximum number of images")
     await kept.fill("20")
     await visitor.turn_on(page.get_by_role("switch").nth(1))
     await visitor.button("Submit").click()
