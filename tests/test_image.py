@@ -9,8 +9,10 @@ from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
+from custom_components.gaze.image import BRAND_IMAGE
 from testing.gaze_server import GazeServer
 
+from .gallery.pictures import image, picture
 from .images import make_image
 
 
@@ -86,3 +88,55 @@ async def test_a_deleted_file_gives_way_to_the_image_before(
 
     assert shown.content == first.pop().read_bytes()
     assert _state(hass, "image.gaze_neon_city") == before
+
+
+async def test_brand_image_is_served_before_the_first_image(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    client = await hass_client()
+
+    response = await client.get("/api/image_proxy/image.gaze_neon_city")
+
+    assert response.status == HTTPStatus.OK
+    assert response.content_type == "image/png"
+    assert await response.read() == BRAND_IMAGE.read_bytes()
+    assert _state(hass, "image.gaze_neon_city") == STATE_UNKNOWN
+
+
+async def test_late_image_of_an_earlier_job_changes_no_state(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    await make_image(hass, server, "neon_city")
+    before = _state(hass, "image.gaze_neon_city"), _state(hass, "image.gaze_latest_image")
+    gallery = entry.runtime_data.gallery
+    newest = gallery.newest()
+
+    await gallery.async_add(image("late", made_at=newest.made_at - 60), picture())
+    entry.runtime_data.async_update_listeners()
+    await hass.async_block_till_done()
+
+    after = _state(hass, "image.gaze_neon_city"), _state(hass, "image.gaze_latest_image")
+    assert after == before
+
+
+async def test_entities_fall_back_when_an_image_is_hidden(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    await make_image(hass, server, "neon_city")
+    before = _state(hass, "image.gaze_neon_city")
+    second = await make_image(hass, server, "neon_city")
+    shown = _state(hass, "image.gaze_neon_city")
+    gallery = entry.runtime_data.gallery
+
+    await gallery.async_mark([second], hidden=True)
+    await hass.async_block_till_done()
+    hidden = _state(hass, "image.gaze_neon_city")
+    await gallery.async_mark([second], hidden=False)
+    await hass.async_block_till_done()
+
+    assert hidden == before != shown
+    assert _state(hass, "image.gaze_neon_city") == shown
+    assert _state(hass, "image.gaze_latest_image") == shown

@@ -31,6 +31,7 @@ from homeassistant.util import dt as dt_util
 
 from .const import CONF_PRESETS, DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
+from .gallery_repairs import GALLERY_ISSUES, async_setup_gallery_repairs, create_gallery_fix_flow
 from .ids import issue_id, unique_id
 from .jobs import JobEvent, Reason
 from .names import clean
@@ -54,6 +55,7 @@ def async_setup_repairs(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
     watch = _Watch(hass, entry)
     watch.async_tell_set_aside()
     entry.async_on_unload(async_at_started(hass, watch.async_start))
+    async_setup_gallery_repairs(hass, entry)
 
 
 @callback
@@ -70,7 +72,7 @@ async def async_create_fix_flow(
     _hass: HomeAssistant, _issue_id: str, data: Mapping[str, Any] | None
 ) -> RepairsFlow:
     """Return what mends the one issue that can be mended here: a store that was set aside."""
-    return RemoveStoreFlow(str((data or {}).get("file")))
+    return create_gallery_fix_flow(data) or RemoveStoreFlow(str((data or {}).get("file")))
 
 
 class RemoveStoreFlow(ConfirmRepairFlow):
@@ -166,6 +168,8 @@ class _Watch:
     def _tell(self, found: Mapping[str, _Finding]) -> None:
         """Tell what was found, and take back what was not."""
         for issue in _told(self._hass, self._entry):
+            if issue.translation_key in GALLERY_ISSUES:
+                continue
             if issue.issue_id not in found and not issue.is_persistent:
                 ir.async_delete_issue(self._hass, DOMAIN, issue.issue_id)
         for found_id, finding in found.items():

@@ -61,6 +61,23 @@ async def test_a_picture_is_served_with_what_lets_a_browser_keep_it(
     assert response.headers["ETag"].strip('"')
 
 
+@pytest.mark.parametrize("query", [{}, {"size": "256"}])
+async def test_head_has_the_headers_of_get_and_no_body(
+    client: Client, url: str, query: dict[str, str]
+) -> None:
+    got = await client.get(url, params=query)
+
+    response = await client.head(url, params=query)
+
+    assert response.status == HTTPStatus.OK
+    assert await response.read() == b""
+    for name in ("Content-Length", "Content-Type", "Cache-Control", "ETag"):
+        assert response.headers[name] == got.headers[name]
+    known = await client.head(url, params=query, headers={"If-None-Match": got.headers["ETag"]})
+    assert known.status == HTTPStatus.NOT_MODIFIED
+    assert (await client.head(f"{url}x")).status == HTTPStatus.NOT_FOUND
+
+
 @pytest.mark.parametrize("side", [256, 512])
 async def test_a_thumbnail_is_a_small_webp(client: Client, url: str, side: int) -> None:
     response = await client.get(url, params={"size": str(side)})

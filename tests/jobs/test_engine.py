@@ -611,7 +611,7 @@ async def test_a_disk_that_refuses_the_picture_fails_the_download(
     job = (await ended(hass, answer))[0]
 
     assert job["reason"] == "download"
-    assert "cannot be kept" in job["error"]
+    assert "cannot be saved" in job["error"]
 
 
 async def test_a_caller_that_goes_away_does_not_undo_its_request(

@@ -1,0 +1,151 @@
+"""Repairs of saved images: a disk that is away, and images that the index does not have."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final, override
+
+from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, RepairsFlowResult
+from homeassistant.config_entries import ConfigEntryState
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.helpers.start import async_at_started
+
+from .const import DOMAIN
+from .coordinator import GazeConfigEntry, GazeCoordinator
+from .gallery import GalleryError
+from .ids import issue_id
+
+CHECK_INTERVAL: Final = timedelta(minutes=5)
+FOUND: Final = "images_found"
+MISSING: Final = "media_missing"
+UNREADABLE: Final = "media_unreadable"
+GALLERY_ISSUES: Final = frozenset((FOUND, MISSING, UNREADABLE))
+
+
+@callback
+def async_setup_gallery_repairs(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
+    """Watch the disk of a server's images."""
+    entry.async_on_unload(async_at_started(hass, _Watch(hass, entry).async_start))
+
+
+def create_gallery_fix_flow(data: Mapping[str, Any] | None) -> RepairsFlow | None:
+    """Return the fix flow of one of the issues, or None if it is another one."""
+    if data is None or (flow := _FLOWS.get(data.get("key", ""))) is None:
+        return None
+    return flow(str(data["config_entry_id"]))
+
+
+class _Watch:
+    """Reports what is wrong with the disk of one server's images until it is fixed."""
+
+    def __init__(self, hass: HomeAssistant, entry: GazeConfigEntry) -> None:
+        """Look at nothing yet."""
+        self._hass = hass
+        self._entry = entry
+        self._looking = asyncio.Lock()
+
+    @callback
+    def async_start(self, _hass: HomeAssistant) -> None:
+        """Look now, when the gallery changes, and every few minutes."""
+        on_unload = self._entry.async_on_unload
+        on_unload(self._entry.runtime_data.async_add_gallery_listener(self._look_soon))
+        on_unload(async_track_time_interval(self._hass, self._look_soon, CHECK_INTERVAL))
+        self._look_soon()
+
+    @callback
+    def _look_soon(self, *_: object) -> None:
+        """Look in a task of its own."""
+        self._entry.async_create_task(self._hass, self._look(), "gaze gallery repairs")
+
+    async def _look(self) -> None:
+        """Find what is wrong now and update the issues."""
+        coordinator = self._entry.runtime_data
+        gallery = coordinator.gallery
+        async with self._looking:
+            try:
+                await gallery.async_check()
+            except GalleryError:
+                return  # the store is closed, or its disk fails, which is reported elsewhere
+            reason = gallery.unavailable_reason
+            found = gallery.count_found(_open_job_ids(coordinator))
+            if self._entry.state is ConfigEntryState.LOADED:
+                self._report(MISSING, active=reason == "missing")
+                self._report(UNREADABLE, active=reason == "unreadable")
+                self._report(FOUND, active=reason is None and found > 0, count=str(found))
+
+    def _report(self, key: str, *, active: bool, **placeholders: str) -> None:
+        """Create or delete an issue."""
+        found_id = issue_id(self._entry.entry_id, key)
+        if not active:
+            ir.async_delete_issue(self._hass, DOMAIN, found_id)
+            return
+        # The folder itself has the name of the server, which may be its host.
+        folder = self._entry.runtime_data.gallery.folder.parent
+        ir.async_create_issue(
+            self._hass,
+            DOMAIN,
+            found_id,
+            data={"key": key, "config_entry_id": self._entry.entry_id},
+            is_fixable=key in _FLOWS,
+            severity=ir.IssueSeverity.WARNING if key == FOUND else ir.IssueSeverity.ERROR,
+            translation_key=key,
+            translation_placeholders={"folder": str(folder).replace("`", "'"), **placeholders},
+        )
+
+
+class _GalleryFlow(ConfirmRepairFlow):
+    """Asks for confirmation, then changes the gallery of a server."""
+
+    def __init__(self, entry_id: str) -> None:
+        """Take the server."""
+        self._entry_id = entry_id
+
+    @override
+    async def async_step_confirm(
+        self, user_input: dict[str, str] | None = None
+    ) -> RepairsFlowResult:
+        """Change the gallery after confirmation."""
+        if user_input is not None:
+            entry: GazeConfigEntry | None = self.hass.config_entries.async_get_entry(self._entry_id)
+            if entry is None or entry.state is not ConfigEntryState.LOADED:
+                return self.async_abort(reason="not_loaded")
+            try:
+                await self._async_fix(entry.runtime_data)
+            except GalleryError as err:
+                return self.async_abort(
+                    reason="failed", description_placeholders={"error": str(err)}
+                )
+        return await super().async_step_confirm(user_input)
+
+    async def _async_fix(self, coordinator: GazeCoordinator) -> None:
+        """Change the gallery. Raises GalleryError."""
+        raise NotImplementedError
+
+
+class AdoptImagesFlow(_GalleryFlow):
+    """Asks whether to add the images that were found to the index."""
+
+    @override
+    async def _async_fix(self, coordinator: GazeCoordinator) -> None:
+        """Add the images to the index."""
+        presets = {slug: preset.name for slug, preset in coordinator.data.items()}
+        await coordinator.gallery.async_adopt(presets, _open_job_ids(coordinator))
+
+
+class StartAgainFlow(_GalleryFlow):
+    """Asks whether a person deleted the folder of the images."""
+
+    @override
+    async def _async_fix(self, coordinator: GazeCoordinator) -> None:
+        """Begin with an empty folder."""
+        await coordinator.gallery.async_start_again()
+
+
+_FLOWS: Final[Mapping[str, type[_GalleryFlow]]] = {FOUND: AdoptImagesFlow, MISSING: StartAgainFlow}
+
+
+def _open_job_ids(coordinator: GazeCoordinator) -> list[str]:
+    """Return the jobs whose images may still be downloaded."""
+    return [job.job_id for job in coordinator.engine.open_jobs]

@@ -1,0 +1,203 @@
+"""Tests of repairs of saved images: a disk that is away, and images that are not listed."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+import shutil
+
+from homeassistant.components.repairs import DOMAIN as REPAIRS_DOMAIN
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
+
+from custom_components.gaze.const import DOMAIN
+from custom_components.gaze.gallery import Selection
+from custom_components.gaze.gallery_repairs import CHECK_INTERVAL
+from testing.gaze_server import GazeServer
+
+from .conftest import SetUp
+from .images import make_image
+
+type Reported = Callable[[], dict[str, ir.IssueEntry]]
+
+
+@pytest.fixture
+def reported(issue_registry: ir.IssueRegistry) -> Reported:
+    """Return what lists the issues that people see, by the key of their text."""
+    return lambda: {
+        str(issue.translation_key): issue
+        for issue in issue_registry.issues.values()
+        if issue.domain == DOMAIN and issue.active
+    }
+
+
+@pytest.fixture
+async def repairs(hass: HomeAssistant) -> None:
+    assert await async_setup_component(hass, REPAIRS_DOMAIN, {})
+
+
+async def _check(hass: HomeAssistant) -> None:
+    """Let the time pass until the disk was checked."""
+    async_fire_time_changed(hass, dt_util.utcnow() + CHECK_INTERVAL + timedelta(seconds=1))
+    await hass.async_block_till_done()
+
+
+async def _submit(
+    hass: HomeAssistant, hass_client: ClientSessionGenerator, issue: ir.IssueEntry
+) -> dict[str, object]:
+    """Select Submit in the dialog of an issue."""
+    client = await hass_client()
+    response = await client.post(
+        "/api/repairs/issues/fix", json={"handler": DOMAIN, "issue_id": issue.issue_id}
+    )
+    flow = await response.json()
+    assert flow["step_id"] == "confirm"
+    response = await client.post(f"/api/repairs/issues/fix/{flow['flow_id']}", json={})
+    await hass.async_block_till_done()
+    result: dict[str, object] = await response.json()
+    return result
+
+
+async def test_disk_that_is_away_is_reported_until_it_is_back(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    media_dir: Path,
+    tmp_path: Path,
+    reported: Reported,
+) -> None:
+    await make_image(hass, server, "neon_city")
+    away = shutil.move(media_dir, tmp_path / "away")
+
+    await _check(hass)
+    issue = reported()["media_missing"]
+    shutil.move(away, media_dir)
+    await _check(hass)
+
+    assert issue.is_fixable
+    assert issue.translation_placeholders == {"folder": str(media_dir / "gaze")}
+    assert reported() == {}
+    assert entry.runtime_data.gallery.count == 1
+
+
+async def test_folder_that_cannot_be_read_is_reported_until_it_can(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    media_dir: Path,
+    reported: Reported,
+) -> None:
+    await make_image(hass, server, "neon_city")
+    marker = media_dir / "gaze" / "gaze" / ".gaze.json"
+    content = marker.read_bytes()
+    marker.unlink()
+    marker.mkdir()  # reading it fails with EISDIR
+
+    await _check(hass)
+    issue = reported()["media_unreadable"]
+    marker.rmdir()
+    marker.write_bytes(content)
+    await _check(hass)
+
+    assert not issue.is_fixable
+    assert reported() == {}
+    assert entry.runtime_data.gallery.count == 1
+
+
+@pytest.mark.usefixtures("repairs")
+async def test_folder_that_a_person_deleted_is_started_again_on_request(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    media_dir: Path,
+    reported: Reported,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    await make_image(hass, server, "neon_city")
+    shutil.rmtree(media_dir / "gaze")
+    await _check(hass)
+
+    result = await _submit(hass, hass_client, reported()["media_missing"])
+
+    assert result["type"] == "create_entry"
+    assert reported() == {}
+    assert entry.runtime_data.gallery.count == 0
+    await make_image(hass, server, "neon_city")
+    assert entry.runtime_data.gallery.count == 1
+
+
+@pytest.mark.usefixtures("repairs")
+async def test_server_that_was_removed_and_added_again_takes_over_its_images(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    setup_integration: SetUp,
+    reported: Reported,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    await make_image(hass, server, "neon_city")
+    await make_image(hass, server, "paper_forest")
+    before = await entry.runtime_data.gallery.async_select(Selection())
+    assert await hass.config_entries.async_remove(entry.entry_id)
+    await hass.async_block_till_done()
+    again = MockConfigEntry(domain=DOMAIN, title="GAZE", data=dict(entry.data))
+
+    await setup_integration(again)
+    issue = reported()["images_found"]
+    assert issue.translation_placeholders is not None
+    assert issue.translation_placeholders["count"] == "2"
+    result = await _submit(hass, hass_client, issue)
+
+    assert result["type"] == "create_entry"
+    assert reported() == {}
+    after = await again.runtime_data.gallery.async_select(Selection())
+    assert [(image.preset_name, image.seed, image.path) for image in after] == [
+        (image.preset_name, image.seed, image.path) for image in before
+    ]
+    state = hass.states.get("image.gaze_latest_image")
+    assert state is not None
+    assert state.state != "unknown"
+
+
+async def test_images_of_another_server_are_not_offered(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    setup_integration: SetUp,
+    reported: Reported,
+    media_dir: Path,
+) -> None:
+    await make_image(hass, server, "neon_city")
+    hass.config_entries.async_update_entry(entry, title="Old name")
+    other = MockConfigEntry(
+        domain=DOMAIN, title="GAZE", data=dict(entry.data) | {"host": "http://127.0.0.1:9"}
+    )
+    other.add_to_hass(hass)
+    await hass.config_entries.async_setup(other.entry_id)
+
+    assert reported() == {}
+    assert sorted(path.name for path in (media_dir / "gaze").iterdir()) == ["gaze"]
+
+
+async def test_fix_of_a_server_that_is_not_loaded_says_so(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    media_dir: Path,
+    repairs: None,
+    reported: Reported,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    await make_image(hass, server, "neon_city")
+    shutil.rmtree(media_dir / "gaze")
+    await _check(hass)
+    issue = reported()["media_missing"]
+    await hass.config_entries.async_unload(entry.entry_id)
+
+    result = await _submit(hass, hass_client, issue)
+
+    assert (result["type"], result["reason"]) == ("abort", "not_loaded")
