@@ -33,6 +33,12 @@ def subentry_device_identifier(subentry_id: str) -> tuple[str, str]:
     return (DOMAIN, subentry_id)
 
 
+def preset_of_image_entity(entry_id: str, entity_unique_id: str) -> str | None:
+    """Return the slug of the preset whose images an entity shows, or None for all images."""
+    slug = entity_unique_id.removeprefix(f"{entry_id}-").removesuffix("preset_image")
+    return slug.removesuffix("-") if entity_unique_id.endswith("-preset_image") else None
+
+
 def issue_id(entry_id: str, key: str) -> str:
     """Return the ID of a repair issue of a server."""
     return f"{entry_id}-{key}"

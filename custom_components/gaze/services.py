@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from homeassistant.auth.permissions.const import POLICY_CONTROL, POLICY_READ
-from homeassistant.const import ATTR_CONFIG_ENTRY_ID
+from homeassistant.const import ATTR_CONFIG_ENTRY_ID, ATTR_ENTITY_ID
 from homeassistant.core import (
     HomeAssistant,
     ServiceCall,
@@ -36,6 +36,7 @@ from .names import clean
 from .payloads import MAX_PRESET_NAME, image_payload, job_payload
 from .permissions import async_has_permission, async_is_trusted, async_require_permission
 from .saving import SaveError, save_copy
+from .shown_images import display_of_device, shown_image
 
 DEFAULT_TIMEOUT: Final = "00:05:00"
 MAX_TIMEOUT: Final = 3600.0
@@ -46,11 +47,13 @@ class Action(StrEnum):
 
     DELETE_IMAGES = "delete_images"
     GENERATE = "generate"
+    LIST_DISPLAYS = "list_displays"
     LIST_IMAGES = "list_images"
     LIST_JOBS = "list_jobs"
     LIST_PRESETS = "list_presets"
     REGENERATE = "regenerate"
     SAVE_IMAGE = "save_image"
+    SHOW_IMAGE = "show_image"
     STOP_TRACKING = "stop_tracking"
     TRACK_JOB = "track_job"
     WAIT = "wait"
@@ -81,6 +84,12 @@ _SELECTION: Final[_Fields] = {
     vol.Optional("batch_id"): vol.All(cv.ensure_list, [cv.string]),
 }
 
+# Exactly one of them; a mistake gets its own text.
+_IMAGE: Final[_Fields] = {
+    vol.Optional("job_id"): cv.string,
+    vol.Optional(ATTR_ENTITY_ID): cv.entity_id,
+}
+
 SERVER_SCHEMA: Final = vol.Schema(_SERVER)
 GENERATE_SCHEMA: Final = vol.Schema(
     {**_SERVER, **_WAITING, **_CHANGES, vol.Required("preset"): cv.string}
@@ -90,7 +99,7 @@ REGENERATE_SCHEMA: Final = vol.Schema(
         **_SERVER,
         **_WAITING,
         **_CHANGES,
-        vol.Required("job_id"): cv.string,
+        **_IMAGE,
         vol.Optional("same_seed", default=False): cv.boolean,
         vol.Optional("preset"): cv.string,
     }
@@ -128,7 +137,7 @@ LIST_IMAGES_SCHEMA: Final = vol.Schema(
 SAVE_IMAGE_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
-        vol.Required("job_id"): cv.string,
+        **_IMAGE,
         vol.Required("filename"): cv.string,
         vol.Optional("overwrite", default=False): cv.boolean,
     }
@@ -137,10 +146,13 @@ DELETE_IMAGES_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
         vol.Optional("job_id"): vol.All(cv.ensure_list, [cv.string]),
+        vol.Optional(ATTR_ENTITY_ID): cv.entity_id,
         vol.Optional("preset"): cv.string,
         vol.Optional("older_than"): cv.positive_time_period,
     }
 )
+
+SHOW_IMAGE_SCHEMA: Final = vol.Schema({**_SERVER, **_IMAGE, vol.Required("display"): cv.string})
 
 
 async def _async_generate(call: ServiceCall) -> ServiceResponse:
@@ -154,11 +166,11 @@ async def _async_generate(call: ServiceCall) -> ServiceResponse:
 async def _async_regenerate(call: ServiceCall) -> ServiceResponse:
     """Queue the request of an earlier job once more."""
     seconds = _seconds(call)
-    coordinator = await _async_server(call, POLICY_CONTROL)
+    coordinator, job_id = await _async_image(call, POLICY_CONTROL)
     jobs = await async_regenerate(
         coordinator,
-        call.data["job_id"],
-        {name: value for name, value in call.data.items() if name != "job_id"},
+        job_id,
+        {name: value for name, value in call.data.items() if name not in _IMAGE},
         same_seed=call.data["same_seed"],
     )
     return await _async_answer(coordinator, jobs, seconds)
@@ -232,9 +244,9 @@ async def _async_list_images(call: ServiceCall) -> ServiceResponse:
 
 async def _async_save_image(call: ServiceCall) -> None:
     """Copy a saved image to a file."""
-    coordinator = await _async_server(call, POLICY_CONTROL)
+    coordinator, job_id = await _async_image(call, POLICY_CONTROL)
     trusted = await async_is_trusted(call.hass, call.context)
-    image, content = await async_read_image(coordinator, call.data["job_id"])
+    image, content = await async_read_image(coordinator, job_id)
     try:
         await call.hass.async_add_executor_job(
             partial(
@@ -257,9 +269,13 @@ async def _async_save_image(call: ServiceCall) -> None:
 
 async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
     """Delete kept images; return how many there were."""
-    coordinator = await _async_server(call, POLICY_CONTROL)
+    job_ids: list[str] = call.data.get("job_id", [])
+    if ATTR_ENTITY_ID in call.data and not job_ids:
+        coordinator, job_id = await _async_image(call, POLICY_CONTROL)
+        job_ids = [job_id]
+    else:
+        coordinator = await _async_server(call, POLICY_CONTROL)
     gallery = coordinator.gallery
-    job_ids = call.data.get("job_id", [])
     older_than = call.data.get("older_than")
     by_selection = "preset" in call.data or older_than is not None
     if bool(job_ids) == by_selection:
@@ -280,6 +296,57 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
             found = [await gallery.async_get(job_id) for job_id in dict.fromkeys(job_ids)]
             images = [image for image in found if image is not None]
         return {"deleted": await gallery.async_delete(images)}
+
+
+async def _async_show_image(call: ServiceCall) -> None:
+    """Show an image on a display."""
+    coordinator, job_id = await _async_image(call, POLICY_CONTROL)
+    server, player = display_of_device(call.hass, call.data["display"])
+    if server is not coordinator:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN, translation_key="display_of_other_server"
+        )
+    with gallery_errors():
+        if (image := await coordinator.gallery.async_get(job_id)) is None:
+            raise unknown_job(job_id)
+        await player.async_show(image)
+
+
+async def _async_list_displays(call: ServiceCall) -> ServiceResponse:
+    """List the displays with their addresses, for administrators and automations."""
+    coordinator = await _async_server(call, POLICY_READ)
+    if not await async_is_trusted(call.hass, call.context):
+        raise Unauthorized(context=call.context, permission=POLICY_CONTROL)
+    displays = coordinator.displays
+    return {
+        "displays": [
+            {
+                "display_id": player.display.display_id,
+                "name": player.display.name,
+                "job_id": player.state.shown,
+                "path": displays.path(player),
+                "url": displays.url(player.display.display_id),
+            }
+            for player in displays.players
+        ]
+    }
+
+
+async def _async_image(call: ServiceCall, policy: str) -> tuple[GazeCoordinator, str]:
+    """Return the server and the job ID of the image that a call names, by job or by entity.
+
+    Raises Unauthorized, and ServiceValidationError unless it names exactly one.
+    """
+    entity_id = call.data.get(ATTR_ENTITY_ID)
+    if (entity_id is None) == ("job_id" not in call.data):
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_image_named")
+    if entity_id is None:
+        return await _async_server(call, policy), call.data["job_id"]
+    coordinator, job_id = shown_image(call.hass, entity_id)
+    await async_require_permission(
+        call.hass, call.context, coordinator.config_entry.entry_id, policy
+    )
+    return coordinator, job_id
 
 
 def _named_server(call: ServiceCall) -> GazeCoordinator:
@@ -395,11 +462,13 @@ type _Handler = Callable[[ServiceCall], Coroutine[Any, Any, ServiceResponse]]
 _ACTIONS: Final[dict[Action, tuple[_Handler, vol.Schema, SupportsResponse]]] = {
     Action.DELETE_IMAGES: (_async_delete_images, DELETE_IMAGES_SCHEMA, SupportsResponse.OPTIONAL),
     Action.GENERATE: (_async_generate, GENERATE_SCHEMA, SupportsResponse.OPTIONAL),
+    Action.LIST_DISPLAYS: (_async_list_displays, SERVER_SCHEMA, SupportsResponse.ONLY),
     Action.LIST_IMAGES: (_async_list_images, LIST_IMAGES_SCHEMA, SupportsResponse.ONLY),
     Action.LIST_JOBS: (_async_list_jobs, SERVER_SCHEMA, SupportsResponse.ONLY),
     Action.LIST_PRESETS: (_async_list_presets, SERVER_SCHEMA, SupportsResponse.ONLY),
     Action.REGENERATE: (_async_regenerate, REGENERATE_SCHEMA, SupportsResponse.OPTIONAL),
     Action.SAVE_IMAGE: (_async_save_image, SAVE_IMAGE_SCHEMA, SupportsResponse.NONE),
+    Action.SHOW_IMAGE: (_async_show_image, SHOW_IMAGE_SCHEMA, SupportsResponse.NONE),
     Action.STOP_TRACKING: (_async_stop_tracking, STOP_TRACKING_SCHEMA, SupportsResponse.NONE),
     Action.TRACK_JOB: (_async_track_job, TRACK_JOB_SCHEMA, SupportsResponse.OPTIONAL),
     Action.WAIT: (_async_wait, WAIT_SCHEMA, SupportsResponse.ONLY),

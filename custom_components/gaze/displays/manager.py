@@ -53,6 +53,10 @@ class Displays:
         """Return a display. Raises KeyError if there is none."""
         return self._players[display_id]
 
+    def find_display(self, display_id: str) -> Player | None:
+        """Return a display, or None if there is none with this ID."""
+        return self._players.get(display_id)
+
     def find(self, token: str) -> Player | None:
         """Return the display whose address is turned on and has this token.
 
