@@ -1,14 +1,20 @@
-"""Assist tools: what an agent can have made and look for when people talk to it."""
+"""Assist tools: what an agent can generate and find when people talk to it.
+
+An agent may generate with a server whose button *Generate* is exposed to its assistant, and
+see the images of a server whose latest image is exposed to it.
+"""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 import json
 from typing import Any, Final, override
 
+from homeassistant.auth.permissions.const import POLICY_CONTROL, POLICY_READ
+from homeassistant.components.homeassistant import async_should_expose
 from homeassistant.components.llm import LLMTools
 from homeassistant.const import ATTR_CONFIG_ENTRY_ID
 from homeassistant.core import HomeAssistant, callback
-from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError, Unauthorized
 from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.llm import (
     LLM_API_ASSIST,
@@ -23,15 +29,17 @@ import voluptuous as vol
 
 from .api import Preset
 from .const import DOMAIN
-from .coordinator import GazeCoordinator
+from .coordinator import GazeConfigEntry, GazeCoordinator
 from .names import clean, preset_labels
-from .request import MAX_COUNT
-from .services import Action
+from .permissions import permission_entity_id
+from .services import Action, freest_server
 
 MAX_LISTED_PRESETS: Final = 40
 MAX_NAME: Final = 60
 MAX_PROMPT: Final = 200
+MAX_ERROR: Final = 300
 MAX_IMAGES: Final = 20
+MAX_COUNT: Final = 5  # an agent that misunderstands is not to fill the queue
 NEAR_NAMES: Final = 3
 _LIST_FIELDS: Final = ("search", "limit")
 
@@ -40,22 +48,29 @@ _BREAKING: Final = str.maketrans("", "", "\"'`{}[]<>\\|")
 
 
 @callback
-def async_get_tools(hass: HomeAssistant, _llm_context: LLMContext, api_id: str) -> LLMTools | None:
-    """Return the tools while a server is loaded, and a prompt that names its presets."""
-    if api_id != LLM_API_ASSIST or not (servers := _servers(hass)):
+def async_get_tools(hass: HomeAssistant, llm_context: LLMContext, api_id: str) -> LLMTools | None:
+    """Return the tools for the servers that are exposed, and a prompt that names their presets."""
+    if api_id != LLM_API_ASSIST:
         return None
-    return LLMTools(tools=[GenerateImageTool(), ListImagesTool()], prompt=_prompt(servers))
+    tools: list[Tool] = []
+    if may_generate := _servers(hass, llm_context, POLICY_CONTROL):
+        tools.append(GenerateImageTool())
+    if may_list := _servers(hass, llm_context, POLICY_READ):
+        tools.append(ListImagesTool())
+    if not tools:
+        return None
+    return LLMTools(tools=tools, prompt=_prompt(may_generate or may_list))
 
 
 class GenerateImageTool(Tool):
-    """Queues images and answers at once."""
+    """Queues images and returns at once."""
 
     name = f"{DOMAIN}__generate_image"
     title = "Generate images"
     description = (
-        "Has images made by GAZE from a preset, for requests such as 'paint me a harbour at "
-        "night'. Answers at once: making an image takes from seconds to minutes, and it then "
-        "appears in Home Assistant by itself. Do not call it again to wait for it."
+        "Generates images with GAZE from a preset, for requests such as 'paint me a harbour at "
+        "night'. Returns at once: an image takes from seconds to minutes, and then appears in "
+        "Home Assistant automatically. Do not call it again to wait for it."
     )
     parameters = vol.Schema(
         {
@@ -79,9 +94,16 @@ class GenerateImageTool(Tool):
     ) -> ToolResult:
         """Queue the images."""
         data: dict[str, Any] = self.parameters(tool_input.tool_args)
-        labels = _labels(_servers(hass))
+        if not (servers := _servers(hass, llm_context, POLICY_CONTROL)):
+            return _no_server()
+        labels = _labels(servers)
         preset = _slug(labels, data["preset"]) or data["preset"]
-        fields = {"preset": preset, "count": data["count"]}
+        server = freest_server(servers, preset)
+        fields = {
+            ATTR_CONFIG_ENTRY_ID: server.config_entry.entry_id,
+            "preset": preset,
+            "count": data["count"],
+        }
         if "prompt" in data:
             fields["extra_positive"] = data["prompt"]
         try:
@@ -103,7 +125,7 @@ class GenerateImageTool(Tool):
 
 
 class ListImagesTool(Tool):
-    """Lists kept images."""
+    """Lists saved images."""
 
     name = f"{DOMAIN}__list_images"
     title = "List images"
@@ -135,20 +157,22 @@ class ListImagesTool(Tool):
     ) -> ToolResult:
         """List the images of all servers."""
         data: dict[str, Any] = self.parameters(tool_input.tool_args)
-        if not (servers := _servers(hass)):
-            return ToolResult(data={"error": "No GAZE server is set up"}, error=True)
+        if not (servers := _servers(hass, llm_context, POLICY_READ)):
+            return _no_server()
         labels = _labels(servers)
         fields: dict[str, Any] = {name: data[name] for name in _LIST_FIELDS if name in data}
         if "preset" in data:
             fields["preset"] = _slug(labels, data["preset"]) or data["preset"]
         images: list[dict[str, Any]] = []
-        refusals: list[ServiceValidationError] = []
+        refusals: list[HomeAssistantError] = []
         for server in servers:
             fields[ATTR_CONFIG_ENTRY_ID] = server.config_entry.entry_id
             try:
                 answer = await _act(hass, Action.LIST_IMAGES, fields, llm_context)
-            except ServiceValidationError as err:  # this server does not know the preset
-                refusals.append(err)
+            except (ServiceValidationError, Unauthorized) as err:
+                refusals.append(err)  # this server does not know the preset, or the user may not
+            except HomeAssistantError as err:
+                return _failure(err, labels, None)
             else:
                 images += answer["images"]
         if len(refusals) == len(servers):
@@ -163,9 +187,15 @@ class ListImagesTool(Tool):
         )
 
 
-def _servers(hass: HomeAssistant) -> list[GazeCoordinator]:
-    """Return the servers that are loaded."""
-    return [entry.runtime_data for entry in hass.config_entries.async_loaded_entries(DOMAIN)]
+def _servers(hass: HomeAssistant, llm_context: LLMContext, policy: str) -> list[GazeCoordinator]:
+    """Return the loaded servers whose entity for a policy is exposed to the assistant."""
+    entries: list[GazeConfigEntry] = hass.config_entries.async_loaded_entries(DOMAIN)
+    return [
+        entry.runtime_data
+        for entry in entries
+        if (entity_id := permission_entity_id(hass, entry.entry_id, policy)) is not None
+        and async_should_expose(hass, llm_context.assistant, entity_id)
+    ]
 
 
 def _labels(servers: Iterable[GazeCoordinator]) -> dict[str, str]:
@@ -191,9 +221,9 @@ def _prompt(servers: Iterable[GazeCoordinator]) -> str:
     )
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, limit: int = MAX_NAME) -> str:
     """Return text from elsewhere as one line that ends nothing and begins nothing."""
-    return clean(clean(text, 2 * MAX_NAME).translate(_BREAKING), MAX_NAME)
+    return clean(clean(text, 2 * limit).translate(_BREAKING), limit)
 
 
 def _slug(labels: dict[str, str], text: str) -> str | None:
@@ -205,9 +235,15 @@ def _slug(labels: dict[str, str], text: str) -> str | None:
     return None
 
 
+def _no_server() -> ToolResult:
+    """Return that no server is available to the assistant."""
+    return ToolResult(data={"error": "No GAZE server is available to this assistant"}, error=True)
+
+
 def _failure(err: HomeAssistantError, labels: dict[str, str], preset: str | None) -> ToolResult:
-    """Return what went wrong; for a preset that is not known with names that are near."""
-    data: JsonObjectType = {"error": str(err)}
+    """Return what went wrong, with similar names if the preset is unknown."""
+    text = "The user is not allowed to do this." if isinstance(err, Unauthorized) else str(err)
+    data: JsonObjectType = {"error": _plain(text, MAX_ERROR)}
     if preset is not None and (err.translation_key or "").startswith("unknown_preset"):
         by_name = {label.casefold(): label for label in labels.values()}
         near = get_close_matches(preset[:MAX_NAME].casefold(), by_name, NEAR_NAMES, cutoff=0.4)
@@ -219,7 +255,7 @@ def _failure(err: HomeAssistantError, labels: dict[str, str], preset: str | None
 async def _act(
     hass: HomeAssistant, action: Action, fields: dict[str, Any], llm_context: LLMContext
 ) -> Any:
-    """Call an action in the name of whoever talks, and return its answer."""
+    """Call an action in the name of the user who talks, and return its response."""
     return await hass.services.async_call(
         DOMAIN, action, fields, blocking=True, context=llm_context.context, return_response=True
     )
@@ -229,9 +265,9 @@ def _image(image: dict[str, Any]) -> JsonObjectType:
     """Return an image as an agent needs it to speak about it."""
     return {
         "preset": _plain(image["preset_name"]),
-        "prompt": clean(image["extra_positive"] or "", MAX_PROMPT),
+        "prompt": _plain(image["extra_positive"] or "", MAX_PROMPT),
         "finished_at": image["finished_at"],
-        "seed": image["seed"],
+        "seed": _plain(image["seed"] or ""),
         "job_id": image["job_id"],
         "media_content_id": image["media_content_id"],
     }

@@ -1,6 +1,6 @@
 """The actions."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
 from functools import partial
 from typing import Any, Final
@@ -381,7 +381,12 @@ async def _async_server_for_preset(call: ServiceCall) -> GazeCoordinator:
     ]
     if not servers:
         raise Unauthorized(context=call.context, permission=POLICY_CONTROL)
-    offering = [server for server in servers if server.find_preset(call.data["preset"])]
+    return freest_server(servers, call.data["preset"])
+
+
+def freest_server(servers: Sequence[GazeCoordinator], preset: str) -> GazeCoordinator:
+    """Return the server with the shortest queue among those that have the preset."""
+    offering = [server for server in servers if server.find_preset(preset)]
     reachable = [server for server in offering if server.last_update_success]
     return min(
         reachable or offering or servers,
