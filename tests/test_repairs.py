@@ -1,6 +1,7 @@
 """Tests of what is told in Repairs, and of how it goes away."""
 
 from collections.abc import AsyncGenerator, Callable
+from datetime import timedelta
 from pathlib import Path
 import shutil
 from typing import Any, NamedTuple
@@ -10,7 +11,6 @@ from homeassistant.components import automation
 from homeassistant.config_entries import ConfigEntryDisabler
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
-from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
@@ -19,7 +19,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.gaze.const import CONF_PRESETS, DOMAIN
-from custom_components.gaze.repairs import LEAST_FREE, LOOK_INTERVAL, SILENCE, RemoveStoreFlow
+from custom_components.gaze.repairs import LEAST_FREE, LOOK_INTERVAL, RemoveStoreFlow
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
@@ -364,43 +364,127 @@ async def test_a_server_that_is_off_since_the_start_misses_nothing(
 # The server
 
 
-async def test_a_server_that_is_silent_for_a_day_is_told(
+async def test_silent_server_is_not_reported(
     hass: HomeAssistant,
-    entry: MockConfigEntry,
     server: GazeServer,
+    entry: MockConfigEntry,
     told: Told,
     freezer: FrozenDateTimeFactory,
 ) -> None:
     server.set_online(False)
-    with pytest.raises(HomeAssistantError):
-        await refresh(hass)
-    freezer.tick(SILENCE - 2 * LOOK_INTERVAL)
     await look(hass, freezer)
-    before = told()
-    await look(hass, freezer)
-    after = told()
-    server.set_online(True)
-    await entry.runtime_data.async_refresh()
-    await hass.async_block_till_done()
+    freezer.tick(timedelta(days=3))
 
-    assert before == {}
-    placeholders = after["server_silent"].translation_placeholders
-    assert placeholders is not None
-    assert placeholders["host"].replace("\\", "") == server.url
+    await look(hass, freezer)
+
     assert told() == {}
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_wrong_key_is_no_silence(
-    hass: HomeAssistant, server: GazeServer, told: Told, freezer: FrozenDateTimeFactory
+async def test_one_empty_list_of_presets_is_not_believed(
+    hass: HomeAssistant, server: GazeServer, told: Told, device_registry: dr.DeviceRegistry
 ) -> None:
-    server.regenerate_key()
+    await choose(hass, "Neon city")
+    await automate(hass, actions=[generate("neon_city")])
+    devices = len(device_registry.devices)
+    presets = dict(server.presets)
+    server.presets.clear()
+
+    await refresh(hass)
+    after_one = told(), len(device_registry.devices)
+    server.presets.update(presets)
+    await refresh(hass)
+    server.presets.clear()
+    await refresh(hass)
+    after_one_more = told(), len(device_registry.devices)
+    await refresh(hass)
+
+    assert after_one == after_one_more == ({}, devices)
+    assert "preset_missing" in told()
+    assert len(device_registry.devices) == 1
+
+
+async def test_one_empty_list_after_a_start_is_not_believed(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    devices = len(device_registry.devices)
+    server.presets.clear()
+
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    after_one = len(device_registry.devices)
+    await refresh(hass)
+
+    assert after_one == devices
+    assert len(device_registry.devices) == 1
+
+
+@pytest.mark.usefixtures("entry")
+async def test_disabled_automation_is_not_reported(
+    hass: HomeAssistant, told: Told, freezer: FrozenDateTimeFactory
+) -> None:
+    await automate(hass, actions=[generate("long_gone")])
+    [entity_id] = hass.states.async_entity_ids(automation.DOMAIN)
+    await hass.services.async_call(
+        automation.DOMAIN, "turn_off", {"entity_id": entity_id}, blocking=True
+    )
+
     await look(hass, freezer)
-    freezer.tick(2 * SILENCE)
+    disabled = told()
+    await hass.services.async_call(
+        automation.DOMAIN, "turn_on", {"entity_id": entity_id}, blocking=True
+    )
+    await look(hass, freezer)
+
+    assert disabled == {}
+    assert "preset_missing" in told()
+
+
+@pytest.mark.usefixtures("entry")
+@pytest.mark.parametrize(
+    "step",
+    [
+        {**generate("long_gone"), "enabled": False},
+        {**generate("long_gone"), "enabled": "{{ false }}"},
+        {"enabled": False, "sequence": [generate("long_gone")]},
+        {"if": [], "then": [{**generate("long_gone"), "enabled": False}]},
+    ],
+)
+async def test_disabled_step_is_not_reported(
+    hass: HomeAssistant, told: Told, step: dict[str, Any], freezer: FrozenDateTimeFactory
+) -> None:
+    await automate(hass, actions=[step])
 
     await look(hass, freezer)
 
     assert told() == {}
+
+
+async def test_host_is_in_no_placeholder(
+    hass: HomeAssistant,
+    config_entry: MockConfigEntry,
+    setup_integration: SetUp,
+    server: GazeServer,
+    told: Told,
+) -> None:
+    config_entry.add_to_hass(hass)
+    hass.config_entries.async_update_entry(config_entry, title="GAZE (127.0.0.1)")
+    await setup_integration(config_entry)
+    [panel] = hass.states.async_entity_ids("select")
+    await hass.services.async_call(
+        "select", "select_option", {"entity_id": panel, "option": "Neon city"}, blocking=True
+    )
+    server.remove_preset("neon_city")
+    await config_entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
+
+    placeholders = told()["preset_missing"].translation_placeholders
+    assert placeholders is not None
+    assert placeholders["title"] == "GAZE (1)"
+    assert not any("127" in text for text in placeholders.values())
 
 
 # The disk
@@ -427,7 +511,7 @@ async def test_a_full_disk_is_told_when_a_picture_finds_no_room(
 
     placeholders = full["disk_full"].translation_placeholders
     assert placeholders is not None
-    assert placeholders["folder"] == str(media_dir / "gaze" / "gaze")
+    assert placeholders["folder"] == str(media_dir / "gaze")
     assert placeholders["free"] == "63"
     assert told() == {}
 

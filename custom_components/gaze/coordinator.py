@@ -1,7 +1,7 @@
 """What entities read: a server's presets (polled), and its jobs and images (pushed)."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 import logging
 import sqlite3
 from typing import Any, Final, override
@@ -15,7 +15,6 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dis
 from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.storage import Store
 from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, UpdateFailed
-from homeassistant.util import dt as dt_util
 from yarl import URL
 
 from .api import GazeAuthError, GazeBusyError, GazeClient, GazeConnectionError, GazeError, Preset
@@ -109,7 +108,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         self.subentries = Subentries(hass=hass, entry=entry)
         self.displays = Displays(hass, entry, self.gallery)
         self.presets_listed = False  # by the server, in this run
-        self.silent_since: datetime | None = None  # first of the listings that failed in a row
+        self._listed_empty = False  # the last list had no presets
         self.device_presets: list[str] = []  # slugs of those that have a device by now
         self._kept_presets = presets_store(hass, entry.entry_id)
 
@@ -185,23 +184,31 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         except GazeError as err:
             return self._process_failed_listing(err)
         self.update_interval = PRESETS_INTERVAL
-        self.silent_since = None
         self._listing_error = None
         self.engine.async_resume()
         data = {preset.slug: preset for preset in presets}
+        if not data and not self._listed_empty and (before := await self._presets_before()):
+            # One empty list may be that of a GAZE that just starts. The next one counts.
+            self._listed_empty = True
+            self.update_interval = RETRY_INTERVAL
+            return before
+        self._listed_empty = not data
         if data != self.data:
             await self._kept_presets.async_save({slug: data[slug].name for slug in data})
         self.presets_listed = True
         return data
 
+    async def _presets_before(self) -> dict[str, Preset]:
+        """Return the presets of the last listing, in this run or an earlier one."""
+        if self.data:
+            return self.data
+        kept = await self._kept_presets.async_load() or {}
+        return {slug: Preset(slug=slug, name=name) for slug, name in kept.items()}
+
     def _process_failed_listing(self, err: GazeError) -> dict[str, Preset]:
         """Return the current presets if the failure may pass. Raises UpdateFailed otherwise."""
         self.update_interval = RETRY_INTERVAL
         self._listing_error = err
-        if isinstance(err, GazeAuthError):
-            self.silent_since = None
-        else:
-            self.silent_since = self.silent_since or dt_util.utcnow()
         if self._may_pass(err):
             _LOGGER.debug("A failed listing of presets may pass: %s", err)
             return self.data

@@ -1,4 +1,4 @@
-"""Repairs: what only a person can mend, told where Home Assistant gathers such things."""
+"""Repairs: issues that only a person can fix."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -19,15 +19,14 @@ from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, Rep
 from homeassistant.components.script import DOMAIN as SCRIPT_DOMAIN
 from homeassistant.components.select import DOMAIN as SELECT_DOMAIN
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.const import ATTR_CONFIG_ENTRY_ID
+from homeassistant.const import CONF_HOST
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr, entity_registry as er, issue_registry as ir
 from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.storage import STORAGE_DIR
-from homeassistant.helpers.template import is_template_string
 from homeassistant.helpers.translation import async_get_translations
-from homeassistant.util import dt as dt_util
+from yarl import URL
 
 from .const import CONF_PRESETS, DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
@@ -35,16 +34,13 @@ from .gallery_repairs import GALLERY_ISSUES, async_setup_gallery_repairs, create
 from .ids import issue_id, unique_id
 from .jobs import JobEvent, Reason
 from .names import clean
+from .preset_usage import PresetUsage, find_references, find_usages
 
 _LOGGER = logging.getLogger(__name__)
 
 LOOK_INTERVAL: Final = timedelta(minutes=5)
-SILENCE: Final = timedelta(days=1)
-LEAST_FREE: Final = 64 * 2**20  # bytes: one picture at its largest
+LEAST_FREE: Final = 64 * 2**20  # bytes: one image at its largest
 
-_USING_A_PRESET: Final = {
-    f"{DOMAIN}.{action}" for action in ("generate", "regenerate", "track_job")
-}
 _PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")  # Markdown takes a backslash before each
 _MEBIBYTE: Final = 2**20
 
@@ -53,7 +49,7 @@ _MEBIBYTE: Final = 2**20
 def async_setup_repairs(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
     """Watch a server: every few minutes, and when something happens."""
     watch = _Watch(hass, entry)
-    watch.async_tell_set_aside()
+    watch.async_report_set_aside()
     entry.async_on_unload(async_at_started(hass, watch.async_start))
     async_setup_gallery_repairs(hass, entry)
 
@@ -62,8 +58,8 @@ def async_setup_repairs(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
 def async_forget_repairs(
     hass: HomeAssistant, entry: GazeConfigEntry, *, persistent: bool = False
 ) -> None:
-    """Take back what was told of a server; what a person has to confirm only if `persistent`."""
-    for issue in _told(hass, entry):
+    """Delete the issues of a server, those that a person has to confirm only if `persistent`."""
+    for issue in _issues(hass, entry):
         if persistent or not issue.is_persistent:
             ir.async_delete_issue(hass, DOMAIN, issue.issue_id)
 
@@ -71,22 +67,22 @@ def async_forget_repairs(
 async def async_create_fix_flow(
     _hass: HomeAssistant, _issue_id: str, data: Mapping[str, Any] | None
 ) -> RepairsFlow:
-    """Return what mends the one issue that can be mended here: a store that was set aside."""
+    """Return the fix flow of an issue: removing a store that was set aside."""
     return create_gallery_fix_flow(data) or RemoveStoreFlow(str((data or {}).get("file")))
 
 
 class RemoveStoreFlow(ConfirmRepairFlow):
-    """Asks whether a damaged store is still wanted, and removes its file."""
+    """Asks whether to remove the file of a damaged store."""
 
     def __init__(self, file: str) -> None:
-        """Keep the name of the file in Home Assistant's storage directory."""
+        """Take the name of the file in Home Assistant's storage directory."""
         self._file = file
 
     @override
     async def async_step_confirm(
         self, user_input: dict[str, str] | None = None
     ) -> RepairsFlowResult:
-        """Remove the file once that is confirmed."""
+        """Remove the file after confirmation."""
         if user_input is not None:
             path = Path(self.hass.config.path(STORAGE_DIR), Path(self._file).name)
             try:
@@ -108,7 +104,7 @@ class _Finding:
 
 
 class _Watch:
-    """Tells what is wrong with one server, and takes it back when it is mended."""
+    """Reports what is wrong with one server until it is fixed."""
 
     def __init__(self, hass: HomeAssistant, entry: GazeConfigEntry) -> None:
         """Look at nothing yet."""
@@ -119,8 +115,8 @@ class _Watch:
         self._devices: dict[str, str] = {}  # slug by device id, those that are gone too
 
     @callback
-    def async_tell_set_aside(self) -> None:
-        """Tell of the stores that were found damaged in this start; a person takes it back."""
+    def async_report_set_aside(self) -> None:
+        """Report the stores that this start found damaged. A person confirms the issue."""
         for file in self._coordinator.stores_set_aside:
             ir.async_create_issue(
                 self._hass,
@@ -131,12 +127,12 @@ class _Watch:
                 is_persistent=True,
                 severity=ir.IssueSeverity.ERROR,
                 translation_key="gallery_set_aside" if ".gallery." in file else "jobs_set_aside",
-                translation_placeholders={"file": file, **self._server()},
+                translation_placeholders=self._placeholders(file=file),
             )
 
     @callback
     def async_start(self, _hass: HomeAssistant) -> None:
-        """Look now, when something happens that may matter, and every few minutes."""
+        """Look now, when something relevant happens, and every few minutes."""
         on_unload = self._entry.async_on_unload
         on_unload(self._coordinator.async_add_listener(self._look_soon))
         on_unload(self._coordinator.async_add_event_listener(self._on_event))
@@ -146,28 +142,28 @@ class _Watch:
 
     @callback
     def _look_soon(self, *_: object) -> None:
-        """Look, beside whatever goes on."""
+        """Look in a task of its own."""
         self._entry.async_create_task(self._hass, self._look(), "gaze repairs")
 
     @callback
     def _on_event(self, event: JobEvent, fields: Mapping[str, Any]) -> None:
-        """Look when a picture could not be kept."""
+        """Look when an image could not be saved."""
         if event is JobEvent.FAILED and fields["reason"] == Reason.DOWNLOAD:
             self._look_soon()
 
     async def _look(self) -> None:
-        """Find what is wrong, tell it, and take back what no longer is."""
+        """Find what is wrong now and update the issues."""
         async with self._looking:
             full_disk = await self._full_disk()
             texts = await async_get_translations(
                 self._hass, self._hass.config.language, "options", [DOMAIN]
             )
             if self._entry.state is not ConfigEntryState.UNLOAD_IN_PROGRESS:
-                self._tell(self._silence() | full_disk | self._missing_presets(texts))
+                self._report(full_disk | self._missing_presets(texts))
 
-    def _tell(self, found: Mapping[str, _Finding]) -> None:
-        """Tell what was found, and take back what was not."""
-        for issue in _told(self._hass, self._entry):
+    def _report(self, found: Mapping[str, _Finding]) -> None:
+        """Create the issues that were found and delete the others."""
+        for issue in _issues(self._hass, self._entry):
             if issue.translation_key in GALLERY_ISSUES:
                 continue
             if issue.issue_id not in found and not issue.is_persistent:
@@ -184,33 +180,32 @@ class _Watch:
             )
 
     def _finding(self, key: str, which: str = "", **placeholders: str) -> dict[str, _Finding]:
-        """Return a finding by the id of its issue; `which` tells those of one key apart."""
-        issue_id = "-".join(filter(None, (self._entry.entry_id, key, which)))
-        return {issue_id: _Finding(key=key, placeholders=placeholders | self._server())}
+        """Return a finding by the ID of its issue. `which` tells those of one key apart."""
+        found_id = "-".join(filter(None, (self._entry.entry_id, key, which)))
+        return {found_id: _Finding(key=key, placeholders=self._placeholders(**placeholders))}
 
-    def _server(self) -> dict[str, str]:
-        """Return what the server is called: as Markdown, and as a title has it."""
-        return {"server": _plain(self._entry.title), "title": self._entry.title}
+    def _placeholders(self, **placeholders: str) -> dict[str, str]:
+        """Return placeholders with the name of the server."""
+        title = self._without_host(self._entry.title)
+        return {"server": _plain(title), "title": title, **placeholders}
 
-    def _silence(self) -> dict[str, _Finding]:
-        """Return whether the server has not answered for a day, in this run."""
-        since = self._coordinator.silent_since
-        if since is None or dt_util.utcnow() - since < SILENCE:
-            return {}
-        return self._finding(
-            "server_silent",
-            since=f"{dt_util.as_local(since):%Y-%m-%d %H:%M}",
-            host=_plain(str(self._coordinator.url)),
-        )
+    def _without_host(self, text: str) -> str:
+        """Return a text with a number for the host in the title of a second server.
+
+        Diagnostics contain the placeholders of issues.
+        """
+        entries = self._hass.config_entries.async_entries(DOMAIN)
+        number = 1 + [entry.entry_id for entry in entries].index(self._entry.entry_id)
+        return text.replace(f"({URL(self._entry.data[CONF_HOST]).host})", f"({number})")
 
     async def _full_disk(self) -> dict[str, _Finding]:
-        """Return whether a disk that is written to has no room for a picture."""
+        """Return whether a disk that is written to has no room for an image."""
         folders = (self._coordinator.gallery.folder, Path(self._hass.config.path(STORAGE_DIR)))
         folder, free = await self._hass.async_add_executor_job(_fullest, *folders)
         if free >= LEAST_FREE:
             return {}
         return self._finding(
-            "disk_full", folder=str(folder).replace("`", "'"), free=str(free // _MEBIBYTE)
+            "disk_full", folder=str(folder.parent).replace("`", "'"), free=str(free // _MEBIBYTE)
         )
 
     def _missing_presets(self, texts: Mapping[str, str]) -> dict[str, _Finding]:
@@ -249,7 +244,10 @@ class _Watch:
             return
         if (state := self._hass.states.get(entity_id)) is not None:
             entity = er.async_get(self._hass).entities[entity_id]
-            yield slug, _link(state.name, f"/config/devices/device/{entity.device_id}")
+            yield (
+                slug,
+                _link(self._without_host(state.name), f"/config/devices/device/{entity.device_id}"),
+            )
 
     def _of_option(self, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Yield the presets chosen to be devices that are missing."""
@@ -268,31 +266,25 @@ class _Watch:
         for domain in (AUTOMATION_DOMAIN, SCRIPT_DOMAIN):
             component = self._hass.data.get(domain)
             for entity in component.entities if component is not None else ():
+                if domain == AUTOMATION_DOMAIN and entity.is_on is False:
+                    continue
                 name = entity.name or entity.entity_id
                 edit = f"/config/{domain}/edit/{quote(entity.unique_id or '', safe='')}"
                 place = _link(name, edit) if entity.unique_id else _plain(name)
-                for part in _parts(entity.raw_config):
-                    preset = gone.get(part) if isinstance(part, str) else self._named_in(part)
-                    if preset is not None:
-                        yield preset, place
+                for usage in find_usages(entity.raw_config):
+                    if self._is_missing(usage):
+                        yield usage.preset, place
+                for slug in find_references(entity.raw_config, gone):
+                    yield slug, place
 
-    def _named_in(self, step: Mapping[str, Any]) -> str | None:
-        """Return the preset that a step of an automation asks this server for in vain."""
-        data = step.get("data")
-        action = step.get("action", step.get("service"))
-        if not isinstance(action, str) or action not in _USING_A_PRESET:
-            return None
-        if not isinstance(data, Mapping):
-            return None
-        preset = data.get("preset")
-        if not isinstance(preset, str) or is_template_string(preset):
-            return None
-        servers = self._asked(data.get(ATTR_CONFIG_ENTRY_ID))
+    def _is_missing(self, usage: PresetUsage) -> bool:
+        """Return whether a step requests a preset in vain and this server is to report it."""
+        servers = self._meant_servers(usage.entry_id)
         if servers[:1] != [self._coordinator]:
-            return None  # another one tells, or nobody can
-        return None if any(server.find_preset(preset) for server in servers) else preset
+            return False  # another one reports it, or none can
+        return not any(server.find_preset(usage.preset) for server in servers)
 
-    def _asked(self, entry_id: object) -> list[GazeCoordinator]:
+    def _meant_servers(self, entry_id: object) -> list[GazeCoordinator]:
         """Return the servers that a step may mean; none while one of them is not up."""
         entries: list[GazeConfigEntry] = self._hass.config_entries.async_entries(
             DOMAIN, include_ignore=False, include_disabled=False
@@ -309,8 +301,8 @@ class _Watch:
     def _gone(self) -> dict[str, str]:
         """Return which preset an entity id or device id belonged to that is gone with it.
 
-        Home Assistant keeps the former for ever. Ids of devices are remembered here, for this
-        run: from the next start on Home Assistant itself tells of a trigger without its device.
+        The entity registry keeps deleted entities. IDs of devices are remembered here, for this
+        run.
         """
         present = self._coordinator.data
         prefix = f"{self._entry.entry_id}-"
@@ -326,35 +318,19 @@ class _Watch:
             dr.async_get(self._hass), self._entry.entry_id
         ):
             for _, identifier in device.identifiers:
-                self._devices[device.id] = identifier.removeprefix(prefix)
+                if identifier.startswith(prefix):
+                    self._devices[device.id] = identifier.removeprefix(prefix)
         gone |= self._devices
-        return {
-            used: slug
-            for used, slug in gone.items()
-            if slug and slug not in present and slug != self._entry.entry_id
-        }
+        return {used: slug for used, slug in gone.items() if slug and slug not in present}
 
 
-def _told(hass: HomeAssistant, entry: GazeConfigEntry) -> list[ir.IssueEntry]:
-    """Return what was told of a server, in this run or an earlier one."""
+def _issues(hass: HomeAssistant, entry: GazeConfigEntry) -> list[ir.IssueEntry]:
+    """Return the issues of a server, from this run or an earlier one."""
     return [
         issue
         for issue in ir.async_get(hass).issues.values()
         if issue.domain == DOMAIN and issue.issue_id.startswith(issue_id(entry.entry_id, ""))
     ]
-
-
-def _parts(config: Any) -> Iterator[Mapping[str, Any] | str]:
-    """Yield all mappings and texts in a configuration."""
-    if isinstance(config, str):
-        yield config
-    elif isinstance(config, Mapping):
-        yield config
-        for part in config.values():
-            yield from _parts(part)
-    elif isinstance(config, list):
-        for part in config:
-            yield from _parts(part)
 
 
 def _fullest(*folders: Path) -> tuple[Path, int]:
