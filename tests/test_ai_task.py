@@ -29,7 +29,7 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_time_changed,
 )
 
-from custom_components.gaze.const import DOMAIN, EVENT_GAZE
+from custom_components.gaze.const import CONF_AI_TASK_TIMEOUT, DOMAIN, EVENT_GAZE
 from custom_components.gaze.request import MAX_TEXT
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
@@ -192,28 +192,28 @@ async def test_a_size_with_one_side_only_is_left_to_the_preset(
     assert bodies(server) == [(PRESET, {"count": 1, "extra_positive": "a dog"})]
 
 
-async def test_without_a_choice_the_only_preset_is_taken(
-    hass: HomeAssistant,
-    server: GazeServer,
-    entry: MockConfigEntry,
-    ask: Ask,
+async def test_without_a_choice_the_first_preset_is_taken(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, ask: Ask
 ) -> None:
-    for slug in list(server.presets):
-        if slug != PRESET:
-            server.remove_preset(slug)
-    await entry.runtime_data.async_refresh()
-
     asked = asyncio.create_task(ask("a dog"))
     await finish_when_queued(server)
     await asked
 
-    assert bodies(server) == [(PRESET, {"count": 1, "extra_positive": "a dog"})]
+    first = next(iter(server.presets))
+    assert bodies(server) == [(first, {"count": 1, "extra_positive": "a dog"})]
 
 
-async def test_without_a_choice_among_several_presets_it_is_said_where_to_choose(
-    hass: HomeAssistant, server: GazeServer, ask: Ask, entity_registry: er.EntityRegistry
+async def test_without_presets_it_is_said_where_to_choose(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    ask: Ask,
+    entity_registry: er.EntityRegistry,
 ) -> None:
     entity_registry.async_update_entity("select.gaze_preset", new_entity_id="select.style")
+    server.presets.clear()
+    await entry.runtime_data.async_refresh()
+    await entry.runtime_data.async_refresh()
 
     with pytest.raises(ServiceValidationError, match=r"select\.style") as caught:
         await ask()
@@ -377,12 +377,11 @@ async def test_what_the_server_did_to_the_request_is_told(
 
 
 async def test_an_image_that_takes_too_long_is_told_and_goes_on(
-    hass: HomeAssistant,
-    server: GazeServer,
-    ask: Ask,
-    monkeypatch: pytest.MonkeyPatch,
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, ask: Ask
 ) -> None:
-    monkeypatch.setattr("custom_components.gaze.ai_task.TIMEOUT", timedelta(seconds=0.2))
+    hass.config_entries.async_update_entry(entry, options={CONF_AI_TASK_TIMEOUT: 0.2 / 60})
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
     await choose(hass, NAME)
 
     with pytest.raises(HomeAssistantError, match="minutes") as caught:
@@ -394,6 +393,30 @@ async def test_an_image_that_takes_too_long_is_told_and_goes_on(
     assert caught.value.translation_key == "image_not_finished"
     assert job_id in str(caught.value)
     assert answer["jobs"][0]["status"] == "done"
+
+
+async def test_task_waits_for_a_queue_that_moves_and_not_for_one_that_stands(
+    hass: HomeAssistant,
+    server: GazeServer,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("custom_components.gaze.ai_task.STALL", 0.3 / 60)
+    await choose(hass, NAME)
+
+    asked = asyncio.create_task(ask())
+    await until(lambda: len(server.jobs) == 1)
+    server.begin()
+    await until(lambda: hass.states.is_state("sensor.gaze_status", "generating"))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await asyncio.shield(asked)
+    await server.finish()
+    assert (await asked)["media_source_id"]
+
+    with pytest.raises(HomeAssistantError) as caught:
+        await ask()
+    assert caught.value.translation_key == "image_not_finished"
 
 
 async def test_a_caller_that_goes_away_leaves_the_job_followed(

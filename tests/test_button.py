@@ -93,9 +93,13 @@ async def test_what_is_typed_is_sent_to_the_letter(hass: HomeAssistant, server: 
 
 
 @pytest.mark.usefixtures("entry")
-async def test_without_a_preset_the_panel_asks_for_one(
+async def test_without_presets_the_controls_ask_for_one(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
+    server.presets.clear()
+    for _ in range(2):
+        await press(hass, "button.gaze_refresh_presets")
+
     with pytest.raises(ServiceValidationError) as caught:
         await press(hass, GENERATE)
 

@@ -37,8 +37,22 @@ async def test_the_presets_are_offered_by_name_in_the_servers_order(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     assert _options(hass) == [preset.name for preset in server.presets.values()]
-    assert _chosen(hass) == STATE_UNKNOWN
-    assert entry.runtime_data.controls.preset is None
+
+
+async def test_the_first_preset_is_chosen_until_a_person_chooses(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    first = next(iter(server.presets.values()))
+    at_first = _chosen(hass), entry.runtime_data.controls.preset
+    server.remove_preset(first.slug)
+    await press(hass, REFRESH)
+    second = next(iter(server.presets.values()))
+
+    assert at_first == (first.name, first.slug)
+    assert _chosen(hass) == second.name
+    assert entry.runtime_data.controls.preset == second.slug
+    await press(hass, "button.gaze_generate")
+    assert server.jobs[0].preset.slug == second.slug
 
 
 async def test_a_choice_is_kept_by_slug(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -1,7 +1,7 @@
-"""AI task: images for whoever asks Home Assistant for one, by the preset of the panel."""
+"""AI task: images that Home Assistant requests, from the preset of the controls."""
 
+import asyncio
 from collections.abc import Hashable
-from datetime import timedelta
 import logging
 from typing import Any, Final, override
 
@@ -19,7 +19,7 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import DOMAIN
+from .const import CONF_AI_TASK_TIMEOUT, DEFAULT_AI_TASK_TIMEOUT, DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .entity import GazeEntity
 from .generation import async_generate, async_read_image, async_wait
@@ -33,11 +33,12 @@ _LOGGER = logging.getLogger(__name__)
 PARALLEL_UPDATES = 0
 
 AI_TASK = EntityDescription(key="ai_task")
-TIMEOUT: Final = timedelta(minutes=5)
+MINUTE: Final = 60.0  # seconds
+STALL: Final = 5  # minutes in which no job of a queue changes until an AI task stops waiting
 MAX_ERROR: Final = 200
 
-# What the panel says that holds for the pictures of others, too; its prompt and its seed are
-# for the picture that somebody is working at.
+# Fields of the controls that apply to AI tasks. Their prompt and seed are for the image that a
+# person is working on.
 _FROM_CONTROLS: Final = ("extra_negative", "checkpoint")
 _FAILURES: Final = {
     Reason.SERVER: "job_failed_server",
@@ -60,7 +61,7 @@ async def async_setup_entry(
 
 
 class GazeAITask(GazeEntity, AITaskEntity):
-    """Makes one image of the panel's preset, with the instructions as the extra positive prompt."""
+    """Generates one image from the preset of the controls, with the instructions added."""
 
     _attr_name = None
     _attr_supported_features = AITaskEntityFeature.GENERATE_IMAGE
@@ -74,14 +75,14 @@ class GazeAITask(GazeEntity, AITaskEntity):
     async def _async_generate_image(
         self, task: GenImageTask, chat_log: ChatLog
     ) -> GenImageTaskResult:
-        """Queue an image and wait for it. A caller that goes away leaves the job followed.
+        """Queue an image and wait for it. If the caller goes away, the job is still tracked.
 
-        Raises ServiceValidationError for what the caller can mend, HomeAssistantError for what
-        the server did and where the image takes longer than the time that is waited.
+        Raises ServiceValidationError for what the caller can fix, HomeAssistantError for what
+        the server did, and if the image takes too long.
         """
         job = (await async_generate(self.coordinator, *self._request(task)))[0]
-        coordinator = await async_wait(self.coordinator, [job.job_id], TIMEOUT.total_seconds())
-        job = _finished(coordinator, job)
+        coordinator, minutes = await self._async_wait(job)
+        job = _finished(coordinator, job, minutes)
         image, content = await async_read_image(coordinator, job.job_id)
         return GenImageTaskResult(
             image_data=content,
@@ -91,6 +92,24 @@ class GazeAITask(GazeEntity, AITaskEntity):
             height=image.height,
             model=job.checkpoint or clean(job.preset_name),
         )
+
+    async def _async_wait(self, job: Job) -> tuple[GazeCoordinator, float]:
+        """Wait for a job while the queue moves, at most as long as the option allows.
+
+        Returns the coordinator that is then loaded, and how many minutes it took.
+        """
+        coordinator = self.coordinator
+        limit = coordinator.config_entry.options.get(CONF_AI_TASK_TIMEOUT, DEFAULT_AI_TASK_TIMEOUT)
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        while True:
+            before = _queue(coordinator)
+            left = limit - (loop.time() - start) / MINUTE
+            coordinator = await async_wait(coordinator, [job.job_id], min(left, STALL) * MINUTE)
+            current = coordinator.engine.job(job.job_id) or job
+            stalled = current.status is Status.QUEUED and _queue(coordinator) == before
+            if current.end_fired or stalled or left <= STALL:
+                return coordinator, (loop.time() - start) / MINUTE
 
     def _request(self, task: GenImageTask) -> tuple[str, dict[str, Any]]:
         """Return the preset to generate from, and what is to be changed of it."""
@@ -106,18 +125,15 @@ class GazeAITask(GazeEntity, AITaskEntity):
             )
         controls = self.coordinator.controls.as_request()
         request = {name: controls[name] for name in _FROM_CONTROLS}
-        # A panel that is being filled in may have one side only.
+        # Controls that are being filled in may have one side only.
         if controls["width"] and controls["height"]:
             request |= {"width": controls["width"], "height": controls["height"]}
         return self._preset(), {**request, "extra_positive": task.instructions}
 
     def _preset(self) -> str:
-        """Return the preset of the panel by slug, or the only one that there is."""
-        presets = self.coordinator.data
+        """Return the preset of the controls by slug."""
         if (chosen := self.coordinator.controls.preset) is not None:
             return chosen
-        if len(presets) == 1:
-            return next(iter(presets))
         raise ServiceValidationError(
             translation_domain=DOMAIN,
             translation_key="no_preset_for_ai_task",
@@ -132,8 +148,13 @@ class GazeAITask(GazeEntity, AITaskEntity):
         return entity_id or f"{SELECT_DOMAIN}.{DOMAIN}_preset"
 
 
-def _finished(coordinator: GazeCoordinator, job: Job) -> Job:
-    """Return the job as it ended. Raises HomeAssistantError where it has no image."""
+def _queue(coordinator: GazeCoordinator) -> list[tuple[str, Status]]:
+    """Return what changes when the queue moves."""
+    return [(job.job_id, job.status) for job in coordinator.engine.jobs]
+
+
+def _finished(coordinator: GazeCoordinator, job: Job, minutes: float) -> Job:
+    """Return a job that ended after `minutes`. Raises HomeAssistantError if it has no image."""
     job = coordinator.engine.job(job.job_id) or job
     if job.status is Status.DONE:
         return job
@@ -143,7 +164,7 @@ def _finished(coordinator: GazeCoordinator, job: Job) -> Job:
             translation_key="image_not_finished",
             translation_placeholders={
                 "job_id": job.job_id,
-                "minutes": f"{TIMEOUT.total_seconds() / 60:.0f}",
+                "minutes": f"{minutes:.0f}",
             },
         )
     _LOGGER.warning(

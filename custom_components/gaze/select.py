@@ -1,4 +1,4 @@
-"""Select: the preset that the panel generates with."""
+"""Select: the preset of the controls."""
 
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass
@@ -29,7 +29,7 @@ async def async_setup_entry(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChosenPreset(ExtraStoredData):
-    """The choice by slug, so that it outlives a new name of the preset."""
+    """What a person chose, by slug so that it survives a rename. None: the first preset."""
 
     preset: str | None
 
@@ -40,14 +40,15 @@ class ChosenPreset(ExtraStoredData):
 
 
 class GazePresetSelect(GazeControlEntity, SelectEntity, RestoreEntity):
-    """Chooses among all presets of the server by name.
+    """Chooses among all presets of the server by name, the first one until a person chooses.
 
-    A preset that vanishes leaves nothing chosen; should it come back, it is chosen again.
+    If the preset that a person chose vanishes, nothing is chosen until it is back.
     """
 
     def __init__(self, coordinator: GazeCoordinator, description: SelectEntityDescription) -> None:
         """Offer the presets."""
         super().__init__(coordinator, description)
+        self._chosen: str | None = None
         self._offer()
 
     @property
@@ -60,21 +61,21 @@ class GazePresetSelect(GazeControlEntity, SelectEntity, RestoreEntity):
     @override
     def extra_restore_state_data(self) -> ChosenPreset:
         """Return what is stored for the next start."""
-        return ChosenPreset(preset=self.coordinator.controls.preset)
+        return ChosenPreset(preset=self._chosen)
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Take back what was chosen before."""
+        """Restore the choice."""
         if (last := await self.async_get_last_extra_data()) is not None:
-            self.coordinator.controls.preset = last.as_dict().get("preset")
+            self._chosen = last.as_dict().get("preset")
+            self._offer()
         await super().async_added_to_hass()
 
     @override
     async def async_select_option(self, option: str) -> None:
         """Take what a person chose."""
-        self.coordinator.controls.preset = next(
-            slug for slug, label in self._labels.items() if label == option
-        )
+        self._chosen = next(slug for slug, label in self._labels.items() if label == option)
+        self._offer()
         self.coordinator.async_update_listeners()
 
     @callback
@@ -90,6 +91,7 @@ class GazePresetSelect(GazeControlEntity, SelectEntity, RestoreEntity):
         return (*self.options, self.current_option)
 
     def _offer(self) -> None:
-        """Take the presets of the server."""
+        """Offer the presets of the server, and choose the first if no person chose one."""
         self._labels = preset_labels(self.coordinator.data)
         self._attr_options = list(self._labels.values())
+        self.coordinator.controls.preset = self._chosen or next(iter(self._labels), None)

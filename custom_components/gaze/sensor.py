@@ -1,8 +1,9 @@
-"""Sensors: what the server is doing for us."""
+"""Sensors: what the server is doing for Home Assistant."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from math import ceil
 from typing import override
 
 from homeassistant.components.sensor import (
@@ -12,8 +13,9 @@ from homeassistant.components.sensor import (
     SensorStateClass,
 )
 from homeassistant.const import EntityCategory, UnitOfTime
-from homeassistant.core import HomeAssistant
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
+from homeassistant.helpers.event import async_track_point_in_utc_time
 from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
@@ -34,7 +36,7 @@ class GazeSensorDescription(SensorEntityDescription):
 
 
 def _status(coordinator: GazeCoordinator) -> str:
-    """Return what the server is doing for us."""
+    """Return what the server is doing for Home Assistant."""
     open_jobs = coordinator.engine.open_jobs
     if not open_jobs:
         return "idle"
@@ -43,12 +45,12 @@ def _status(coordinator: GazeCoordinator) -> str:
 
 
 def _estimated_finish(coordinator: GazeCoordinator) -> datetime | None:
-    """Return when the open jobs will have ended, as far as durations are learned."""
+    """Return when the open jobs will have ended, or None if that is unknown or overdue."""
     engine = coordinator.engine
     seconds = engine.seconds_until_free() if engine.open_jobs else None
-    if seconds is None:
+    if not seconds:
         return None
-    return (dt_util.utcnow() + timedelta(seconds=seconds)).replace(microsecond=0)
+    return dt_util.utc_from_timestamp(ceil(dt_util.utcnow().timestamp() + seconds))
 
 
 def _last_done(coordinator: GazeCoordinator) -> Job | None:
@@ -141,14 +143,14 @@ async def async_setup_entry(
 
 
 class GazeSensor(GazeEntity, SensorEntity):
-    """A value that Home Assistant knows by itself, also while the server is off."""
+    """A value that Home Assistant knows without the server."""
 
     entity_description: GazeSensorDescription
 
     @property
     @override
     def available(self) -> bool:
-        """It is known at all times."""
+        """Stay available while the server is off."""
         return True
 
     @property
@@ -167,3 +169,46 @@ class GazeLastFetchedSensor(GazeDisplayEntity, SensorEntity):
         """Return the time."""
         seconds = self.player.state.last_fetched
         return None if seconds is None else dt_util.utc_from_timestamp(seconds)
+
+
+class GazeEstimateSensor(GazeSensor):
+    """A point in time that is never in the past: it is estimated again when it comes."""
+
+    _stop_timer: CALLBACK_TYPE | None = None
+
+    @override
+    async def async_added_to_hass(self) -> None:
+        """Wait for the estimated time."""
+        await super().async_added_to_hass()
+        self.async_on_remove(self._cancel_timer)
+        self._wait_for_estimate()
+
+    @callback
+    @override
+    def _handle_coordinator_update(self) -> None:
+        """Write a new estimate, and wait for it."""
+        super()._handle_coordinator_update()
+        self._wait_for_estimate()
+
+    @callback
+    def _wait_for_estimate(self) -> None:
+        """Estimate again when the estimated time comes."""
+        self._cancel_timer()
+        if isinstance(finish := self.native_value, datetime):
+            self._stop_timer = async_track_point_in_utc_time(self.hass, self._on_time, finish)
+
+    @callback
+    def _on_time(self, _now: datetime) -> None:
+        """Estimate again."""
+        self._stop_timer = None
+        self._handle_coordinator_update()
+
+    @callback
+    def _cancel_timer(self) -> None:
+        """Stop waiting."""
+        if self._stop_timer is not None:
+            self._stop_timer()
+            self._stop_timer = None
+
+
+_CLASSES = {"estimated_finish": GazeEstimateSensor}
