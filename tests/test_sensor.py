@@ -84,17 +84,3 @@ async def test_the_last_duration_is_that_of_the_processing(
     assert before == "unknown"
     assert float(state(hass, "last_duration")) == answer["jobs"][0]["duration"]
     assert 0 < answer["jobs"][0]["duration"] < 30
-
-
-async def test_the_estimated_finish_is_estimated_again_when_it_comes(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
-) -> None:
-    entry.runtime_data.engine.durations.learn((PRESET, "", ""), 0.2)
-    await act(hass, "generate", preset=PRESET)
-    first = state(hass, "estimated_finish")
-
-    await until(lambda: state(hass, "estimated_finish") != first)
-
-    again = state(hass, "estimated_finish")
-    assert again == "unknown" or datetime.fromisoformat(again) >= dt_util.utcnow()
-    assert datetime.fromisoformat(first) <= dt_util.utcnow()
