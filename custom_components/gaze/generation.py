@@ -28,7 +28,7 @@ from .coordinator import GazeCoordinator
 from .gallery import GalleryError, Image
 from .jobs import EngineStoppedError, Job, TooManyOpenJobsError
 from .names import clean
-from .request import SIDE_STEP, validate_request
+from .request import validate_request
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -211,9 +211,10 @@ def _request_fields(earlier: Job | Image) -> dict[str, Any]:
         name: getattr(earlier, name)
         for name in ("preset", "extra_positive", "extra_negative", "checkpoint", "tag")
     }
-    if isinstance(earlier, Job) or earlier.width % SIDE_STEP == earlier.height % SIDE_STEP == 0:
-        fields |= {"width": earlier.width, "height": earlier.height}
-    return fields
+    if isinstance(earlier, Job):
+        return fields | {"width": earlier.width, "height": earlier.height}
+    # The actual size may be the preset's own, which the preset may even enlarge.
+    return fields | {"width": earlier.requested_width, "height": earlier.requested_height}
 
 
 def _reloading() -> HomeAssistantError:

@@ -68,6 +68,13 @@ async def ended(hass: HomeAssistant, answer: dict[str, Any]) -> list[dict[str, A
     return jobs
 
 
+async def save_image(hass: HomeAssistant, server: GazeServer) -> None:
+    """Save an image, so that the gallery knows its disk."""
+    answer = await generate(hass)
+    await server.finish()
+    await ended(hass, answer)
+
+
 def types(events: list[dict[str, Any]], job_id: str) -> list[str]:
     """Return the types of the events of a job, in order."""
     return [event["type"] for event in events if event["job_id"] == job_id]
@@ -592,6 +599,7 @@ async def test_a_disk_that_refuses_records_does_not_lose_the_job(
 ) -> None:
     lock = sqlite3.connect(store_path(hass, entry))
     lock.execute("DROP TABLE job")
+    lock.execute("DROP TABLE duration")
     lock.commit()
     lock.close()
     answer = await generate(hass)
@@ -602,7 +610,7 @@ async def test_a_disk_that_refuses_records_does_not_lose_the_job(
     assert caplog.text.count("Failed to save jobs") == 1
 
 
-async def test_a_disk_that_refuses_the_picture_fails_the_download(
+async def test_download_fails_when_the_disk_refuses_the_image(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
 ) -> None:
     media_dir.write_text("A file where the folder should be")
@@ -612,6 +620,41 @@ async def test_a_disk_that_refuses_the_picture_fails_the_download(
 
     assert job["reason"] == "download"
     assert "cannot be saved" in job["error"]
+
+
+async def test_download_waits_while_the_disk_is_away(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
+) -> None:
+    await save_image(hass, server)
+    away = media_dir.rename(media_dir.with_name("away"))
+    answer = await generate(hass)
+    await server.finish()
+    await asyncio.sleep(1200)
+    still_open = len(open_ids(entry))
+    written = media_dir.exists()
+    away.rename(media_dir)
+    job = (await ended(hass, answer))[0]
+
+    assert still_open == 1
+    assert not written
+    assert job["status"] == "done"
+
+
+async def test_download_is_given_up_when_the_disk_does_not_return(
+    hass: HomeAssistant, server: GazeServer, setup_integration: SetUp, media_dir: Path
+) -> None:
+    entry = entry_for(server, give_up_after=1)
+    await setup_integration(entry)
+    await save_image(hass, server)
+    media_dir.rename(media_dir.with_name("away"))
+    answer = await generate(hass)
+    await server.finish()
+    await asyncio.sleep(3500)
+    still_open = len(open_ids(entry))
+    job = (await ended(hass, answer))[0]
+
+    assert still_open == 1
+    assert job["reason"] == "gave_up"
 
 
 async def test_a_caller_that_goes_away_does_not_undo_its_request(

@@ -79,14 +79,14 @@ async def test_pages_of_a_proxy_end_no_job(
     assert {job["status"] for job in jobs} == {"done"}
 
 
-async def test_finished_image_outlives_an_hour_of_proxy_pages(
+async def test_finished_image_outlives_half_an_hour_of_proxy_pages(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.IMAGE_DELETED, "image", times=1)
     answer = await generate(hass)
     await server.finish()
     await reached(lambda: server.requests["image"] == 1)
-    server.faults.on(Fault.PROXY_PAGE, value=502, seconds=3600)
+    server.faults.on(Fault.PROXY_PAGE, value=502, seconds=1800)
 
     job = (await ended(hass, answer))[0]
 

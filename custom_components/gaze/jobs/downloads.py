@@ -13,7 +13,14 @@ from typing import Final, Protocol
 from homeassistant.core import HomeAssistant
 
 from ..api import GazeBusyError, GazeError, GazeImageError
-from ..gallery import Gallery, GalleryError, Image, PictureError, UnsupportedFormatError
+from ..gallery import (
+    Gallery,
+    GalleryError,
+    GalleryUnavailableError,
+    Image,
+    PictureError,
+    UnsupportedFormatError,
+)
 from .models import Job, Reason
 from .supervision import CrashLog, back_off, outlive
 
@@ -104,7 +111,7 @@ class Downloads:
             self._crashes.report("ending a download", err)
 
     async def _download(self, job: Job) -> None:
-        """Download an image and save it. Try again until it is saved, bad, or too old."""
+        """Download an image and save it. Try again until it is saved, bad, or given up."""
         tries = waits = 0
         while True:
             try:
@@ -119,10 +126,13 @@ class Downloads:
                 tries += 1
             else:
                 waits += 1
-            if final or tries >= MAX_TRIES or self._is_too_old(job.job_id):
+            if final or tries >= MAX_TRIES:
                 unsupported = isinstance(error, UnsupportedFormatError)
                 reason = Reason.UNSUPPORTED if unsupported else Reason.DOWNLOAD
                 await self._on_failed(job.job_id, reason, text)
+                return
+            if self._is_too_old(job.job_id):
+                await self._on_failed(job.job_id, Reason.GAVE_UP, text)
                 return
             await asyncio.sleep(max(back_off(tries + waits), _requested_wait(error)))
 
@@ -151,6 +161,8 @@ class Downloads:
                 extra_positive=job.extra_positive,
                 extra_negative=job.extra_negative,
                 made_at=job.finished_at or job.requested_at,
+                requested_width=job.width,
+                requested_height=job.height,
             ),
             content,
         )
@@ -167,7 +179,7 @@ class Downloads:
 
         A proxy answers for a GAZE that is off, with any status and any page.
         """
-        if isinstance(error, GazeBusyError):
+        if isinstance(error, GazeBusyError | GalleryUnavailableError):
             return False
         if isinstance(error, GazeError | PictureError):
             return await self._server.async_is_working()
