@@ -118,9 +118,16 @@ async def _gallery(coordinator: GazeCoordinator) -> dict[str, Any]:
     found: dict[str, Any] = {"count": coordinator.gallery.count}
     try:
         overview = await coordinator.gallery.async_overview()
+        favorites, hidden = await coordinator.gallery.async_marked()
     except GalleryError as err:
         return found | {"error": type(err).__name__}
-    return found | {"presets": _counts(overview.presets), "months": _counts(overview.months)}
+    return found | {
+        "favorites": favorites,
+        "hidden": hidden,
+        "unavailable": coordinator.gallery.unavailable_reason,
+        "presets": _counts(overview.presets),
+        "months": _counts(overview.months),
+    }
 
 
 def _display(player: Player) -> dict[str, Any]:

@@ -1,13 +1,16 @@
-"""Media source: the kept images, to look through, to search, and to hand to others.
+"""Media source: the saved images, to browse, to search, and to hand to others.
 
 `media-source://gaze` shows the servers, or what the only one has. Below it:
 
     <config_entry_id>                       folders, then the newest images
     <config_entry_id>/<job_id>              one image
-    <config_entry_id>/images/all            a folder; also preset/<slug> and month/2026-08
+    <config_entry_id>/group/presets         the folders of all presets; also recipes, tags, months
+    <config_entry_id>/images/all            a folder of images; also images/favorites,
+                                            images/hidden, preset/<slug>, recipe/<id>,
+                                            tag/<quoted tag>, and month/2026-08
     <config_entry_id>/images/all/<number>   its next page: images with lower numbers
 
-Every folder shows images, so that whoever takes one for a collection finds some.
+A folder of images lists them directly, so that slideshows and screensavers can rotate it.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -17,6 +20,7 @@ from datetime import datetime
 import logging
 import re
 from typing import Final, override
+from urllib.parse import quote, unquote
 
 from homeassistant.components.media_player import (
     BrowseError,
@@ -36,7 +40,7 @@ from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry
-from .gallery import Folder, GalleryError, Image, ImageGoneError, ListedImage, Selection
+from .gallery import Folder, GalleryError, Image, ImageGoneError, ListedImage, Overview, Selection
 from .ids import image_url, thumbnail_url
 
 _LOGGER = logging.getLogger(__name__)
@@ -49,12 +53,35 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
 
-_ALL: Final = "images/all"
-# Kinds of folders: what their key looks like and which images they hold.
+_TAG: Final = re.compile(r"[^/]{1,1000}")
+_IMAGES: Final = {
+    "all": Selection(),
+    "favorites": Selection(favorite=True),
+    "hidden": Selection(hidden=True),
+}
+# Kinds of folders: what their key looks like and which images they have.
 _FOLDERS: Final[dict[str, tuple[re.Pattern[str], Callable[[str], Selection]]]] = {
-    "images": (re.compile("all"), lambda _: Selection()),
+    "images": (re.compile("|".join(_IMAGES)), _IMAGES.__getitem__),
     "preset": (_ID, lambda slug: Selection(preset=slug)),
+    "recipe": (_ID, lambda recipe: Selection(recipe=recipe)),
+    "tag": (_TAG, lambda tag: Selection(tag=unquote(tag))),
     "month": (_MONTH, lambda month: Selection(month=month)),
+}
+_GROUP: Final = "group"
+_GROUPS: Final[dict[str, tuple[str, Callable[[Overview], Sequence[Folder]]]]] = {
+    "presets": ("preset", lambda overview: overview.presets),
+    "recipes": ("recipe", lambda overview: overview.recipes),
+    "tags": ("tag", lambda overview: overview.tags),
+    "months": ("month", lambda overview: overview.months),
+}
+_TITLES: Final = {
+    "all": "All images",
+    "favorites": "Favorites",
+    "presets": "Presets",
+    "recipes": "Recipes",
+    "tags": "Tags",
+    "months": "Months",
+    "hidden": "Hidden",
 }
 
 
@@ -81,7 +108,7 @@ async def async_get_media_source(hass: HomeAssistant) -> MediaSource:
 
 
 class GazeMediaSource(MediaSource):
-    """The kept images of all servers."""
+    """The saved images of all servers."""
 
     name = "GAZE"
 
@@ -101,6 +128,8 @@ class GazeMediaSource(MediaSource):
                     return await _server(self._entry(entry_id), entry_id)
                 case [entry_id, job_id]:
                     return await _image(self._entry(entry_id), job_id)
+                case [entry_id, "group", key]:
+                    return await _group(self._entry(entry_id), key)
                 case [entry_id, kind, key, *page]:
                     return await _folder(self._entry(entry_id), kind, key, page)
             raise _UnknownMediaError
@@ -129,7 +158,7 @@ class GazeMediaSource(MediaSource):
             entry_id, *folder = _parts(item)
             entries = [self._entry(entry_id)] if entry_id else self._entries()
             match folder:
-                case []:
+                case [] | ["group", _]:
                     selection = Selection()
                 case [kind, key, *_]:
                     selection = _selection(kind, key)
@@ -169,16 +198,36 @@ async def _server(entry: GazeConfigEntry, identifier: str | None) -> BrowseMedia
     """Return what a server has: folders, then the newest images."""
     overview = await entry.runtime_data.gallery.async_overview()
     folders = [
-        _directory(f"{entry.entry_id}/{_ALL}", "All images"),
-        *(_summary(entry, "preset", folder) for folder in overview.presets),
-        *(_summary(entry, "month", folder) for folder in overview.months),
+        *_images_folder(entry, "all", overview.all),
+        *_images_folder(entry, "favorites", overview.favorites),
+        *(
+            _counted(
+                f"{entry.entry_id}/{_GROUP}/{key}",
+                _TITLES[key],
+                len(found),
+                thumbnail_url(entry.entry_id, found[0].newest_job_id, _THUMBNAIL_SIDE),
+            )
+            for key, (_, folders_of) in _GROUPS.items()
+            if (found := folders_of(overview))
+        ),
+        *_images_folder(entry, "hidden", overview.hidden),
     ]
-    if overview.newest:
-        folders[0].thumbnail = thumbnail_url(
-            entry.entry_id, overview.newest[0].job_id, _THUMBNAIL_SIDE
-        )
     return _directory(
         identifier, entry.title, [*folders, *(_item(entry, image) for image in overview.newest)]
+    )
+
+
+async def _group(entry: GazeConfigEntry, key: str) -> BrowseMediaSource:
+    """Return the folders of all presets, recipes, tags, or months."""
+    if key not in _GROUPS:
+        raise _UnknownMediaError
+    kind, folders_of = _GROUPS[key]
+    overview = await entry.runtime_data.gallery.async_overview()
+    return _directory(
+        f"{entry.entry_id}/{_GROUP}/{key}",
+        _TITLES[key],
+        [_summary(entry, kind, folder) for folder in folders_of(overview)],
+        children_media_class=MediaClass.DIRECTORY,
     )
 
 
@@ -251,24 +300,43 @@ def _checked(pattern: re.Pattern[str], part: str) -> str:
 
 def _title(entry: GazeConfigEntry, kind: str, key: str) -> str:
     """Return what people call a folder."""
-    if kind == "images":
-        return "All images"
     coordinator = entry.runtime_data
-    if kind == "preset":
-        if (preset := coordinator.data.get(key)) is not None:
+    match kind:
+        case "images":
+            return _TITLES[key]
+        case "preset" if (preset := coordinator.data.get(key)) is not None:
             return preset.name
-        if (image := coordinator.gallery.newest(key)) is not None:
+        case "preset" if (image := coordinator.gallery.newest(key)) is not None:
             return image.preset_name
+        case "recipe" if (image := coordinator.gallery.newest(recipe=key)) is not None:
+            return image.recipe_name or key
+        case "tag":
+            return unquote(key)
     return key
 
 
+def _images_folder(
+    entry: GazeConfigEntry, key: str, folder: Folder | None
+) -> Generator[BrowseMediaSource]:
+    """Yield a folder of images as it is listed, if it has any."""
+    if folder is not None:
+        yield _summary(entry, "images", replace(folder, key=key))
+
+
 def _summary(entry: GazeConfigEntry, kind: str, folder: Folder) -> BrowseMediaSource:
-    """Return a folder as it is listed, with its newest image for a thumbnail."""
-    return _directory(
-        f"{entry.entry_id}/{kind}/{folder.key}",
-        _title(entry, kind, folder.key),
-        thumbnail=thumbnail_url(entry.entry_id, folder.newest_job_id, _THUMBNAIL_SIDE),
+    """Return a folder as it is listed, with its newest image as the thumbnail."""
+    key = quote(folder.key, safe="") if kind == "tag" else folder.key
+    return _counted(
+        f"{entry.entry_id}/{kind}/{key}",
+        _title(entry, kind, key),
+        folder.count,
+        thumbnail_url(entry.entry_id, folder.newest_job_id, _THUMBNAIL_SIDE),
     )
+
+
+def _counted(identifier: str, title: str, count: int, thumbnail: str) -> BrowseMediaSource:
+    """Return a folder as it is listed, with how much is in it."""
+    return _directory(identifier, f"{title} ({count})", thumbnail=thumbnail)
 
 
 def _directory(
@@ -304,7 +372,7 @@ def _item(entry: GazeConfigEntry, image: ListedImage | Image) -> BrowseMediaSour
         identifier=f"{entry.entry_id}/{image.job_id}",
         media_class=MediaClass.IMAGE,
         media_content_type=image.content_type,
-        title=f"{made_at.isoformat(' ', 'minutes')[:16]} · {image.preset_name}",
+        title=f"{made_at.isoformat(' ', 'minutes')[:16]} · {image.title or image.preset_name}",
         can_play=True,
         can_expand=False,
         thumbnail=thumbnail_url(entry.entry_id, image.job_id, _THUMBNAIL_SIDE),

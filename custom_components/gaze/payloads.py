@@ -158,6 +158,8 @@ def image_payload(entry_id: str, image: Image, file_path: Path | None = None) ->
         **{name: getattr(image, name) for name in _SHARED_FIELDS},
         "preset_name": clean(image.preset_name, MAX_PRESET_NAME),
         "finished_at": _iso(image.made_at),
+        "favorite": image.favorite,
+        "hidden": image.hidden,
         "content_type": image.content_type,
         "size": image.size,
         "media_content_id": media_content_id(entry_id, image.job_id),

@@ -32,6 +32,7 @@ from .generation import (
     unknown_job,
 )
 from .jobs import Job
+from .marking import async_mark_images
 from .names import clean
 from .payloads import MAX_PRESET_NAME, image_payload, job_payload
 from .permissions import async_has_permission, async_is_trusted, async_require_permission
@@ -51,6 +52,7 @@ class Action(StrEnum):
     LIST_IMAGES = "list_images"
     LIST_JOBS = "list_jobs"
     LIST_PRESETS = "list_presets"
+    MARK_IMAGES = "mark_images"
     REGENERATE = "regenerate"
     SAVE_IMAGE = "save_image"
     SHOW_IMAGE = "show_image"
@@ -129,6 +131,9 @@ LIST_IMAGES_SCHEMA: Final = vol.Schema(
         vol.Optional("preset"): cv.string,
         vol.Optional("tag"): cv.string,
         vol.Optional("search"): cv.string,
+        vol.Optional("recipe"): cv.string,
+        vol.Optional("favorite"): cv.boolean,
+        vol.Optional("hidden", default=False): cv.boolean,
         vol.Optional("since"): cv.datetime,
         vol.Optional("limit", default=50): vol.All(vol.Coerce(int), vol.Range(min=1, max=1000)),
         vol.Optional("offset", default=0): vol.All(vol.Coerce(int), vol.Range(min=0)),
@@ -149,6 +154,16 @@ DELETE_IMAGES_SCHEMA: Final = vol.Schema(
         vol.Optional(ATTR_ENTITY_ID): cv.entity_id,
         vol.Optional("preset"): cv.string,
         vol.Optional("older_than"): cv.positive_time_period,
+        vol.Optional("include_favorites", default=False): cv.boolean,
+    }
+)
+MARK_IMAGES_SCHEMA: Final = vol.Schema(
+    {
+        **_SERVER,
+        vol.Exclusive("job_id", "images"): vol.All(cv.ensure_list, [cv.string], vol.Length(min=1)),
+        vol.Exclusive(ATTR_ENTITY_ID, "images"): cv.entity_ids,
+        vol.Optional("favorite"): cv.boolean,
+        vol.Optional("hidden"): cv.boolean,
     }
 )
 
@@ -232,6 +247,9 @@ async def _async_list_images(call: ServiceCall) -> ServiceResponse:
                 preset=await _kept_preset(coordinator, call),
                 tag=call.data.get("tag"),
                 search=call.data.get("search"),
+                recipe=call.data.get("recipe"),
+                favorite=call.data.get("favorite"),
+                hidden=call.data["hidden"],
                 since=None if since is None else dt_util.as_utc(since).timestamp(),
             ),
             call.data["limit"],
@@ -290,11 +308,18 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
     with gallery_errors():
         if by_selection:
             images = await gallery.async_select(
-                Selection(preset=await _kept_preset(coordinator, call), until=until)
+                Selection(
+                    preset=await _kept_preset(coordinator, call),
+                    until=until,
+                    favorite=None if call.data["include_favorites"] else False,
+                    hidden=None,
+                )
             )
         else:
             found = [await gallery.async_get(job_id) for job_id in dict.fromkeys(job_ids)]
             images = [image for image in found if image is not None]
+            if not call.data["include_favorites"]:
+                images = [image for image in images if not image.favorite]
         return {"deleted": await gallery.async_delete(images)}
 
 
@@ -347,6 +372,31 @@ async def _async_image(call: ServiceCall, policy: str) -> tuple[GazeCoordinator,
         call.hass, call.context, coordinator.config_entry.entry_id, policy
     )
     return coordinator, job_id
+
+
+async def _async_mark_images(call: ServiceCall) -> ServiceResponse:
+    """Mark images as favorites or hidden, and return how many changed."""
+    favorite, hidden = call.data.get("favorite"), call.data.get("hidden")
+    if favorite is None and hidden is None:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_marks")
+    images: dict[GazeCoordinator, list[str]] = {}
+    if entity_ids := call.data.get(ATTR_ENTITY_ID):
+        for entity_id in entity_ids:
+            coordinator, job_id = shown_image(call.hass, entity_id)
+            images.setdefault(coordinator, []).append(job_id)
+    elif job_ids := call.data.get("job_id"):
+        images[_named_server(call)] = job_ids
+    else:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN, translation_key="no_images_selected"
+        )
+    for coordinator in images:
+        entry_id = coordinator.config_entry.entry_id
+        await async_require_permission(call.hass, call.context, entry_id, POLICY_CONTROL)
+    updated = 0
+    for coordinator, job_ids in images.items():
+        updated += await async_mark_images(coordinator, job_ids, favorite=favorite, hidden=hidden)
+    return {"updated": updated}
 
 
 def _named_server(call: ServiceCall) -> GazeCoordinator:
@@ -471,6 +521,7 @@ _ACTIONS: Final[dict[Action, tuple[_Handler, vol.Schema, SupportsResponse]]] = {
     Action.LIST_IMAGES: (_async_list_images, LIST_IMAGES_SCHEMA, SupportsResponse.ONLY),
     Action.LIST_JOBS: (_async_list_jobs, SERVER_SCHEMA, SupportsResponse.ONLY),
     Action.LIST_PRESETS: (_async_list_presets, SERVER_SCHEMA, SupportsResponse.ONLY),
+    Action.MARK_IMAGES: (_async_mark_images, MARK_IMAGES_SCHEMA, SupportsResponse.OPTIONAL),
     Action.REGENERATE: (_async_regenerate, REGENERATE_SCHEMA, SupportsResponse.OPTIONAL),
     Action.SAVE_IMAGE: (_async_save_image, SAVE_IMAGE_SCHEMA, SupportsResponse.NONE),
     Action.SHOW_IMAGE: (_async_show_image, SHOW_IMAGE_SCHEMA, SupportsResponse.NONE),

@@ -128,12 +128,22 @@ class Player:
                 return Selection(preset=value)
             case Source.TAG:
                 return Selection(tag=value)
+            case Source.RECIPE:
+                return Selection(recipe=value)
+            case Source.FAVORITES:
+                return Selection(favorite=True)
             case _:
                 return Selection()
 
     async def _is_hidden(self) -> bool:
         """Return whether somebody hid the image that is shown."""
-        return False
+        if self.state.shown is None:
+            return False
+        try:
+            image = await self._gallery.async_get(self.state.shown)
+        except GalleryError:
+            return False
+        return image is not None and image.hidden
 
     async def _advance(self, images: list[Image]) -> None:
         """Show the next image that is readable."""

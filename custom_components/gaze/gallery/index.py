@@ -378,7 +378,7 @@ def _where(selection: Selection) -> tuple[str, Row]:
     """Return the condition for a selection, and its values."""
     conditions = {
         "preset = ?": selection.preset,
-        "recipe = ?": selection.recipe,
+        "? COLLATE NOCASE IN (recipe, recipe_name)": selection.recipe,
         "month = ?": selection.month,
         "tag = ?": selection.tag,
         "made_at >= ?": selection.since,

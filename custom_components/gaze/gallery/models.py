@@ -64,9 +64,10 @@ class GalleryOptions:
 class Selection:
     """Which images to select. What is `None` does not matter.
 
-    preset: a slug. recipe: an ID. month: `2026-08`, in Home Assistant's time zone. search: words
-    that all occur in the names, prompts, seed, checkpoint, title, or tag, in any case. since and
-    until: seconds since the epoch, `until` itself excluded. below: images with a lower `number`.
+    preset: a slug. recipe: an ID or a name. month: `2026-08`, in Home Assistant's time zone.
+    search: words that all occur in the names, prompts, seed, checkpoint, title, or tag, in any
+    case. since and until: seconds since the epoch, `until` itself excluded. below: images with a
+    lower `number`.
     Hidden images are selected only on request.
     """
 
