@@ -1,0 +1,64 @@
+"""Conditions: what a server is doing, and whether it can be reached."""
+
+from typing import ClassVar, Final, override
+
+from homeassistant.components.binary_sensor import DOMAIN as BINARY_SENSOR_DOMAIN
+from homeassistant.components.sensor import DOMAIN as SENSOR_DOMAIN
+from homeassistant.const import STATE_ON
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers.automation import DomainSpec
+from homeassistant.helpers.condition import Condition, EntityStateConditionBase
+
+from .targets import async_server_entities
+
+
+class ServerCondition(EntityStateConditionBase):
+    """Checks an entity of the servers that the target belongs to.
+
+    A target may be any device or entity of GAZE: a preset's device means its server.
+    """
+
+    _primary_entities_only = False
+    key: ClassVar[str]
+
+    @override
+    def entity_filter(self, entities: set[str]) -> set[str]:
+        """Return the entities to check for the entities of a target."""
+        (platform,) = self._domain_specs
+        return async_server_entities(self._hass, entities, platform, self.key)
+
+
+class IsGeneratingCondition(ServerCondition):
+    """Passes while GAZE processes a job of Home Assistant."""
+
+    _domain_specs = {SENSOR_DOMAIN: DomainSpec()}  # noqa: RUF012 - declared by the base class
+    _states = {"generating"}  # noqa: RUF012 - declared by the base class
+    key = "status"
+
+
+class IsIdleCondition(ServerCondition):
+    """Passes while Home Assistant has no open jobs."""
+
+    _domain_specs = {SENSOR_DOMAIN: DomainSpec()}  # noqa: RUF012 - declared by the base class
+    _states = {"idle"}  # noqa: RUF012 - declared by the base class
+    key = "status"
+
+
+class IsConnectedCondition(ServerCondition):
+    """Passes while GAZE can be reached."""
+
+    _domain_specs = {BINARY_SENSOR_DOMAIN: DomainSpec()}  # noqa: RUF012 - declared by the base class
+    _states = {STATE_ON}  # noqa: RUF012 - declared by the base class
+    key = "connectivity"
+
+
+CONDITIONS: Final[dict[str, type[Condition]]] = {
+    "is_generating": IsGeneratingCondition,
+    "is_idle": IsIdleCondition,
+    "is_connected": IsConnectedCondition,
+}
+
+
+async def async_get_conditions(_hass: HomeAssistant) -> dict[str, type[Condition]]:
+    """Return the conditions."""
+    return CONDITIONS
