@@ -13,10 +13,12 @@ from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator, presets_store
 from .devices import async_setup_devices, async_setup_subentry_devices
 from .displays import DisplayView, async_remove_displays
+from .frontend import async_setup_frontend
 from .gallery import Gallery, ImageView
 from .jobs import Records
 from .repairs import async_forget_repairs, async_setup_repairs
 from .services import async_setup_services
+from .websocket import async_setup_websocket
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -37,11 +39,13 @@ PLATFORMS = [
 
 
 async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
-    """Register the actions and the view."""
+    """Register the actions, the view, and the cards."""
     async_setup_services(hass)
     await async_setup_choices(hass)
     hass.http.register_view(ImageView)
     hass.http.register_view(DisplayView)
+    async_setup_websocket(hass)
+    await async_setup_frontend(hass)
     return True
 
 

@@ -35,7 +35,7 @@ class GazeSensorDescription(SensorEntityDescription):
     value: Callable[[GazeCoordinator], StateType | datetime]
 
 
-def _status(coordinator: GazeCoordinator) -> str:
+def server_status(coordinator: GazeCoordinator) -> str:
     """Return what the server is doing for Home Assistant."""
     open_jobs = coordinator.engine.open_jobs
     if not open_jobs:
@@ -77,7 +77,7 @@ SENSORS = (
         translation_key="status",
         device_class=SensorDeviceClass.ENUM,
         options=["idle", "waiting", "generating"],
-        value=_status,
+        value=server_status,
     ),
     GazeSensorDescription(
         key="open_jobs",

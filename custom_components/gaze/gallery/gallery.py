@@ -184,6 +184,14 @@ class Gallery:
         await self._notice_changes()
         return await self._index.async_select(selection, limit, offset)
 
+    async def async_page(self, selection: Selection, limit: int) -> list[tuple[int, Image]]:
+        """Return the images that are meant with their numbers, newest first. Raises GalleryError.
+
+        The page after this one has the images below the last number.
+        """
+        await self._notice_deleted()
+        return await self._index.async_page(selection, limit)
+
     async def async_entries(self, selection: Selection, limit: int) -> list[ListedImage]:
         """Return the selected images as a listing shows them. Raises GalleryError."""
         await self._notice_changes()

@@ -279,6 +279,15 @@ class Index:
             f"{where} ORDER BY number DESC LIMIT ? OFFSET ?", (*values, limit, offset)
         )
 
+    async def async_page(self, selection: Selection, limit: int) -> list[tuple[int, Image]]:
+        """Return the images that are meant with their numbers, newest first."""
+        where, values = _where(selection)
+        rows = await self._read(
+            f"SELECT number, {_COLUMNS} FROM image {where} ORDER BY number DESC LIMIT ?",
+            (*values, limit),
+        )
+        return [(number, Image(*row)) for number, *row in rows]
+
     async def async_entries(self, selection: Selection, limit: int) -> list[ListedImage]:
         """Return the selected images as a listing shows them, newest first."""
         where, values = _where(selection)

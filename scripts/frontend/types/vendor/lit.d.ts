@@ -1,0 +1,3 @@
+export { LitElement, css, html, nothing } from "lit";
+export { repeat } from "lit/directives/repeat.js";
+export type { PropertyDeclarations } from "lit";

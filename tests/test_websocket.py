@@ -1,0 +1,256 @@
+"""WebSocket commands: what the cards get, who gets it, and how often."""
+
+import asyncio
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.util import dt as dt_util
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import MockHAClientWebSocket, WebSocketGenerator
+
+from custom_components.gaze.const import DOMAIN
+from custom_components.gaze.websocket import MESSAGE_BYTES
+from testing.gaze_server import GazeServer
+
+from .images import make_image
+
+NEON = "neon_city"
+JOB_FIELDS = {
+    "job_id",
+    "batch_id",
+    "index",
+    "count",
+    "status",
+    "preset_name",
+    "recipe_name",
+    "requested_at",
+    "started_at",
+    "expected_start",
+    "expected_end",
+}
+
+
+@pytest.fixture
+async def client(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    hass_ws_client: WebSocketGenerator,
+    hass_read_only_access_token: str,
+) -> MockHAClientWebSocket:
+    """Return the connection of a user who may only read."""
+    return await hass_ws_client(hass, hass_read_only_access_token)
+
+
+async def subscribe(client: MockHAClientWebSocket) -> dict[str, Any]:
+    """Subscribe; return the first state."""
+    await client.send_json_auto_id({"type": "gaze/subscribe"})
+    assert (await client.receive_json())["success"]
+    return dict((await client.receive_json())["event"])
+
+
+async def next_server(client: MockHAClientWebSocket, **wanted: Any) -> dict[str, Any]:
+    """Return the first state of the only server in which these fields have these values."""
+    async with asyncio.timeout(10):
+        while True:
+            event = (await client.receive_json())["event"]
+            [server] = event["servers"]
+            if wanted.items() <= server.items():
+                return dict(server)
+
+
+async def list_images(client: MockHAClientWebSocket, **fields: Any) -> dict[str, Any]:
+    """Return the response of `gaze/images`."""
+    await client.send_json_auto_id({"type": "gaze/images", **fields})
+    return dict(await client.receive_json())
+
+
+async def generate(hass: HomeAssistant, **fields: Any) -> None:
+    """Queue images."""
+    await hass.services.async_call(DOMAIN, "generate", {"preset": NEON, **fields}, blocking=True)
+
+
+async def test_read_only_user_gets_state_of_server_at_once(
+    client: MockHAClientWebSocket, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    state = await subscribe(client)
+
+    assert dt_util.parse_datetime(state["now"]) is not None
+    [shown] = state["servers"]
+    assert shown["entry_id"] == entry.entry_id
+    assert shown["title"] == "GAZE"
+    assert (shown["connected"], shown["status"], shown["loaded"]) == (True, "idle", True)
+    assert {"slug": NEON, "name": "Neon city"} in shown["presets"]
+    assert shown["preset_count"] == len(shown["presets"])
+    assert shown["images"] == {"newest": None, "count": 0}
+    assert shown["jobs"] == shown["recipes"] == []
+
+
+async def test_job_is_shown_from_queue_to_image(
+    hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
+) -> None:
+    await subscribe(client)
+    await generate(hass)
+    shown = await next_server(client, open_jobs=1)
+    [job] = shown["jobs"]
+    assert job.keys() >= JOB_FIELDS
+    assert (job["status"], job["index"], job["count"]) == ("queued", 1, 1)
+    assert job["expected_end"] is None
+
+    job_id = await server.finish()
+    shown = await next_server(client, open_jobs=0)
+
+    [job] = shown["jobs"]
+    assert (job["job_id"], job["status"]) == (job_id, "done")
+    assert shown["images"] == {"newest": job_id, "count": 1}
+
+
+async def test_learned_duration_gives_order_of_expected_ends(
+    hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
+) -> None:
+    await subscribe(client)
+    await generate(hass)
+    server.begin()
+    await next_server(client, status="generating")
+    await server.finish()
+    await next_server(client, status="idle")
+
+    await generate(hass, count=3)
+
+    jobs = (await next_server(client, open_jobs=3))["jobs"][:3]
+    ends = [job["expected_end"] for job in jobs]
+    assert None not in ends
+    assert ends == sorted(ends)
+    assert all(job["expected_start"] <= job["expected_end"] for job in jobs)
+
+
+async def test_subscription_survives_reload(
+    hass: HomeAssistant,
+    client: MockHAClientWebSocket,
+    entry: MockConfigEntry,
+    server: GazeServer,
+) -> None:
+    await subscribe(client)
+
+    assert await hass.config_entries.async_reload(entry.entry_id)
+    job_id = await make_image(hass, server, NEON)
+
+    shown = await next_server(client, images={"newest": job_id, "count": 1})
+    assert shown["connected"]
+
+
+async def test_removed_server_disappears(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry
+) -> None:
+    await subscribe(client)
+
+    await hass.config_entries.async_remove(entry.entry_id)
+
+    async with asyncio.timeout(10):
+        while (await client.receive_json())["event"]["servers"]:
+            pass
+
+
+async def test_many_changes_give_few_small_messages(
+    hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
+) -> None:
+    for number in range(200):
+        server.put_preset(
+            f"preset-{number}", f"Ein langer Name für ein Preset {number} " + "ü" * 90
+        )
+    await hass.services.async_call(
+        "button", "press", {"entity_id": "button.gaze_refresh_presets"}, blocking=True
+    )
+    began = asyncio.get_running_loop().time()
+    state = await subscribe(client)
+    sizes = [len(str(state).encode())]
+    assert state["servers"][0]["preset_count"] > 200
+    assert 0 < len(state["servers"][0]["presets"]) < 200
+
+    for _ in range(20):
+        await generate(hass, extra_positive="long " * 1000)
+    while state["servers"][0]["open_jobs"] != 20:
+        message = await client.receive()
+        sizes.append(len(message.data))
+        state = message.json()["event"]
+
+    assert max(sizes) <= MESSAGE_BYTES
+    seconds = asyncio.get_running_loop().time() - began
+    assert len(sizes) <= 4 * (int(seconds) + 1)
+
+
+async def test_nothing_is_sent_if_nothing_changed(
+    hass: HomeAssistant, client: MockHAClientWebSocket
+) -> None:
+    await subscribe(client)
+    await hass.services.async_call(
+        "button", "press", {"entity_id": "button.gaze_refresh_presets"}, blocking=True
+    )
+
+    await client.send_json_auto_id({"type": "ping"})
+
+    assert (await client.receive_json())["type"] == "pong"
+
+
+async def test_images_come_page_by_page_while_others_arrive(
+    hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
+) -> None:
+    made = [await make_image(hass, server, NEON) for _ in range(3)]
+
+    first = (await list_images(client, limit=2))["result"]
+    await make_image(hass, server, NEON)
+    second = (await list_images(client, limit=2, cursor=first["cursor"]))["result"]
+
+    assert [image["job_id"] for image in first["images"]] == [made[2], made[1]]
+    assert [image["job_id"] for image in second["images"]] == [made[0]]
+    assert second["cursor"] is None
+    assert first["presets"] == [{"slug": NEON, "name": "Neon city", "count": 3}]
+    assert "presets" not in second
+
+
+async def test_images_are_filtered(
+    hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    neon = await make_image(hass, server, NEON)
+    await make_image(hass, server, "oilpainting")
+
+    for fields in (
+        {"preset": NEON},
+        {"search": "neon"},
+        {"job_id": neon},
+        {"preset": NEON, "entry_id": entry.entry_id},
+    ):
+        found = (await list_images(client, **fields))["result"]["images"]
+        assert [image["job_id"] for image in found] == [neon], fields
+    assert not (await list_images(client, entry_id="other"))["result"]["images"]
+    assert not (await list_images(client, tag="other"))["result"]["images"]
+    assert not (await list_images(client, job_id="other"))["result"]["images"]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "[]", '{"a": "b"}', '{"a": true}', "null"])
+async def test_invalid_cursor_is_an_error(client: MockHAClientWebSocket, cursor: str) -> None:
+    response = await list_images(client, cursor=cursor)
+
+    assert response["error"]["code"] == "invalid_format"
+
+
+@pytest.mark.parametrize("limit", [0, 101, "1", None])
+async def test_invalid_limit_is_an_error(client: MockHAClientWebSocket, limit: Any) -> None:
+    assert not (await list_images(client, limit=limit))["success"]
+
+
+async def test_list_shortens_prompts_and_single_image_has_them_whole(
+    hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
+) -> None:
+    text = "word " * 1000
+    await generate(hass, extra_positive=text)
+    job_id = await server.finish()
+    await hass.services.async_call(
+        DOMAIN, "wait", {"job_id": job_id, "timeout": 30}, blocking=True, return_response=True
+    )
+
+    [listed] = (await list_images(client))["result"]["images"]
+    [whole] = (await list_images(client, job_id=job_id))["result"]["images"]
+
+    assert len(listed["extra_positive"]) == 1000
+    assert whole["extra_positive"].strip() == text.strip()
