@@ -104,9 +104,9 @@ async def first_preset(home_assistant: HomeAssistant) -> str:
     return str(answer["presets"][0]["slug"])
 
 
-async def show_dashboard(home_assistant: HomeAssistant, preset: str) -> None:
-    """Make the dashboard for a preset, and make it what opens after login."""
-    home_assistant.write_dashboard(preset)
+async def show_dashboard(home_assistant: HomeAssistant) -> None:
+    """Write the dashboard, and make it what opens after login."""
+    home_assistant.write_dashboard()
     await home_assistant.websocket(
         {
             "type": "frontend/set_system_data",
@@ -250,7 +250,7 @@ async def demonstrate(options: argparse.Namespace, folder: Path) -> None:
         print(f"Home Assistant is ready after {time.monotonic() - began:.1f} s", flush=True)
         await connect(home_assistant, gaze_url, api_key)
         preset = await first_preset(home_assistant)
-        await show_dashboard(home_assistant, preset)
+        await show_dashboard(home_assistant)
         if options.once:
             await make_and_check_image(home_assistant, preset, gaze_url, api_key)
             print(f"All is well after {time.monotonic() - began:.1f} s", flush=True)

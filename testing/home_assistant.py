@@ -241,9 +241,9 @@ class HomeAssistant:
             done = ["core_config", "analytics", "integration"]
             self._store("onboarding", version=4, data={"done": done})
 
-    def write_dashboard(self, preset: str) -> None:
-        """Write the dashboard, whose buttons generate with the preset of this slug."""
-        (self.folder / "dashboard.yaml").write_text(_filled_in("dashboard.yaml", preset=preset))
+    def write_dashboard(self) -> None:
+        """Write the dashboard."""
+        (self.folder / "dashboard.yaml").write_text(_filled_in("dashboard.yaml"))
 
     async def start(self) -> None:
         """Start and wait until it answers; integrations may still be starting."""

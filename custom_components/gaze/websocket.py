@@ -181,9 +181,7 @@ def _read_cursor(text: str | None) -> dict[str, int]:
 def _selection(msg: Json, below: int | None) -> Selection:
     """Return which images a command means."""
     known = {
-        name: msg[name]
-        for name in ("preset", "recipe", "tag", "favorite", "search")
-        if name in msg and name in Selection.__dataclass_fields__
+        name: msg[name] for name in ("preset", "recipe", "tag", "favorite", "search") if name in msg
     }
     return Selection(**known, below=below)
 

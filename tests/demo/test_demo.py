@@ -1,7 +1,6 @@
 """The demo's processes, configuration and judgement of the log."""
 
 import asyncio
-from collections.abc import Iterator
 import json
 import os
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from homeassistant.util.yaml import load_yaml
 import pytest
 
-from demo.__main__ import ENTITIES, main, parse
+from demo.__main__ import main, parse
 from testing import home_assistant as module
 from testing.home_assistant import (
     CHECKOUT,
@@ -67,24 +66,6 @@ def _ended(pid: int) -> bool:
     except FileNotFoundError:
         return True
     return state == "Z"
-
-
-def _values(node: Any, key: str) -> Iterator[Any]:
-    """Find the values of a key anywhere in a YAML document."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _values(item, key)
-    elif isinstance(node, dict):
-        for name, value in node.items():
-            if name == key:
-                yield value
-            yield from _values(value, key)
-
-
-def _dashboard(home_assistant: HomeAssistant, preset: str = "example_01") -> Any:
-    home_assistant.prepare()
-    home_assistant.write_dashboard(preset)
-    return load_yaml(home_assistant.folder / "dashboard.yaml")
 
 
 @pytest.mark.usefixtures("socket_enabled")
@@ -217,26 +198,13 @@ def test_a_second_run_keeps_what_was_set_up_and_may_change_the_port(
     assert json.loads((storage / "http").read_text())["data"]["server_port"] == 8124
 
 
-def test_the_dashboard_uses_only_entities_that_exist_and_no_custom_cards(
-    home_assistant: HomeAssistant,
-) -> None:
-    dashboard = _dashboard(home_assistant)
+def test_dashboard_uses_strategy_of_integration(home_assistant: HomeAssistant) -> None:
+    home_assistant.prepare()
 
-    named = set(_values(dashboard, "entity"))
-    for several in _values(dashboard, "entity_id"):
-        named |= set(several)
-    assert named == set(ENTITIES)
-    assert not any(str(kind).startswith("custom:") for kind in _values(dashboard, "type"))
+    home_assistant.write_dashboard()
 
-
-@pytest.mark.parametrize("preset", ["example_01", "123", "yes"])
-def test_the_dashboard_generates_with_the_preset_that_it_was_made_for(
-    home_assistant: HomeAssistant, preset: str
-) -> None:
-    dashboard = _dashboard(home_assistant, preset)
-
-    assert set(_values(dashboard, "perform_action")) == {"gaze.generate"}
-    assert set(_values(dashboard, "preset")) == {preset}
+    dashboard = load_yaml(home_assistant.folder / "dashboard.yaml")
+    assert dashboard == {"strategy": {"type": "custom:gaze"}}
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,9 @@ export class GazeActions extends LitElement {
     return [
       controlStyles,
       css`
+        :host {
+          color: inherit;
+        }
         .row {
           gap: 4px;
           justify-content: center;

@@ -217,6 +217,7 @@ export const cardStyles = css`
  * never for the states of entities.
  */
 export class GazeCard extends LitElement {
+  /** @returns {import("./vendor/lit.js").PropertyDeclarations} */
   static get properties() {
     return { preview: { type: Boolean }, _texts: { state: true } };
   }

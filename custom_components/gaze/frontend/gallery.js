@@ -16,6 +16,7 @@ const TYPING = 300;
 const keyOf = (image) => `${image.entry_id}/${image.job_id}`;
 
 export class GazeGallery extends GazeCard {
+  /** @returns {import("./vendor/lit.js").PropertyDeclarations} */
   static get properties() {
     return {
       _config: { state: true },

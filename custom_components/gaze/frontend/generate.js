@@ -39,6 +39,7 @@ const FIELD_OF_ERROR = {
 const isOpen = (job) => job.status === "queued" || job.status === "processing";
 
 export class GazeGenerate extends GazeCard {
+  /** @returns {import("./vendor/lit.js").PropertyDeclarations} */
   static get properties() {
     return {
       _config: { state: true },

@@ -124,12 +124,12 @@ export class GazeImage extends HTMLElement {
       try {
         const found = await this._fetch(path, signal);
         if (signal.aborted) return;
-        this.classList.toggle("missing", !found);
+        this.toggleAttribute("missing", !found);
         if (!found) this.dispatchEvent(new CustomEvent("gaze-missing", { bubbles: true }));
         return;
       } catch (_error) {
         if (signal.aborted) return;
-        if (!pause) this.classList.add("missing");
+        if (!pause) this.toggleAttribute("missing", true);
         else await new Promise((resolve) => window.setTimeout(resolve, pause));
         if (signal.aborted) return;
       }

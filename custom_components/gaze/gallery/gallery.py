@@ -185,11 +185,11 @@ class Gallery:
         return await self._index.async_select(selection, limit, offset)
 
     async def async_page(self, selection: Selection, limit: int) -> list[tuple[int, Image]]:
-        """Return the images that are meant with their numbers, newest first. Raises GalleryError.
+        """Return the selected images with their numbers, newest first. Raises GalleryError.
 
-        The page after this one has the images below the last number.
+        The next page has the images below the last number.
         """
-        await self._notice_deleted()
+        await self._notice_changes()
         return await self._index.async_page(selection, limit)
 
     async def async_entries(self, selection: Selection, limit: int) -> list[ListedImage]:

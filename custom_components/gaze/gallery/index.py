@@ -280,7 +280,7 @@ class Index:
         )
 
     async def async_page(self, selection: Selection, limit: int) -> list[tuple[int, Image]]:
-        """Return the images that are meant with their numbers, newest first."""
+        """Return the selected images with their numbers, newest first."""
         where, values = _where(selection)
         rows = await self._read(
             f"SELECT number, {_COLUMNS} FROM image {where} ORDER BY number DESC LIMIT ?",
