@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 import re
 import shutil
+from types import MappingProxyType
 from typing import Any, Self
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.automation.config import AUTOMATION_BLUEPRINT_SCHEMA
 from homeassistant.components.blueprint.models import Blueprint
 from homeassistant.components.blueprint.schemas import BLUEPRINT_SCHEMA
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import STATE_OFF, STATE_ON
 from homeassistant.core import HomeAssistant, SupportsResponse
 from homeassistant.exceptions import HomeAssistantError
@@ -353,6 +355,39 @@ async def test_a_trigger_of_choice_has_a_picture_made_and_cools_down(
     assert len(server.jobs) == 2
     assert server.jobs[0].body == {"count": 1, "extra_positive": "the postman, open"}
     assert listed["jobs"][0]["tag"] == "door"
+
+
+async def test_recipe_runs_on_trigger_and_cools_down(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    run: Run,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    hass.config_entries.async_add_subentry(
+        entry,
+        ConfigSubentry(
+            data=MappingProxyType({"preset": "neon_city", "prompt": "a visitor"}),
+            subentry_type="recipe",
+            title="Doorbell",
+            unique_id=None,
+        ),
+    )
+    hass.states.async_set("sensor.door", "shut")
+    await run(
+        "automation",
+        "recipe_on_trigger",
+        when=[{"trigger": "state", "entity_id": "sensor.door"}],
+        recipe="button.gaze_doorbell_generate",
+        cool_down={"minutes": 10},
+    )
+
+    for state, minutes in (("open", 0), ("shut", 9), ("open", 2)):
+        freezer.tick(timedelta(minutes=minutes))
+        hass.states.async_set("sensor.door", state)
+        await hass.async_block_till_done()
+
+    assert [job.body["extra_positive"] for job in server.jobs] == ["a visitor"] * 2
 
 
 def register_house(hass: HomeAssistant, forecast: list[dict[str, Any]] | None) -> None:

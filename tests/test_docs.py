@@ -52,6 +52,14 @@ DISPLAY = ConfigSubentry(
     unique_id=None,
 )
 
+RECIPE = ConfigSubentry(
+    data=MappingProxyType({"preset": "neon_city"}),
+    subentry_id="01K3RECIPE000000000DOORBEL",
+    subentry_type="recipe",
+    title="Doorbell",
+    unique_id=None,
+)
+
 CONFIGURATION = {"homeassistant", "logger", "recorder"}
 ENTITY_ID = re.compile(
     r"\b(?:ai_task|binary_sensor|button|event|image|number|select|sensor|switch|text)\.gaze(?:_\w+)?\b"
@@ -62,7 +70,7 @@ MAY_BE_NULL = {"duration", "started_at"}
 YAML = [block for page in MANUAL for block in blocks(page, "yaml")]
 
 
-def kind(block: Block) -> str:
+def kind(block: Block) -> str:  # noqa: PLR0911 - one for each kind
     """Return what a block of YAML configures. Raises ValueError if it is unknown."""
     match recipe(block):
         case [{"action": _}, *_] | {"action": _}:
@@ -71,6 +79,8 @@ def kind(block: Block) -> str:
             return "automation"
         case {"triggers": [*_]} as only if len(only) == 1:
             return "triggers"
+        case {"name": _, "preset": _}:
+            return "recipe"
         case {"views": [*_]} as only if len(only) == 1:
             return "dashboard"
         case {"online_image": [*_]} as only if len(only) == 1:

@@ -16,6 +16,7 @@ from .displays import DisplayView, async_remove_displays
 from .frontend import async_setup_frontend
 from .gallery import Gallery, ImageView
 from .jobs import Records
+from .recipe_runs import async_setup_recipe_retention
 from .repairs import async_forget_repairs, async_setup_repairs
 from .services import async_setup_services
 from .websocket import async_setup_websocket
@@ -64,6 +65,8 @@ async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool
     entry.runtime_data = coordinator
     await async_setup_devices(hass, entry)
     async_setup_subentry_devices(hass, entry)
+    coordinator.recipes.async_start(coordinator.subentries)
+    async_setup_recipe_retention(entry)
     coordinator.displays.async_start(coordinator.subentries)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
     hass.data[DATA_CHOICES].async_follow(entry)

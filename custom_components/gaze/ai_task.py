@@ -19,14 +19,16 @@ from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.entity import EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import CONF_AI_TASK_TIMEOUT, DEFAULT_AI_TASK_TIMEOUT, DOMAIN
+from .const import CONF_AI_TASK_TIMEOUT, DEFAULT_AI_TASK_TIMEOUT, DOMAIN, SUBENTRY_RECIPE
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .entity import GazeEntity
+from .entity import GazeEntity, GazeRecipeEntity
 from .generation import async_generate, async_read_image, async_wait
 from .ids import unique_id
 from .jobs import Job, Reason, Status
 from .names import clean
+from .recipe_runs import async_generate_recipe, require_recipe
 from .request import MAX_TEXT
+from .subentries import async_add_subentry_entities
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -57,11 +59,18 @@ async def async_setup_entry(
     async_add_entities: AddConfigEntryEntitiesCallback,
 ) -> None:
     """Add the AI task of a server."""
-    async_add_entities([GazeAITask(entry.runtime_data, AI_TASK)])
+    coordinator = entry.runtime_data
+    async_add_entities([GazeAITask(coordinator, AI_TASK)])
+    async_add_subentry_entities(
+        entry,
+        async_add_entities,
+        SUBENTRY_RECIPE,
+        lambda subentry: [GazeRecipeAITask(coordinator, AI_TASK, subentry.subentry_id)],
+    )
 
 
-class GazeAITask(GazeEntity, AITaskEntity):
-    """Generates one image from the preset of the controls, with the instructions added."""
+class GazeBaseAITask(GazeEntity, AITaskEntity):
+    """Generates one image and waits for it."""
 
     _attr_name = None
     _attr_supported_features = AITaskEntityFeature.GENERATE_IMAGE
@@ -80,7 +89,8 @@ class GazeAITask(GazeEntity, AITaskEntity):
         Raises ServiceValidationError for what the caller can fix, HomeAssistantError for what
         the server did, and if the image takes too long.
         """
-        job = (await async_generate(self.coordinator, *self._request(task)))[0]
+        _validate(task)
+        job = (await self._async_queue(task))[0]  # a server may accept more than requested
         coordinator, minutes = await self._async_wait(job)
         job = _finished(coordinator, job, minutes)
         image, content = await async_read_image(coordinator, job.job_id)
@@ -111,18 +121,21 @@ class GazeAITask(GazeEntity, AITaskEntity):
             if current.end_fired or stalled or left <= STALL:
                 return coordinator, (loop.time() - start) / MINUTE
 
+    async def _async_queue(self, task: GenImageTask) -> list[Job]:
+        """Queue the image."""
+        raise NotImplementedError
+
+
+class GazeAITask(GazeBaseAITask):
+    """Generates from the preset of the controls, with the instructions as the extra prompt."""
+
+    @override
+    async def _async_queue(self, task: GenImageTask) -> list[Job]:
+        """Queue the image."""
+        return await async_generate(self.coordinator, *self._request(task))
+
     def _request(self, task: GenImageTask) -> tuple[str, dict[str, Any]]:
         """Return the preset to generate from, and what is to be changed of it."""
-        if task.attachments:
-            raise ServiceValidationError(
-                translation_domain=DOMAIN, translation_key="attachments_not_supported"
-            )
-        if len(task.instructions) > MAX_TEXT:
-            raise ServiceValidationError(
-                translation_domain=DOMAIN,
-                translation_key="text_too_long",
-                translation_placeholders={"field": "instructions", "max": str(MAX_TEXT)},
-            )
         controls = self.coordinator.controls.as_request()
         request = {name: controls[name] for name in _FROM_CONTROLS}
         # Controls that are being filled in may have one side only.
@@ -151,6 +164,35 @@ class GazeAITask(GazeEntity, AITaskEntity):
 def _queue(coordinator: GazeCoordinator) -> list[tuple[str, Status]]:
     """Return what changes when the queue moves."""
     return [(job.job_id, job.status) for job in coordinator.engine.jobs]
+
+
+class GazeRecipeAITask(GazeRecipeEntity, GazeBaseAITask):
+    """Runs a recipe with the instructions."""
+
+    @override
+    async def _async_queue(self, task: GenImageTask) -> list[Job]:
+        """Queue the image, also while the recipe has open jobs."""
+        recipe = require_recipe(self.coordinator, self.subentry_id)
+        return await async_generate_recipe(
+            self.coordinator,
+            recipe,
+            {"count": 1, "if_busy": "queue"},
+            instructions=task.instructions,
+        )
+
+
+def _validate(task: GenImageTask) -> None:
+    """Raise ServiceValidationError for what GAZE can't do."""
+    if task.attachments:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN, translation_key="attachments_not_supported"
+        )
+    if len(task.instructions) > MAX_TEXT:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key="text_too_long",
+            translation_placeholders={"field": "instructions", "max": str(MAX_TEXT)},
+        )
 
 
 def _finished(coordinator: GazeCoordinator, job: Job, minutes: float) -> Job:

@@ -10,11 +10,12 @@ from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import ServiceValidationError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
-from .const import DOMAIN, SUBENTRY_DISPLAY
+from .const import DOMAIN, SUBENTRY_DISPLAY, SUBENTRY_RECIPE
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .displays import Displays, Player
-from .entity import GazeDisplayEntity, GazeEntity, async_add_preset_entities
+from .entity import GazeDisplayEntity, GazeEntity, GazeRecipeEntity, async_add_preset_entities
 from .generation import async_generate, async_generate_again
+from .recipe_runs import async_generate_recipe, require_recipe
 from .subentries import async_add_subentry_entities
 
 PARALLEL_UPDATES = 1
@@ -83,6 +84,7 @@ DISPLAY_BUTTONS = (
         press=_renew_address,
     ),
 )
+RECIPE_GENERATE = ButtonEntityDescription(key="generate", translation_key="generate")
 PRESET_GENERATE = ButtonEntityDescription(key="generate", translation_key="generate")
 
 
@@ -98,6 +100,12 @@ async def async_setup_entry(
         entry,
         async_add_entities,
         lambda slug: GazePresetButton(coordinator, PRESET_GENERATE, slug),
+    )
+    async_add_subentry_entities(
+        entry,
+        async_add_entities,
+        SUBENTRY_RECIPE,
+        lambda subentry: [GazeRecipeButton(coordinator, RECIPE_GENERATE, subentry.subentry_id)],
     )
     async_add_subentry_entities(
         entry,
@@ -144,6 +152,16 @@ class GazePresetButton(GazeBaseButton):
     async def async_press(self) -> None:
         """Generate an image."""
         await async_generate(self.coordinator, self._preset, {})
+
+
+class GazeRecipeButton(GazeRecipeEntity, GazeBaseButton):
+    """Runs a recipe: renders its templates and generates."""
+
+    @override
+    async def async_press(self) -> None:
+        """Run the recipe."""
+        recipe = require_recipe(self.coordinator, self.subentry_id)
+        await async_generate_recipe(self.coordinator, recipe, {})
 
 
 class GazeDisplayButton(GazeDisplayEntity, ButtonEntity):

@@ -59,8 +59,10 @@ from .const import (
     DEFAULT_MAX_OPEN_JOBS,
     DOMAIN,
     SUBENTRY_DISPLAY,
+    SUBENTRY_RECIPE,
 )
 from .display_flow import DisplayFlow
+from .recipe_flow import RecipeFlow
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -134,7 +136,7 @@ class GazeConfigFlow(ConfigFlow, domain=DOMAIN):
         cls, config_entry: ConfigEntry
     ) -> dict[str, type[ConfigSubentryFlow]]:
         """Return the flows that add what belongs to a server."""
-        return {SUBENTRY_DISPLAY: DisplayFlow}
+        return {SUBENTRY_RECIPE: RecipeFlow, SUBENTRY_DISPLAY: DisplayFlow}
 
     @override
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> ConfigFlowResult:

@@ -37,6 +37,7 @@ from .gallery import Gallery, GalleryError, GalleryOptions
 from .jobs import Job, JobEngine, JobEvent, Records
 from .key_watch import KeyWatch
 from .payloads import event_payload, job_payload, shorten_texts
+from .recipes import Recipes
 from .subentries import Subentries
 
 _LOGGER = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         )
         self.controls = Controls()
         self.subentries = Subentries(hass=hass, entry=entry)
+        self.recipes = Recipes(hass, entry)
         self.displays = Displays(hass, entry, self.gallery)
         self.presets_listed = False  # by the server, in this run
         self._listed_empty = False  # the last list had no presets
@@ -275,6 +277,11 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         return async_dispatcher_connect(self.hass, self._signal("job", slug), listener)
 
     @callback
+    def async_add_recipe_listener(self, listener: Listener, recipe_id: str) -> CALLBACK_TYPE:
+        """Call the listener when a job of a recipe changes. Returns how to stop that."""
+        return async_dispatcher_connect(self.hass, self._signal("recipe", recipe_id), listener)
+
+    @callback
     def async_add_event_listener(self, listener: EventListener) -> CALLBACK_TYPE:
         """Call the listener with each event and the job's payload. Returns how to stop that."""
         return async_dispatcher_connect(self.hass, self._signal("event"), listener)
@@ -297,11 +304,15 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         self.displays.async_update()
         for slug in (job.preset, None):
             async_dispatcher_send(self.hass, self._signal("job", slug))
+        if job.recipe is not None:
+            async_dispatcher_send(self.hass, self._signal("recipe", job.recipe))
         if event is None:
             return
         entry_id = self.config_entry.entry_id
         file_path = self.gallery.saved_path(job.job_id)
         payload = shorten_texts(job_payload(self.hass, entry_id, job, file_path))
+        if job.recipe is not None:
+            payload["writer"] = job.writer
         async_dispatcher_send(self.hass, self._signal("event"), event, payload)
         self.hass.bus.async_fire(EVENT_GAZE, event_payload(self.hass, entry_id, event, payload))
 
@@ -312,6 +323,8 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         self.displays.async_update()
         for slug in (*self.device_presets, None):
             async_dispatcher_send(self.hass, self._signal("job", slug))
+        for recipe in self.recipes:
+            async_dispatcher_send(self.hass, self._signal("recipe", recipe.recipe_id))
 
     @callback
     def _on_response(self, endpoint: str, error: GazeError | None) -> None:

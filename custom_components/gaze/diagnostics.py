@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import islice
 import re
 from typing import Any, Final
@@ -25,7 +26,8 @@ MAX_DURATIONS: Final = 200
 MAX_TEXT: Final = 200
 
 _SECRET: Final = {CONF_API_KEY, CONF_HOST}
-_PRIVATE: Final = {"extra_positive", "extra_negative", "file_path", "tag"}
+_PRIVATE: Final = {"extra_positive", "extra_negative", "file_path", "tag", "title"}
+_RECIPE_TEXTS: Final = {"name", "prompt", "negative", "instructions", "tag", "seed"}
 
 
 async def async_get_config_entry_diagnostics(
@@ -47,6 +49,7 @@ async def async_get_config_entry_diagnostics(
         found |= {
             "server": _server(coordinator),
             "jobs": _jobs(coordinator),
+            "recipes": _recipes(coordinator),
             "pacing": coordinator.engine.pacing,
             "durations": _durations(coordinator),
             "gallery": await _gallery(coordinator),
@@ -70,6 +73,14 @@ def _server(coordinator: GazeCoordinator) -> dict[str, Any]:
             for slug, preset in islice(coordinator.data.items(), MAX_PRESETS)
         },
     }
+
+
+def _recipes(coordinator: GazeCoordinator) -> list[dict[str, Any]]:
+    """Return the recipes without what people wrote."""
+    return [
+        async_redact_data(asdict(recipe), _RECIPE_TEXTS)
+        for recipe in islice(coordinator.recipes, MAX_PRESETS)
+    ]
 
 
 def _jobs(coordinator: GazeCoordinator) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Hashable
 from typing import override
 
-from homeassistant.core import callback
+from homeassistant.core import CALLBACK_TYPE, callback
 from homeassistant.helpers.device_registry import DeviceInfo
 from homeassistant.helpers.entity import Entity, EntityDescription
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
@@ -76,10 +76,12 @@ class GazeEntity(CoordinatorEntity[GazeCoordinator]):
     async def async_added_to_hass(self) -> None:
         """Listen for jobs too."""
         await super().async_added_to_hass()
-        self.async_on_remove(
-            self.coordinator.async_add_job_listener(self._handle_coordinator_update, self.slug)
-        )
+        self.async_on_remove(self._listen_for_jobs())
         self._shown = self._appearance()
+
+    def _listen_for_jobs(self) -> CALLBACK_TYPE:
+        """Call the entity when a job changes that matters to it. Returns how to stop that."""
+        return self.coordinator.async_add_job_listener(self._handle_coordinator_update, self.slug)
 
     @callback
     def async_entity_id_changed(self, old_entity_id: str) -> None:
@@ -118,10 +120,21 @@ class GazeSubentryEntity(GazeEntity):
         self, coordinator: GazeCoordinator, description: EntityDescription, subentry_id: str
     ) -> None:
         """Name the entity after its description's key."""
-        super().__init__(coordinator, description)
+        GazeEntity.__init__(self, coordinator, description)
         self.subentry_id = subentry_id
         self._attr_unique_id = subentry_unique_id(subentry_id, description.key)
         self._attr_device_info = DeviceInfo(identifiers={subentry_device_identifier(subentry_id)})
+
+
+class GazeRecipeEntity(GazeSubentryEntity):
+    """An entity of a recipe."""
+
+    @override
+    def _listen_for_jobs(self) -> CALLBACK_TYPE:
+        """Listen for the jobs of the recipe only."""
+        return self.coordinator.async_add_recipe_listener(
+            self._handle_coordinator_update, self.subentry_id
+        )
 
 
 class GazeDisplayEntity(GazeSubentryEntity):

@@ -6,6 +6,7 @@ Every button, action, AI task, Assist tool, and card comes through `async_genera
 import asyncio
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from difflib import get_close_matches
 import logging
 from typing import Any, Final
@@ -26,7 +27,7 @@ from .api import (
 from .const import DOMAIN
 from .coordinator import GazeCoordinator
 from .gallery import GalleryError, Image
-from .jobs import EngineStoppedError, Job, TooManyOpenJobsError
+from .jobs import EngineStoppedError, Job, Origin, TooManyOpenJobsError
 from .names import clean
 from .request import validate_request
 
@@ -37,17 +38,24 @@ _TRACKING: Final = (ConfigEntryState.LOADED, ConfigEntryState.FAILED_UNLOAD)
 
 
 async def async_generate(
-    coordinator: GazeCoordinator, preset: str, fields: Mapping[str, Any]
+    coordinator: GazeCoordinator,
+    preset: str,
+    fields: Mapping[str, Any],
+    origin: Origin | None = None,
 ) -> list[Job]:
     """Queue a generation and return its jobs: the preset by slug or name, the rest by field.
 
-    With `if_busy: skip` the list is empty while the preset has open jobs. Raises
+    `origin` is the recipe that the request comes from. With `if_busy: skip` the list is empty
+    while the preset, or the recipe, has open jobs. Raises
     ServiceValidationError for what the caller can fix, HomeAssistantError for what the
     server did.
     """
     found = await _require_preset(coordinator, preset)
-    request = validate_request(found, fields)
-    if fields.get("if_busy") == "skip" and coordinator.engine.is_busy_with(found.slug):
+    origin = origin or Origin()
+    request = replace(validate_request(found, fields), origin=origin)
+    if fields.get("if_busy") == "skip" and coordinator.engine.is_busy_with(
+        found.slug, origin.recipe
+    ):
         return []
     try:
         return await coordinator.engine.async_generate(request)
@@ -94,7 +102,10 @@ async def async_regenerate(
             )
         fields["seed"] = earlier.seed
     fields.update(changes)
-    return await async_generate(coordinator, fields["preset"], fields)
+    origin = _origin(earlier)
+    if "extra_positive" in changes:
+        origin = replace(origin, title=None, writer=None)
+    return await async_generate(coordinator, fields["preset"], fields, origin)
 
 
 async def async_generate_again(coordinator: GazeCoordinator) -> None:
@@ -220,6 +231,16 @@ def _request_fields(earlier: Job | Image) -> dict[str, Any]:
 def _reloading() -> HomeAssistantError:
     """Return the error for a request that comes while the server is unloaded."""
     return HomeAssistantError(translation_domain=DOMAIN, translation_key="server_reloading")
+
+
+def _origin(earlier: Job | Image) -> Origin:
+    """Return the recipe that an earlier job came from."""
+    return Origin(
+        recipe=earlier.recipe,
+        recipe_name=earlier.recipe_name,
+        title=earlier.title,
+        writer=earlier.writer if isinstance(earlier, Job) else None,
+    )
 
 
 def _server_error(err: GazeError) -> HomeAssistantError:

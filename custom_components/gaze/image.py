@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import datetime
 import logging
 from pathlib import Path
-from typing import Final, override
+from typing import Any, Final, override
 
 from homeassistant.components.image import ImageEntity, ImageEntityDescription
 from homeassistant.core import HomeAssistant, callback
@@ -12,9 +12,9 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util import dt as dt_util
 
-from .const import DOMAIN, SUBENTRY_DISPLAY
+from .const import DOMAIN, SUBENTRY_DISPLAY, SUBENTRY_RECIPE
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .entity import GazeDisplayEntity, GazeEntity, async_add_preset_entities
+from .entity import GazeDisplayEntity, GazeEntity, GazeRecipeEntity, async_add_preset_entities
 from .gallery import GalleryError, Image, ImageGoneError
 from .generation import gallery_errors
 from .subentries import async_add_subentry_entities
@@ -28,6 +28,7 @@ BRAND_CONTENT_TYPE: Final = "image/png"
 
 LATEST_IMAGE = ImageEntityDescription(key="latest_image", translation_key="latest_image")
 DISPLAY_IMAGE = ImageEntityDescription(key="display_image", translation_key="display_image")
+RECIPE_IMAGE = ImageEntityDescription(key="recipe_image", translation_key="recipe_image")
 PRESET_IMAGE = ImageEntityDescription(key="preset_image", translation_key="preset_image")
 
 
@@ -43,6 +44,12 @@ async def async_setup_entry(
         entry,
         async_add_entities,
         lambda slug: GazePresetImage(hass, coordinator, PRESET_IMAGE, slug),
+    )
+    async_add_subentry_entities(
+        entry,
+        async_add_entities,
+        SUBENTRY_RECIPE,
+        lambda subentry: [GazeRecipeImage(hass, coordinator, RECIPE_IMAGE, subentry.subentry_id)],
     )
     async_add_subentry_entities(
         entry,
@@ -108,9 +115,21 @@ class GazeImage(GazeEntity, ImageEntity):
         if self._show_newest():
             super()._handle_coordinator_update()
 
+    @property
+    @override
+    def extra_state_attributes(self) -> dict[str, Any] | None:
+        """Return the title of the image, if it has one."""
+        if self._image is None or self._image.title is None:
+            return None
+        return {"title": self._image.title}
+
+    def _newest(self) -> Image | None:
+        """Return the image to show."""
+        return self.coordinator.gallery.newest(self.slug)
+
     def _show_newest(self) -> bool:
         """Show the newest image, and return whether it is another one."""
-        newest = self.coordinator.gallery.newest(self.slug)
+        newest = self._newest()
         same = _is_same(newest, self._image)
         self._image = newest
         if same:
@@ -140,6 +159,31 @@ class GazePresetImage(GazeImage):
     """The newest image of a preset: what its device is about, so it bears the device's name."""
 
     _attr_name = None
+
+
+class GazeRecipeImage(GazeRecipeEntity, GazeImage):
+    """The newest image of a recipe."""
+
+    _attr_name = None
+
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        coordinator: GazeCoordinator,
+        description: ImageEntityDescription,
+        subentry_id: str,
+    ) -> None:
+        """Show the newest image of the recipe."""
+        GazeRecipeEntity.__init__(self, coordinator, description, subentry_id)
+        ImageEntity.__init__(self, hass)
+        self._image: Image | None = None
+        self._attr_content_type = BRAND_CONTENT_TYPE
+        self._show_newest()
+
+    @override
+    def _newest(self) -> Image | None:
+        """Return the image to show."""
+        return self.coordinator.gallery.newest(recipe=self.subentry_id)
 
 
 class GazeDisplayImage(GazeDisplayEntity, ImageEntity):

@@ -15,9 +15,10 @@ from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .gallery import Image
-from .ids import device_identifier, image_url, media_content_id, unique_id
+from .ids import device_identifier, image_url, media_content_id, subentry_unique_id, unique_id
 from .jobs import Job, JobEvent, Status
 from .names import clean
+from .recipes import Recipe
 
 # The recorder stores at most 32 KiB of an event, and 16 KiB of a state.
 MAX_EVENT_BYTES: Final = 16 * 2**10 - 1024  # without type, config_entry_id, and device_id
@@ -26,12 +27,15 @@ _OTHER_TEXTS: Final = ("error", "tag", "checkpoint", "title", "recipe_name")
 _LENGTHS: Final = (4000, 2000, 1000, 500, 250)  # characters
 MAX_PRESET_NAME: Final = 150  # characters
 
-# What a job and its image have in common, under the same names.
-_SHARED_FIELDS = (
+# What a job and its image have in common, under the same names
+_SHARED_FIELDS: Final = (
     "job_id",
     "batch_id",
     "preset",
     "preset_name",
+    "recipe",
+    "recipe_name",
+    "title",
     "tag",
     "seed",
     "width",
@@ -95,9 +99,9 @@ def job_payload(
         "error": job.error,
         "preset": job.preset,
         "preset_name": clean(job.preset_name, MAX_PRESET_NAME),
-        "recipe": None,
-        "recipe_name": None,
-        "title": None,
+        "recipe": job.recipe,
+        "recipe_name": job.recipe_name,
+        "title": job.title,
         "tag": job.tag,
         "seed": job.seed,
         "width": job.width,
@@ -165,6 +169,19 @@ def image_payload(entry_id: str, image: Image, file_path: Path | None = None) ->
         "media_content_id": media_content_id(entry_id, image.job_id),
         "image_url": image_url(entry_id, image.job_id),
         "file_path": None if file_path is None else str(file_path),
+    }
+
+
+def recipe_payload(hass: HomeAssistant, recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe for responses, without its templates."""
+    return {
+        "recipe": recipe.recipe_id,
+        "slug": recipe.slug,
+        "name": recipe.name,
+        "preset": recipe.preset,
+        "entity_id": er.async_get(hass).async_get_entity_id(
+            IMAGE_DOMAIN, DOMAIN, subentry_unique_id(recipe.recipe_id, "recipe_image")
+        ),
     }
 
 

@@ -34,8 +34,9 @@ from .generation import (
 from .jobs import Job
 from .marking import async_mark_images
 from .names import clean
-from .payloads import MAX_PRESET_NAME, image_payload, job_payload
+from .payloads import MAX_PRESET_NAME, image_payload, job_payload, recipe_payload
 from .permissions import async_has_permission, async_is_trusted, async_require_permission
+from .recipe_runs import async_generate_recipe, require_recipe
 from .saving import SaveError, save_copy
 from .shown_images import display_of_device, shown_image
 
@@ -52,6 +53,7 @@ class Action(StrEnum):
     LIST_IMAGES = "list_images"
     LIST_JOBS = "list_jobs"
     LIST_PRESETS = "list_presets"
+    LIST_RECIPES = "list_recipes"
     MARK_IMAGES = "mark_images"
     REGENERATE = "regenerate"
     SAVE_IMAGE = "save_image"
@@ -79,8 +81,9 @@ _CHANGES: Final[_Fields] = {
     vol.Optional("height"): _NUMBER,
     vol.Optional("checkpoint"): cv.string,
     vol.Optional("tag"): cv.string,
-    vol.Optional("if_busy", default="queue"): vol.In(["queue", "skip"]),
+    vol.Optional("if_busy"): vol.In(["queue", "skip"]),
 }
+_OVERRIDES: Final = tuple(str(marker) for marker in _CHANGES)
 _SELECTION: Final[_Fields] = {
     vol.Optional("job_id"): vol.All(cv.ensure_list, [cv.string]),
     vol.Optional("batch_id"): vol.All(cv.ensure_list, [cv.string]),
@@ -93,8 +96,19 @@ _IMAGE: Final[_Fields] = {
 }
 
 SERVER_SCHEMA: Final = vol.Schema(_SERVER)
-GENERATE_SCHEMA: Final = vol.Schema(
-    {**_SERVER, **_WAITING, **_CHANGES, vol.Required("preset"): cv.string}
+GENERATE_SCHEMA: Final = vol.All(
+    vol.Schema(
+        {
+            **_SERVER,
+            **_WAITING,
+            **_CHANGES,
+            vol.Optional("preset"): cv.string,
+            vol.Optional("recipe"): cv.string,
+            vol.Optional("variables"): {cv.string: object},
+        }
+    ),
+    cv.has_at_least_one_key("preset", "recipe"),
+    cv.has_at_most_one_key("preset", "recipe"),
 )
 REGENERATE_SCHEMA: Final = vol.Schema(
     {
@@ -129,9 +143,9 @@ LIST_IMAGES_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
         vol.Optional("preset"): cv.string,
+        vol.Optional("recipe"): cv.string,
         vol.Optional("tag"): cv.string,
         vol.Optional("search"): cv.string,
-        vol.Optional("recipe"): cv.string,
         vol.Optional("favorite"): cv.boolean,
         vol.Optional("hidden", default=False): cv.boolean,
         vol.Optional("since"): cv.datetime,
@@ -173,8 +187,16 @@ SHOW_IMAGE_SCHEMA: Final = vol.Schema({**_SERVER, **_IMAGE, vol.Required("displa
 async def _async_generate(call: ServiceCall) -> ServiceResponse:
     """Queue images."""
     seconds = _seconds(call)
-    coordinator = await _async_server_for_preset(call)
-    jobs = await async_generate(coordinator, call.data["preset"], call.data)
+    coordinator = await _async_server_for(call)
+    if (text := call.data.get("recipe")) is None:
+        jobs = await async_generate(coordinator, call.data["preset"], call.data)
+    else:
+        jobs = await async_generate_recipe(
+            coordinator,
+            require_recipe(coordinator, text),
+            {name: call.data[name] for name in _OVERRIDES if name in call.data},
+            variables=call.data.get("variables"),
+        )
     return await _async_answer(coordinator, jobs, seconds)
 
 
@@ -237,6 +259,12 @@ async def _async_list_presets(call: ServiceCall) -> ServiceResponse:
     }
 
 
+async def _async_list_recipes(call: ServiceCall) -> ServiceResponse:
+    """List the recipes of a server."""
+    coordinator = await _async_server(call, POLICY_READ)
+    return {"recipes": [recipe_payload(call.hass, recipe) for recipe in coordinator.recipes]}
+
+
 async def _async_list_images(call: ServiceCall) -> ServiceResponse:
     """List kept images, newest first."""
     coordinator = await _async_server(call, POLICY_READ)
@@ -245,9 +273,9 @@ async def _async_list_images(call: ServiceCall) -> ServiceResponse:
         images = await coordinator.gallery.async_select(
             Selection(
                 preset=await _kept_preset(coordinator, call),
+                recipe=await _kept_recipe(coordinator, call),
                 tag=call.data.get("tag"),
                 search=call.data.get("search"),
-                recipe=call.data.get("recipe"),
                 favorite=call.data.get("favorite"),
                 hidden=call.data["hidden"],
                 since=None if since is None else dt_util.as_utc(since).timestamp(),
@@ -416,8 +444,8 @@ async def _async_server(call: ServiceCall, policy: str) -> GazeCoordinator:
     return coordinator
 
 
-async def _async_server_for_preset(call: ServiceCall) -> GazeCoordinator:
-    """Return the server that the call names, or the one with the preset that is free first.
+async def _async_server_for(call: ServiceCall) -> GazeCoordinator:
+    """Return the server that the call names, or the one with what it needs that is free first.
 
     Raises Unauthorized if the user may control none.
     """
@@ -431,17 +459,26 @@ async def _async_server_for_preset(call: ServiceCall) -> GazeCoordinator:
     ]
     if not servers:
         raise Unauthorized(context=call.context, permission=POLICY_CONTROL)
-    return freest_server(servers, call.data["preset"])
+    return freest_server(servers, call.data.get("preset"), call.data.get("recipe"))
 
 
-def freest_server(servers: Sequence[GazeCoordinator], preset: str) -> GazeCoordinator:
-    """Return the server with the shortest queue among those that have the preset."""
-    offering = [server for server in servers if server.find_preset(preset)]
+def freest_server(
+    servers: Sequence[GazeCoordinator], preset: str | None, recipe: str | None = None
+) -> GazeCoordinator:
+    """Return the server with the shortest queue among those with the preset or the recipe."""
+    offering = [server for server in servers if _offers(server, preset, recipe)]
     reachable = [server for server in offering if server.last_update_success]
     return min(
         reachable or offering or servers,
         key=lambda server: server.engine.load(),
     )
+
+
+def _offers(server: GazeCoordinator, preset: str | None, recipe: str | None) -> bool:
+    """Return whether a server has the preset or the recipe."""
+    if recipe is not None:
+        return bool(server.recipes.find(recipe))
+    return preset is not None and server.find_preset(preset) is not None
 
 
 def _selected(coordinator: GazeCoordinator, call: ServiceCall) -> list[Job]:
@@ -476,6 +513,19 @@ async def _kept_preset(coordinator: GazeCoordinator, call: ServiceCall) -> str |
         translation_key="unknown_preset",
         translation_placeholders={"preset": text[:60]},
     )
+
+
+async def _kept_recipe(coordinator: GazeCoordinator, call: ServiceCall) -> str | None:
+    """Return the ID of the recipe that the call means, also of a deleted one with images."""
+    if (text := call.data.get("recipe")) is None:
+        return None
+    if len(found := coordinator.recipes.find(text)) == 1:
+        return found[0].recipe_id
+    wanted = text.strip().casefold()
+    for folder in (await coordinator.gallery.async_overview()).recipes:
+        if wanted in {folder.key.casefold(), folder.name.strip().casefold()}:
+            return folder.key
+    return require_recipe(coordinator, text).recipe_id  # raises what fits
 
 
 def _payload(coordinator: GazeCoordinator, job: Job) -> dict[str, Any]:
@@ -514,13 +564,14 @@ async def _async_answer(
 
 type _Handler = Callable[[ServiceCall], Coroutine[Any, Any, ServiceResponse]]
 
-_ACTIONS: Final[dict[Action, tuple[_Handler, vol.Schema, SupportsResponse]]] = {
+_ACTIONS: Final[dict[Action, tuple[_Handler, vol.Schema | vol.All, SupportsResponse]]] = {
     Action.DELETE_IMAGES: (_async_delete_images, DELETE_IMAGES_SCHEMA, SupportsResponse.OPTIONAL),
     Action.GENERATE: (_async_generate, GENERATE_SCHEMA, SupportsResponse.OPTIONAL),
     Action.LIST_DISPLAYS: (_async_list_displays, SERVER_SCHEMA, SupportsResponse.ONLY),
     Action.LIST_IMAGES: (_async_list_images, LIST_IMAGES_SCHEMA, SupportsResponse.ONLY),
     Action.LIST_JOBS: (_async_list_jobs, SERVER_SCHEMA, SupportsResponse.ONLY),
     Action.LIST_PRESETS: (_async_list_presets, SERVER_SCHEMA, SupportsResponse.ONLY),
+    Action.LIST_RECIPES: (_async_list_recipes, SERVER_SCHEMA, SupportsResponse.ONLY),
     Action.MARK_IMAGES: (_async_mark_images, MARK_IMAGES_SCHEMA, SupportsResponse.OPTIONAL),
     Action.REGENERATE: (_async_regenerate, REGENERATE_SCHEMA, SupportsResponse.OPTIONAL),
     Action.SAVE_IMAGE: (_async_save_image, SAVE_IMAGE_SCHEMA, SupportsResponse.NONE),

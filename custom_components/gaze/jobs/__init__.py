@@ -1,7 +1,7 @@
 """The job engine: life cycle, pacing, downloads, and records."""
 
 from .engine import EngineStoppedError, JobEngine, TooManyOpenJobsError
-from .models import GenerateRequest, Job, JobEvent, Reason, Status
+from .models import GenerateRequest, Job, JobEvent, Origin, Reason, Status
 from .records import Records
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Job",
     "JobEngine",
     "JobEvent",
+    "Origin",
     "Reason",
     "Records",
     "Status",

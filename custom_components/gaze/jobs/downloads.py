@@ -163,6 +163,9 @@ class Downloads:
                 made_at=job.finished_at or job.requested_at,
                 requested_width=job.width,
                 requested_height=job.height,
+                recipe=job.recipe,
+                recipe_name=job.recipe_name,
+                title=job.title,
             ),
             content,
         )

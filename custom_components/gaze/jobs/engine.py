@@ -12,7 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 import logging
 from typing import Any, Final
 
@@ -179,8 +179,12 @@ class JobEngine:
         """Return the jobs of a batch."""
         return [job for job in self._jobs.values() if job.batch_id == batch_id]
 
-    def is_busy_with(self, preset: str) -> bool:
-        """Return whether a preset, by slug, has open jobs or requests."""
+    def is_busy_with(self, preset: str, recipe: str | None = None) -> bool:
+        """Return whether a preset (by slug) or a recipe (by ID) has open jobs or requests."""
+        if recipe is not None:
+            return any(job.recipe == recipe for job in self.open_jobs) or any(
+                request.origin.recipe == recipe for request in self._requests
+            )
         return any(job.preset == preset for job in self.open_jobs) or any(
             request.preset.slug == preset for request in self._requests
         )
@@ -385,6 +389,7 @@ class JobEngine:
                 count=len(job_ids),
                 preset=request.preset.slug,
                 preset_name=request.preset.name,
+                **asdict(request.origin),
                 tag=request.tag,
                 seed=None if request.seed is None else str(request.seed),
                 width=request.width,

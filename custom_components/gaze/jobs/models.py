@@ -42,6 +42,19 @@ class JobEvent(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """The recipe that a request comes from, and what a language model added to it.
+
+    recipe: its ID. writer: the AI task entity that wrote the prompt, or None for a plain prompt.
+    """
+
+    recipe: str | None = None
+    recipe_name: str | None = None
+    title: str | None = None
+    writer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateRequest:
     """What to generate: a preset, and what to change of it (`None`: nothing).
 
@@ -58,6 +71,7 @@ class GenerateRequest:
     height: int | None = None
     checkpoint: str | None = None
     tag: str | None = None
+    origin: Origin = Origin()
 
     def as_options(self) -> GenerateOptions:
         """Return the options for the REST API."""
@@ -92,6 +106,10 @@ class Job(DataClassORJSONMixin):
     error: str | None = None
     preset: str
     preset_name: str
+    recipe: str | None = None
+    recipe_name: str | None = None
+    title: str | None = None
+    writer: str | None = None
     tag: str | None = None
     seed: str | None = None
     width: int | None = None

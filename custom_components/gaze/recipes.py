@@ -1,0 +1,218 @@
+"""Recipes: saved requests with a name, whose texts are templates."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from homeassistant.config_entries import ConfigEntry
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.exceptions import ServiceValidationError, TemplateError
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
+from homeassistant.helpers.template import Template, is_template_string
+from homeassistant.util import slugify
+from jinja2 import Environment, TemplateSyntaxError
+from jinja2.meta import find_undeclared_variables
+
+from .const import DOMAIN, SUBENTRY_RECIPE
+from .names import clean
+from .subentries import Subentries, Subentry, SubentryListener
+
+INSTRUCTIONS: Final = "instructions"  # the variable that holds the instructions of an AI task
+MAX_ERROR: Final = 200
+
+
+class SeedMode(StrEnum):
+    """Where the seed of a run comes from."""
+
+    RANDOM = "random"
+    FIXED = "fixed"
+    LAST = "last"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """A saved request.
+
+    prompt, negative, and instructions are templates. seed: decimal text, used if it is fixed.
+    keep: how many images of the recipe stay, 0 for the rule of the server. writer: the AI task
+    entity that writes the prompt.
+    """
+
+    recipe_id: str
+    name: str
+    preset: str
+    prompt: str = ""
+    negative: str = ""
+    width: int | None = None
+    height: int | None = None
+    checkpoint: str | None = None
+    seed_mode: SeedMode = SeedMode.RANDOM
+    seed: str | None = None
+    count: int = 1
+    tag: str | None = None
+    if_busy: str = "queue"
+    keep: int = 0
+    writer: str | None = None
+    instructions: str = ""
+
+    @classmethod
+    def from_subentry(cls, subentry: Subentry) -> Self:
+        """Return the recipe that a subentry describes; what it lacks has its default."""
+        names = {field.name for field in fields(cls)} - {"recipe_id", "name"}
+        data = {name: value for name, value in subentry.data.items() if name in names}
+        data["seed_mode"] = SeedMode(data.get("seed_mode", SeedMode.RANDOM))
+        return cls(recipe_id=subentry.subentry_id, name=subentry.title, **data)
+
+    @property
+    def slug(self) -> str:
+        """Return the name as people type it in YAML."""
+        return slugify(self.name)
+
+    def is_called(self, text: str) -> bool:
+        """Return whether a text is the slug or the name, in any case of letters."""
+        wanted = text.strip().casefold()
+        return wanted in {self.slug, self.name.strip().casefold()}
+
+    def uses(self, variable: str) -> bool:
+        """Return whether one of the templates uses a variable."""
+        return any(variable in _variables(text) for text in (self.prompt, self.instructions))
+
+    def render(self, hass: HomeAssistant, field: str, variables: Mapping[str, Any]) -> str:
+        """Return the text of a field. Raises ServiceValidationError if its template fails."""
+        text: str = getattr(self, field)
+        if not is_template_string(text):
+            return text.strip()
+        try:
+            return str(Template(text, hass).async_render(variables, parse_result=False)).strip()
+        except TemplateError as err:
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="recipe_template_failed",
+                translation_placeholders={
+                    "recipe": clean(self.name),
+                    "error": clean(str(err), MAX_ERROR),
+                },
+            ) from err
+
+
+class Recipes:
+    """The recipes of one server, as its subentries are now."""
+
+    def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
+        """Have none until the subentries are followed."""
+        self._hass = hass
+        self._entry = entry
+        self._recipes: dict[str, Recipe] = {}
+
+    def __iter__(self) -> Iterator[Recipe]:
+        """Iterate over the recipes."""
+        return iter(list(self._recipes.values()))
+
+    def get(self, recipe_id: str | None) -> Recipe | None:
+        """Return the recipe with this ID, or None if it is deleted."""
+        return self._recipes.get(recipe_id or "")
+
+    def find(self, text: str) -> list[Recipe]:
+        """Return the recipes that a text can mean: the ID, the slug, or the name."""
+        if (recipe := self._recipes.get(text.strip())) is not None:
+            return [recipe]
+        return [recipe for recipe in self if recipe.is_called(text)]
+
+    @callback
+    def async_start(self, subentries: Subentries) -> None:
+        """Follow the subentries until the server is unloaded."""
+        self._entry.async_on_unload(
+            subentries.async_add_listener(
+                SubentryListener(
+                    subentry_type=SUBENTRY_RECIPE,
+                    on_added=self._on_changed,
+                    on_changed=self._on_changed,
+                    on_removed=self._on_removed,
+                )
+            )
+        )
+        self._entry.async_on_unload(self._delete_issues)
+
+    @callback
+    def async_add_listener(self, listener: Callable[[], None]) -> CALLBACK_TYPE:
+        """Call the listener when a recipe comes, changes, or goes. Returns how to stop that."""
+        return async_dispatcher_connect(self._hass, self._signal, listener)
+
+    @callback
+    def async_report_failure(self, recipe: Recipe, err: ServiceValidationError) -> None:
+        """Create the one repair issue of a recipe whose templates or preset fail."""
+        placeholders = {
+            name: _as_markdown(value)
+            for name, value in (err.translation_placeholders or {}).items()
+        }
+        ir.async_create_issue(
+            self._hass,
+            DOMAIN,
+            _issue_id(recipe.recipe_id),
+            is_fixable=False,
+            severity=ir.IssueSeverity.WARNING,
+            translation_key=(
+                "recipe_template_failed"
+                if err.translation_key == "recipe_template_failed"
+                else "recipe_preset_missing"
+            ),
+            translation_placeholders={
+                "preset": _as_markdown(recipe.preset),
+                **placeholders,
+                "recipe": _as_markdown(recipe.name),
+                "server": _as_markdown(self._entry.title),
+            },
+        )
+
+    @callback
+    def async_report_success(self, recipe: Recipe) -> None:
+        """Delete the repair issue of a recipe."""
+        ir.async_delete_issue(self._hass, DOMAIN, _issue_id(recipe.recipe_id))
+
+    @callback
+    def _on_changed(self, subentry: Subentry) -> None:
+        """Take over a recipe that came or changed."""
+        self._recipes[subentry.subentry_id] = Recipe.from_subentry(subentry)
+        async_dispatcher_send(self._hass, self._signal)
+
+    @callback
+    def _on_removed(self, subentry: Subentry) -> None:
+        """Discard a deleted recipe and its repair issue."""
+        self.async_report_success(self._recipes.pop(subentry.subentry_id))
+        async_dispatcher_send(self._hass, self._signal)
+
+    def _delete_issues(self) -> None:
+        """Delete the repair issues of all recipes: an unloaded server has none."""
+        for recipe in self:
+            self.async_report_success(recipe)
+
+    @property
+    def _signal(self) -> str:
+        """Return the name of the signal for changes."""
+        return f"{DOMAIN}_{self._entry.entry_id}_recipes"
+
+
+def _variables(text: str) -> set[str]:
+    """Return the names that a template uses without defining them."""
+    environment = Environment(  # noqa: S701 - parses only
+        extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do"]
+    )
+    try:
+        return find_undeclared_variables(environment.parse(text))
+    except TemplateSyntaxError:
+        return set()
+
+
+def _issue_id(recipe_id: str) -> str:
+    """Return the ID of the repair issue of a recipe."""
+    return f"recipe-{recipe_id}"
+
+
+def _as_markdown(text: str) -> str:
+    """Return text from elsewhere as Markdown that shows it as it is."""
+    return "".join(f"\\{c}" if c in _PUNCTUATION else c for c in clean(text, MAX_ERROR))
+
+
+_PUNCTUATION: Final = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")

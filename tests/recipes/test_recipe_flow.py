@@ -1,0 +1,223 @@
+"""The forms of recipes: added, changed, renamed, and deleted without a reload."""
+
+from typing import Any
+
+from homeassistant.core import HomeAssistant, callback
+from homeassistant.data_entry_flow import InvalidData
+from homeassistant.helpers import device_registry as dr, entity_registry as er
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+
+from custom_components.gaze.request import MAX_TEXT
+from testing.gaze_server import GazeServer
+
+from .conftest import PRESET, AddRecipe, start, submit
+
+ENTITIES = (
+    "image.gaze_morning_wallpaper",
+    "button.gaze_morning_wallpaper_generate",
+    "ai_task.gaze_morning_wallpaper",
+)
+
+
+async def test_name_and_preset_are_enough(
+    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe()
+
+    assert entry.subentries[recipe_id].title == "Morning wallpaper"
+    assert entry.subentries[recipe_id].data == {
+        "preset": PRESET,
+        "seed_mode": "random",
+        "count": 1,
+        "if_busy": "queue",
+        "keep": 0,
+    }
+
+
+async def test_new_recipe_has_entities_without_reload_or_other_state_writes(
+    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    coordinator = entry.runtime_data
+    changes = async_capture_events(hass, "state_changed")
+
+    recipe_id = await add_recipe()
+
+    registry = er.async_get(hass)
+    assert entry.runtime_data is coordinator
+    assert {event.data["entity_id"] for event in changes} == set(ENTITIES)
+    for entity_id in ENTITIES:
+        registered = registry.async_get(entity_id)
+        assert registered is not None
+        assert registered.config_subentry_id == recipe_id
+        assert registered.unique_id.startswith(recipe_id)
+    device = dr.async_get(hass).async_get_device_by_identifier(("gaze", recipe_id), entry.entry_id)
+    assert device is not None
+    assert (device.name, device.model) == ("GAZE Morning wallpaper", "Recipe")
+
+
+async def test_every_field_can_be_changed_and_emptied(
+    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    full: dict[str, Any] = {
+        "prompt": "a {{ 'cat' }}",
+        "negative": "blurry",
+        "size_and_model": {"width": 768.0, "height": 512.0, "checkpoint": "a.safetensors"},
+        "seed_and_count": {
+            "seed_mode": "fixed",
+            "seed": "18446744073709551615",
+            "count": 2.0,
+            "tag": "wall",
+            "if_busy": "skip",
+            "keep": 5.0,
+        },
+        "language_model": {"writer": "ai_task.writer", "instructions": "a fox"},
+    }
+    recipe_id = await add_recipe(**full)
+    stored = dict(entry.subentries[recipe_id].data)
+    form = await start(hass, entry, source="reconfigure", subentry_id=recipe_id)
+
+    result = await submit(hass, form, name="Evening", preset="oilpainting")
+
+    flat = {"preset": PRESET, "prompt": full["prompt"], "negative": full["negative"]}
+    for name in ("size_and_model", "seed_and_count", "language_model"):
+        flat |= full[name]
+    assert stored == flat
+    assert {type(stored[name]) for name in ("width", "height", "count", "keep")} == {int}
+    assert (result["type"], result["reason"]) == ("abort", "reconfigure_successful")
+    assert entry.subentries[recipe_id].title == "Evening"
+    assert entry.subentries[recipe_id].data == {
+        "preset": "oilpainting",
+        "seed_mode": "random",
+        "count": 1,
+        "if_busy": "queue",
+        "keep": 0,
+    }
+
+
+async def test_deleted_recipe_leaves_no_device_and_no_entity(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    devices = dr.async_get(hass)
+    before = {d.id for d in dr.async_entries_for_config_entry(devices, entry.entry_id)}
+    recipe_id = await add_recipe()
+
+    hass.config_entries.async_remove_subentry(entry, recipe_id)
+    server.put_preset("new", "New")
+    await entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
+
+    after = {d.name for d in dr.async_entries_for_config_entry(devices, entry.entry_id)}
+    assert len(after) == len(before) + 1
+    assert all(hass.states.get(entity_id) is None for entity_id in ENTITIES)
+    assert list(entry.runtime_data.recipes) == []
+
+
+async def test_preset_that_comes_and_goes_leaves_the_recipe_alone(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    await add_recipe()
+    del server.presets[PRESET]
+
+    await entry.runtime_data.async_refresh()
+    await hass.async_block_till_done()
+
+    assert hass.states.get("image.gaze_neon_city") is None
+    assert all(hass.states.get(entity_id) is not None for entity_id in ENTITIES)
+
+
+@pytest.mark.parametrize(
+    ("fields", "errors"),
+    [
+        ({"name": " \n"}, {"name": "name_missing"}),
+        ({"name": "existing"}, {"name": "name_taken"}),
+        ({"preset": " "}, {"preset": "preset_missing"}),
+        ({"prompt": "{{ 1 / 0 }}"}, {"prompt": "template_fails"}),
+        ({"prompt": "{{ guest.name }}"}, {"prompt": "template_fails"}),
+        ({"negative": "{{ states('sensor.x') | float }}"}, {"negative": "template_fails"}),
+        ({"prompt": "a" * (MAX_TEXT + 1)}, {"prompt": "text_too_long"}),
+        ({"prompt": "{{ 'a' * 20001 }}"}, {"prompt": "text_too_long"}),
+        ({"language_model": {"instructions": "{{ 1 / 0 }}"}}, {"base": "template_fails"}),
+        ({"seed_and_count": {"seed_mode": "fixed"}}, {"base": "seed_missing"}),
+        ({"seed_and_count": {"seed": "-1"}}, {"base": "invalid_seed"}),
+        ({"size_and_model": {"width": 512}}, {"base": "size_incomplete"}),
+        ({"size_and_model": {"width": 500, "height": 512}}, {"base": "invalid_size"}),
+        ({"size_and_model": {"width": 16384, "height": 16384}}, {"base": "size_too_large"}),
+    ],
+)
+async def test_mistake_is_shown_at_its_field_and_stores_nothing(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    fields: dict[str, Any],
+    errors: dict[str, str],
+) -> None:
+    await add_recipe("Existing")
+    form = await start(hass, entry)
+
+    result = await submit(hass, form, **{"name": "New", "preset": PRESET, **fields})
+
+    assert result["errors"] == errors
+    assert len(entry.subentries) == 1
+
+
+async def test_template_with_syntax_error_is_rejected(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    form = await start(hass, entry)
+
+    with pytest.raises(InvalidData) as caught:
+        await submit(hass, form, name="New", preset=PRESET, prompt="{{ now(")
+
+    assert "prompt" in str(caught.value.schema_errors)
+
+
+async def test_form_offers_live_presets_and_takes_others(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    form = await start(hass, entry)
+    [config] = [
+        field.config for key, field in form["data_schema"].schema.items() if key == "preset"
+    ]
+
+    recipe_id = await add_recipe(preset="not_there_yet")
+
+    assert {option["value"] for option in config["options"]} == set(server.presets)
+    assert entry.subentries[recipe_id].data["preset"] == "not_there_yet"
+
+
+async def test_form_of_a_server_that_is_not_loaded_takes_typed_presets(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(entry.entry_id)
+    form = await start(hass, entry)
+
+    result = await submit(hass, form, name="New", preset=PRESET)
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert result["type"] == "create_entry"
+    assert hass.states.get("image.gaze_new") is not None
+
+
+async def test_rename_by_home_assistant_renames_the_device(
+    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe()
+    calls: list[None] = []
+
+    @callback
+    def note() -> None:
+        calls.append(None)
+
+    entry.async_on_unload(entry.runtime_data.recipes.async_add_listener(note))
+    hass.config_entries.async_update_subentry(
+        entry, entry.subentries[recipe_id], title="Good morning"
+    )
+    await hass.async_block_till_done()
+
+    device = dr.async_get(hass).async_get_device_by_identifier(("gaze", recipe_id), entry.entry_id)
+    assert device is not None
+    assert device.name == "GAZE Good morning"
+    assert [recipe.name for recipe in entry.runtime_data.recipes] == ["Good morning"]
+    assert calls

@@ -1,0 +1,621 @@
+"""Recipes run: rendered, overridden, titled, retained, and reported."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers.service import async_get_all_descriptions
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+import voluptuous as vol
+
+from custom_components.gaze.const import DOMAIN, EVENT_GAZE
+from custom_components.gaze.diagnostics import async_get_config_entry_diagnostics
+from testing.gaze_server import GazeServer
+
+from ..images import press, wait_for
+from ..pages import Block, blocks, recipe as parse
+from ..test_services import act, until
+from .conftest import PRESET, AddRecipe, Writer, start, submit
+
+IMAGE = "image.gaze_morning_wallpaper"
+BUTTON = "button.gaze_morning_wallpaper_generate"
+AI_TASK = "ai_task.gaze_morning_wallpaper"
+
+
+async def run(hass: HomeAssistant, server: GazeServer, recipe: str, **data: Any) -> dict[str, Any]:
+    """Run a recipe to its image; return the job."""
+    response = await act(hass, "generate", recipe=recipe, **data)
+    for job in response["jobs"]:
+        await server.finish(job["job_id"])
+        await wait_for(hass, job["job_id"])
+    [job, *_] = (await act(hass, "wait", job_id=response["jobs"][0]["job_id"]))["jobs"]
+    await hass.async_block_till_done(wait_background_tasks=True)
+    found: dict[str, Any] = job
+    return found
+
+
+def issue(hass: HomeAssistant, recipe_id: str) -> ir.IssueEntry | None:
+    """Return the repair issue of a recipe."""
+    return ir.async_get(hass).async_get_issue(DOMAIN, f"recipe-{recipe_id}")
+
+
+async def test_button_renders_templates_at_each_press(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    await add_recipe(prompt="a {{ states('sensor.weather') }} sky", negative="{{ 'fog' }}")
+    for weather in ("sunny", "rainy"):
+        hass.states.async_set("sensor.weather", weather)
+        await press(hass, BUTTON)
+
+    assert [job.body for job in server.jobs] == [
+        {"count": 1, "extra_positive": "a sunny sky", "extra_negative": "fog"},
+        {"count": 1, "extra_positive": "a rainy sky", "extra_negative": "fog"},
+    ]
+
+
+async def test_every_field_of_a_recipe_reaches_the_server(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe(
+        prompt="a cat",
+        size_and_model={"width": 768, "height": 512, "checkpoint": "a.safetensors"},
+        seed_and_count={"seed_mode": "fixed", "seed": str(2**64 - 1), "count": 2, "tag": "wall"},
+    )
+
+    response = await act(hass, "generate", recipe=recipe_id)
+
+    assert server.jobs[0].body == {
+        "count": 2,
+        "extra_positive": "a cat",
+        "seed": 2**64 - 1,
+        "width": 768,
+        "height": 512,
+        "checkpoint": "a.safetensors",
+    }
+    for job in response["jobs"]:
+        assert (job["recipe"], job["recipe_name"]) == (recipe_id, "Morning wallpaper")
+        assert (job["tag"], job["title"]) == ("wall", None)
+
+
+@pytest.mark.parametrize("name", ["morning_wallpaper", "MORNING wallpaper ", None])
+async def test_recipe_is_called_by_slug_name_or_id_with_variables_and_overrides(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    name: str | None,
+) -> None:
+    recipe_id = await add_recipe(
+        prompt="a portrait of {{ guest | default('nobody') }}",
+        seed_and_count={"count": 2, "tag": "wall"},
+    )
+
+    await act(
+        hass,
+        "generate",
+        recipe=name or recipe_id,
+        variables={"guest": "Ann"},
+        count=1,
+        seed="7",
+        tag="guests",
+    )
+    await act(hass, "generate", recipe=recipe_id, extra_positive="a dog", count=1)
+
+    assert server.jobs[0].body == {"count": 1, "seed": 7, "extra_positive": "a portrait of Ann"}
+    assert server.jobs[1].body == {"count": 1, "extra_positive": "a dog"}
+
+
+@pytest.mark.parametrize(
+    ("data", "key"),
+    [
+        ({"recipe": "no such recipe"}, "unknown_recipe"),
+        ({"recipe": "existing", "seed": "-1"}, "invalid_seed"),
+    ],
+)
+async def test_mistake_of_the_caller_is_one_clear_error_and_no_repair(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    data: dict[str, Any],
+    key: str,
+) -> None:
+    recipe_id = await add_recipe("Existing")
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "generate", **data)
+
+    assert caught.value.translation_key == key
+    assert server.jobs == []
+    assert issue(hass, recipe_id) is None
+
+
+@pytest.mark.parametrize("data", [{}, {"preset": PRESET, "recipe": "existing"}])
+async def test_generate_needs_either_a_preset_or_a_recipe(
+    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe, data: dict[str, Any]
+) -> None:
+    await add_recipe("Existing")
+
+    with pytest.raises(vol.Invalid):
+        await act(hass, "generate", **data)
+
+
+async def test_two_recipes_of_one_name_are_told_apart_by_id(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    first, second = await add_recipe("One"), await add_recipe("Two")
+    hass.config_entries.async_update_subentry(entry, entry.subentries[second], title="One")
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "generate", recipe="one")
+    response = await act(hass, "generate", recipe=first)
+
+    assert caught.value.translation_key == "recipe_ambiguous"
+    assert response["jobs"][0]["recipe"] == first
+
+
+async def test_template_that_fails_is_one_error_and_one_repair_until_it_runs(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    hass.states.async_set("sensor.hour", "7")
+    recipe_id = await add_recipe(prompt="{{ states('sensor.hour') | float + 1 }} o'clock")
+    hass.states.async_set("sensor.hour", "unavailable")
+
+    for _ in range(2):
+        with pytest.raises(ServiceValidationError) as caught:
+            await press(hass, BUTTON)
+    reported = issue(hass, recipe_id)
+    hass.states.async_set("sensor.hour", "8")
+    await press(hass, BUTTON)
+
+    assert caught.value.translation_key == "recipe_template_failed"
+    assert reported is not None
+    assert reported.translation_key == "recipe_template_failed"
+    assert issue(hass, recipe_id) is None
+    assert [job.body["extra_positive"] for job in server.jobs] == ["9.0 o'clock"]
+
+
+async def test_preset_that_vanished_is_one_error_and_one_repair_until_it_is_back(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe()
+    preset = server.presets.pop(PRESET)
+    with pytest.raises(ServiceValidationError) as caught:
+        await press(hass, BUTTON)
+    reported = issue(hass, recipe_id)
+    server.presets[PRESET] = preset
+
+    await press(hass, BUTTON)
+
+    assert caught.value.translation_key == "preset_gone"
+    assert reported is not None
+    assert reported.translation_key == "recipe_preset_missing"
+    assert issue(hass, recipe_id) is None
+
+
+@pytest.mark.parametrize("how", ["delete", "unload"])
+async def test_repair_goes_with_the_recipe_and_the_server(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe, how: str
+) -> None:
+    recipe_id = await add_recipe(preset="gone")
+    with pytest.raises(ServiceValidationError):
+        await press(hass, BUTTON)
+    reported = issue(hass, recipe_id)
+
+    if how == "delete":
+        hass.config_entries.async_remove_subentry(entry, recipe_id)
+    else:
+        await hass.config_entries.async_unload(entry.entry_id)
+
+    assert reported is not None
+    assert issue(hass, recipe_id) is None
+
+
+@pytest.mark.parametrize("prompt", ["", "{{ states('sensor.none') if false }}", "  "])
+async def test_prompt_that_renders_to_nothing_uses_the_preset_as_it_is(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    prompt: str,
+) -> None:
+    await add_recipe(prompt=prompt)
+
+    await press(hass, BUTTON)
+
+    assert server.jobs[0].body == {"count": 1}
+
+
+async def test_html_in_a_prompt_stays_text(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    await add_recipe(prompt="<script>alert(1)</script> {{ '<b>' }}")
+
+    await press(hass, BUTTON)
+
+    assert server.jobs[0].body["extra_positive"] == "<script>alert(1)</script> <b>"
+
+
+async def test_image_of_a_recipe_carries_it_and_is_found_by_it(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe()
+    events = async_capture_events(hass, EVENT_GAZE)
+
+    job = await run(hass, server, recipe_id)
+    other = await act(hass, "generate", preset=PRESET)
+    await server.finish()
+    await wait_for(hass, other["jobs"][0]["job_id"])
+    [image] = (await act(hass, "list_images", recipe="morning_wallpaper"))["images"]
+
+    assert image["job_id"] == job["job_id"]
+    assert (image["recipe"], image["recipe_name"]) == (recipe_id, "Morning wallpaper")
+    assert hass.states.is_state(IMAGE, job["finished_at"])
+    mine = [event.data for event in events if event.data["job_id"] == job["job_id"]]
+    assert {data["recipe"] for data in mine} == {recipe_id}
+    assert {data["writer"] for data in mine} == {None}
+
+
+async def test_recipe_deleted_while_its_job_runs_loses_nothing(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe()
+    response = await act(hass, "generate", recipe=recipe_id)
+    job_id = response["jobs"][0]["job_id"]
+
+    hass.config_entries.async_remove_subentry(entry, recipe_id)
+    await server.finish()
+    await wait_for(hass, job_id)
+    [job] = (await act(hass, "wait", job_id=job_id))["jobs"]
+    by_id = (await act(hass, "list_images", recipe=recipe_id))["images"]
+    by_name = (await act(hass, "list_images", recipe="Morning wallpaper"))["images"]
+
+    assert (job["status"], job["recipe_name"]) == ("done", "Morning wallpaper")
+    assert [image["job_id"] for image in by_id] == [job_id]
+    assert by_name == by_id
+
+
+async def test_generate_again_repeats_the_rendered_text(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    hass.states.async_set("sensor.weather", "sunny")
+    recipe_id = await add_recipe(prompt="a {{ states('sensor.weather') }} sky")
+    await press(hass, BUTTON)
+    hass.states.async_set("sensor.weather", "rainy")
+
+    await press(hass, "button.gaze_generate_again")
+
+    assert [job.body["extra_positive"] for job in server.jobs] == ["a sunny sky"] * 2
+    assert entry.runtime_data.engine.jobs[-1].recipe == recipe_id
+
+
+async def test_last_seed_is_used_again(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe(seed_and_count={"seed_mode": "last"})
+
+    first = await run(hass, server, recipe_id)
+    second = await run(hass, server, recipe_id)
+
+    assert "seed" not in server.jobs[0].body
+    assert str(server.jobs[1].body["seed"]) == first["seed"] == second["seed"]
+
+
+async def test_busy_recipe_skips_and_another_of_the_preset_does_not(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    first = await add_recipe("One", seed_and_count={"if_busy": "skip"})
+    second = await add_recipe("Two", seed_and_count={"if_busy": "skip"})
+
+    skipped = [
+        (await act(hass, "generate", recipe=recipe))["skipped"] for recipe in (first, first, second)
+    ]
+
+    assert skipped == [False, True, False]
+
+
+async def test_oldest_images_beyond_keep_go_but_no_others(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe(seed_and_count={"keep": 2})
+    other = await act(hass, "generate", preset=PRESET)
+    await server.finish()
+    await wait_for(hass, other["jobs"][0]["job_id"])
+
+    jobs = [await run(hass, server, recipe_id) for _ in range(4)]
+
+    async def kept() -> list[str]:
+        images = (await act(hass, "list_images"))["images"]
+        return [image["job_id"] for image in images]
+
+    async with asyncio.timeout(10):
+        while len(await kept()) > 3:
+            await hass.async_block_till_done(wait_background_tasks=True)
+    assert await kept() == [
+        jobs[3]["job_id"],
+        jobs[2]["job_id"],
+        other["jobs"][0]["job_id"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("{{ instructions }} in oil", "a red fox in oil"),
+        ("in oil", "in oil, a red fox"),
+        ("", "a red fox"),
+    ],
+)
+async def test_ai_task_of_a_recipe_takes_instructions(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    prompt: str,
+    expected: str,
+) -> None:
+    await add_recipe(prompt=prompt, seed_and_count={"count": 3, "if_busy": "skip"})
+    task = hass.async_create_task(
+        hass.services.async_call(
+            "ai_task",
+            "generate_image",
+            {"entity_id": AI_TASK, "task_name": "test", "instructions": "a red fox"},
+            blocking=True,
+            return_response=True,
+        )
+    )
+    await until(lambda: bool(server.jobs))
+    await server.finish()
+    await task
+
+    assert [job.body for job in server.jobs] == [{"count": 1, "extra_positive": expected}]
+
+
+async def test_recipes_are_listed_without_their_templates(
+    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe(prompt="a secret wish")
+
+    response = await act(hass, "list_recipes")
+
+    assert response == {
+        "recipes": [
+            {
+                "recipe": recipe_id,
+                "slug": "morning_wallpaper",
+                "name": "Morning wallpaper",
+                "preset": PRESET,
+                "entity_id": IMAGE,
+            }
+        ]
+    }
+
+
+async def test_editor_offers_live_recipes(
+    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    async def offered() -> Any:
+        descriptions = await async_get_all_descriptions(hass)
+        return descriptions[DOMAIN]["generate"]["fields"]["recipe"]["selector"]
+
+    before = await offered()
+    recipe_id = await add_recipe()
+    with_recipe = await offered()
+    hass.config_entries.async_remove_subentry(entry, recipe_id)
+
+    assert with_recipe["select"]["options"] == [{"value": recipe_id, "label": "Morning wallpaper"}]
+    assert await offered() == before
+
+
+async def test_diagnostics_hide_templates(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    await add_recipe(
+        prompt="a secret wish",
+        negative="secret fears",
+        seed_and_count={"tag": "secret"},
+        language_model={"instructions": "tell a secret"},
+    )
+    await press(hass, BUTTON)
+
+    found = await async_get_config_entry_diagnostics(hass, entry)
+
+    assert found["recipes"][0]["preset"] == PRESET
+    assert "secret" not in str(found)
+
+
+async def test_reconfigured_recipe_does_not_disturb_an_open_job(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe()
+    response = await act(hass, "generate", recipe=recipe_id)
+    form = await start(hass, entry, source="reconfigure", subentry_id=recipe_id)
+
+    await submit(hass, form, name="Morning wallpaper", preset="oilpainting")
+    await server.finish()
+    await wait_for(hass, response["jobs"][0]["job_id"])
+
+    [job] = (await act(hass, "wait", job_id=response["jobs"][0]["job_id"]))["jobs"]
+    assert (job["status"], job["preset"]) == ("done", PRESET)
+    assert hass.states.is_state(IMAGE, job["finished_at"])
+
+
+# The prompt writer
+
+
+async def test_writer_writes_prompt_and_title(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    writer: Writer,
+) -> None:
+    recipe_id = await add_recipe(
+        prompt="a fox",
+        language_model={"writer": writer.entity_id, "instructions": "in {{ 'winter' }}"},
+    )
+    events = async_capture_events(hass, EVENT_GAZE)
+
+    job = await run(hass, server, recipe_id)
+    await run(hass, server, recipe_id)
+    [image, _] = (await act(hass, "list_images"))["images"]
+    state = hass.states.get(IMAGE)
+
+    assert server.jobs[0].body["extra_positive"] == "a fox in the snow"
+    assert (job["title"], image["title"]) == ("Winter fox", "Winter fox")
+    assert state is not None
+    assert state.attributes["title"] == "Winter fox"
+    assert {event.data["writer"] for event in events} == {writer.entity_id}
+    first, second = (task.instructions for task in writer.tasks)
+    assert "in winter" in first
+    assert '"a fox"' in first
+    assert "a fox in the snow" not in first
+    assert '["a fox in the snow"]' in second
+
+
+async def _refuse() -> Any:
+    raise HomeAssistantError("quota exceeded")
+
+
+async def _crash() -> Any:
+    raise KeyError("choices")
+
+
+async def _say(value: Any) -> Any:
+    return value
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        _refuse,
+        _crash,
+        lambda: _say(None),
+        lambda: _say("a fox"),
+        lambda: _say({}),
+        lambda: _say({"prompt": "", "title": "Fox"}),
+        lambda: _say({"prompt": ["a fox"], "title": 7}),
+    ],
+)
+async def test_writer_that_fails_leaves_the_plain_prompt(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    writer: Writer,
+    says: Any,
+) -> None:
+    writer.says = says
+    recipe_id = await add_recipe(prompt="a fox", language_model={"writer": writer.entity_id})
+    events = async_capture_events(hass, EVENT_GAZE)
+
+    job = await run(hass, server, recipe_id)
+
+    assert server.jobs[0].body["extra_positive"] == "a fox"
+    assert (job["status"], job["title"]) == ("done", None)
+    assert {event.data["writer"] for event in events} == {None}
+    assert issue(hass, recipe_id) is None
+
+
+@pytest.mark.parametrize("writer_id", ["ai_task.gone", "ai_task.gaze"])
+async def test_writer_that_is_gone_or_cannot_write_leaves_the_plain_prompt(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    writer_id: str,
+) -> None:
+    recipe_id = await add_recipe(prompt="a fox", language_model={"writer": writer_id})
+
+    await act(hass, "generate", recipe=recipe_id)
+
+    assert server.jobs[0].body["extra_positive"] == "a fox"
+
+
+async def test_writer_that_is_slow_leaves_the_plain_prompt(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    writer: Writer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("custom_components.gaze.prompt_writer.TIMEOUT", 0.05)
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    writer.says = never
+    recipe_id = await add_recipe(prompt="a fox", language_model={"writer": writer.entity_id})
+
+    await act(hass, "generate", recipe=recipe_id)
+
+    assert server.jobs[0].body["extra_positive"] == "a fox"
+
+
+async def test_book_of_a_writer_is_truncated(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    writer: Writer,
+) -> None:
+    writer.says = lambda: _say({"prompt": "fox\n" * 100_000, "title": "Fox\u202e\n" * 1000})
+    recipe_id = await add_recipe(language_model={"writer": writer.entity_id})
+
+    response = await act(hass, "generate", recipe=recipe_id)
+
+    [job] = response["jobs"]
+    assert len(job["extra_positive"]) <= 2000
+    assert len(job["title"]) <= 80
+    assert job["title"].isprintable()
+
+
+@pytest.mark.timing
+async def test_fiftieth_recipe_is_added_and_run_quickly(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    async def measure(name: str) -> float:
+        begin = hass.loop.time()
+        await add_recipe(name)
+        return hass.loop.time() - begin
+
+    first = min([await measure(f"First {number}") for number in range(5)])
+    for number in range(40):
+        await add_recipe(f"Recipe {number}")
+    last = min([await measure(f"Last {number}") for number in range(5)])
+
+    assert last < max(4 * first, 0.1), timedelta(seconds=last)
+
+
+EXAMPLES = [block for block in blocks("docs/recipes.md", "yaml") if "name" in parse(block)]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda block: parse(block)["name"])
+async def test_example_of_the_manual_runs(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    writer: Writer,
+    example: Block,
+) -> None:
+    hass.states.async_set("weather.home", "partlycloudy")
+    hass.states.async_set("sun.sun", "below_horizon")
+    recipe_id = await add_recipe(**parse(example))
+
+    job = await run(hass, server, recipe_id)
+
+    body = server.jobs[0].body
+    assert job["status"] == "done"
+    assert body["extra_positive"]
+    assert "{" not in body["extra_positive"]
+    assert bool(writer.tasks) is ("language_model" in parse(example))
+
+
+def test_manual_has_five_examples() -> None:
+    assert len(EXAMPLES) == 5
