@@ -1,6 +1,7 @@
 """Tests of the index: what is found in it, and what an addition writes."""
 
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from dataclasses import replace
 import os
 from pathlib import Path
@@ -183,3 +184,41 @@ async def test_an_addition_writes_the_same_whatever_there_is(
 
     assert last < 1.25 * first
     assert last / 40 < 20 * 2**20 / 1000
+
+
+async def test_index_of_0_1_0_is_migrated(hass: HomeAssistant) -> None:
+    stores = Path(__file__).parents[1] / "e2e" / "stores" / "0.1.0"
+    path = Path(hass.config.path(".storage", "gaze.old.gallery.db"))
+    path.parent.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((stores / "gallery.sql").read_text())
+        connection.execute(  # added last, although it was finished first
+            "INSERT INTO image SELECT 3, 'late', preset, preset_name, batch_id, tag, seed,"
+            " checkpoint, extra_positive, extra_negative, made_at - 60, 'x/y.png', content_type,"
+            " width, height, size, saved, month, words FROM image WHERE number = 1"
+        )
+        connection.commit()
+    index = Index(hass, "old")
+
+    await index.async_open()
+
+    images = await index.async_select(Selection())
+    assert [image.job_id[:8] for image in images] == ["d1182e02", "ed100650", "late"]
+    assert [image.number for image in images] == [
+        int(image.made_at * 1_000_000) for image in images
+    ]
+    assert images[1].extra_positive == "rain on glass"
+    assert (images[1].favorite, images[1].hidden, images[1].requested_width) == (False, False, None)
+    assert await index.async_property("folder") == "gaze"
+    assert await index.async_roots() == {}
+    await index.async_close()
+
+
+async def test_marking_reports_unknown_images_and_changes_nothing(filled: Index) -> None:
+    found = await filled.async_mark(["job-0", "nowhere"], favorite=True, hidden=None)
+
+    assert found == (["nowhere"], 0)
+    assert await filled.async_marked() == (0, 0)
+    assert await filled.async_mark(["job-0", "job-1"], favorite=True, hidden=True) == ([], 2)
+    assert await filled.async_mark(["job-0", "job-1"], favorite=True, hidden=None) == ([], 0)
+    assert await filled.async_marked() == (2, 2)
