@@ -1,4 +1,4 @@
-"""Binary sensors: whether the server can be reached, and if not, why."""
+"""Binary sensors of a GAZE server."""
 
 from collections.abc import Hashable
 from typing import Any, override
@@ -32,7 +32,7 @@ CONNECTIVITY = BinarySensorEntityDescription(
     entity_category=EntityCategory.DIAGNOSTIC,
 )
 
-# What the attribute `problem` says, by error: subclasses come first.
+# The value of the attribute `problem` for each error. Subclasses come before their base.
 PROBLEMS = {
     GazeAuthError: "invalid_key",
     GazeSslError: "certificate",
@@ -53,12 +53,12 @@ async def async_setup_entry(
 
 
 class GazeConnectivity(GazeEntity, BinarySensorEntity):
-    """Whether the last request reached the server."""
+    """Shows whether the last request reached the server."""
 
     @property
     @override
     def available(self) -> bool:
-        """Return True: it is known at all times."""
+        """Return True, because the state is also known while the server is off."""
         return True
 
     @property
@@ -70,7 +70,7 @@ class GazeConnectivity(GazeEntity, BinarySensorEntity):
     @property
     @override
     def extra_state_attributes(self) -> dict[str, Any]:
-        """Return what is wrong, or None."""
+        """Return the problem, which is None if the server responds."""
         return {"problem": self._problem}
 
     @property
@@ -87,5 +87,5 @@ class GazeConnectivity(GazeEntity, BinarySensorEntity):
 
     @override
     def _appearance(self) -> Hashable:
-        """Return what decides whether the state has to be written again."""
+        """Return the values that require a state write if they change."""
         return (super()._appearance(), self._problem)

@@ -1,4 +1,4 @@
-"""The controls: what people put together on the server's device, and its Generate button sends."""
+"""The controls of the server's device: the request that its Generate button sends."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 
 @dataclass(kw_only=True, slots=True)
 class Controls:
-    """The panel's fields, filled and restored by its entities.
+    """The values of the controls, set and restored by their entities.
 
-    preset: slug of the preset chosen; the server may not have it any more.
-    Empty text, and 0 for a side in pixels, mean the preset's own.
+    `preset` is a slug. The server might no longer have that preset.
+    An empty text and a width or height of 0 mean the preset's default.
     """
 
     preset: str | None = None
@@ -22,7 +22,7 @@ class Controls:
     height: float = 0
 
     def as_request(self) -> dict[str, Any]:
-        """Return what is to be changed of the preset, by field of a request."""
+        """Return the overrides of the preset's defaults, by field of a request."""
         return {
             "count": self.count,
             "extra_positive": self.extra_positive,

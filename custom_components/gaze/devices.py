@@ -1,4 +1,4 @@
-"""The devices: a server, and one for each of its presets that people want as a device."""
+"""Registers the devices of a server, its presets, its recipes, and its displays."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Set as AbstractSet
@@ -18,11 +18,11 @@ from .subentries import Subentry, SubentryListener
 
 MANUFACTURER: Final = "GAZE"
 SUBENTRY_MODELS: Final = {SUBENTRY_DISPLAY: "Display", SUBENTRY_RECIPE: "Recipe"}
-PORTION: Final = 50  # devices, or devices' entities, in one turn of the event loop
+PORTION: Final = 50  # devices, or entities of devices, for each turn of the event loop
 
 
 def shown_presets(coordinator: GazeCoordinator) -> Mapping[str, Preset]:
-    """Return the presets that are devices, by slug: those of the option, which may mean all."""
+    """Return the presets that are selected as devices, by slug. No selection means all."""
     chosen = set(coordinator.config_entry.options.get(CONF_PRESETS, ()))
     if not chosen:
         return coordinator.data
@@ -30,13 +30,13 @@ def shown_presets(coordinator: GazeCoordinator) -> Mapping[str, Preset]:
 
 
 async def async_setup_devices(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
-    """Register the devices of a server, and from then on follow its presets.
+    """Register the devices of a server, and update them when its presets change.
 
-    To be called before entities are added: they only name the device that they belong to.
+    Call this before you add entities, because they refer to a device that must exist.
     """
     devices = _Devices(hass, entry)
-    await devices.async_follow()
-    entry.async_on_unload(entry.runtime_data.async_add_listener(devices.async_follow_soon))
+    await devices.async_update()
+    entry.async_on_unload(entry.runtime_data.async_add_listener(devices.async_schedule_update))
 
 
 @callback
@@ -73,9 +73,10 @@ def async_setup_subentry_devices(hass: HomeAssistant, entry: GazeConfigEntry) ->
 
 
 class _Devices:
-    """The devices of one server in the device registry.
+    """Manages the devices of one server in the device registry.
 
-    Many presets may come or go at once: each portion of them takes a turn of the event loop.
+    Many presets may be added or removed together, so each portion takes its own turn of the
+    event loop.
     """
 
     def __init__(self, hass: HomeAssistant, entry: GazeConfigEntry) -> None:
@@ -84,7 +85,7 @@ class _Devices:
         self._entry = entry
         self._coordinator = entry.runtime_data
         self._registry = dr.async_get(hass)
-        self._following = asyncio.Lock()
+        self._update_lock = asyncio.Lock()
         self._labels: dict[str, str] = {}
         self._cleaned = False
         self._server = self._registry.async_get_or_create(
@@ -97,16 +98,16 @@ class _Devices:
         )
 
     @callback
-    def async_follow_soon(self) -> None:
-        """Follow what has changed; a first portion at once."""
-        self._entry.async_create_task(self._hass, self.async_follow(), "gaze devices")
+    def async_schedule_update(self) -> None:
+        """Update the devices in a task, which handles a first portion immediately."""
+        self._entry.async_create_task(self._hass, self.async_update(), "gaze devices")
 
-    async def async_follow(self) -> None:
-        """Add, rename and remove devices as the presets are now.
+    async def async_update(self) -> None:
+        """Add, rename, and remove devices to match the current presets.
 
-        Devices only go when the server itself said what presets it has in this run.
+        Remove devices only if the server has listed its presets since the start.
         """
-        async with self._following:
+        async with self._update_lock:
             shown = shown_presets(self._coordinator)
             every = preset_labels(self._coordinator.data)
             labels = {slug: every[slug] for slug in shown}
@@ -119,15 +120,15 @@ class _Devices:
                 self._cleaned = True
 
     async def _register(self) -> None:
-        """Add and rename the devices of presets; a name that a person gave one stays."""
+        """Add and rename the devices of presets. A name that a user set stays."""
         names = {
             identifier: device.name
             for device in dr.async_entries_for_config_entry(self._registry, self._entry.entry_id)
             if device.via_device_id == self._server.id
             for identifier in device.identifiers
         }
-        there = set(self._coordinator.device_presets)
-        self._tell(there)
+        registered = set(self._coordinator.device_presets)
+        self._set_registered(registered)
         async for portion in self._in_portions(self._labels):
             for slug in portion:
                 identifier = device_identifier(self._entry.entry_id, slug)
@@ -142,28 +143,28 @@ class _Devices:
                         entry_type=dr.DeviceEntryType.SERVICE,
                         via_device_id=self._server.id,
                     )
-            there.update(portion)
-            self._tell(there)
+            registered.update(portion)
+            self._set_registered(registered)
 
-    def _tell(self, there: AbstractSet[str]) -> None:
-        """Tell which of the presets that are to have a device have one."""
-        self._coordinator.async_set_device_presets([slug for slug in self._labels if slug in there])
+    def _set_registered(self, slugs: AbstractSet[str]) -> None:
+        """Report the presets that have a device to the coordinator, in the order of the labels."""
+        self._coordinator.async_set_device_presets([slug for slug in self._labels if slug in slugs])
 
     async def _remove_others(self) -> None:
-        """Remove the devices of presets that are gone or no longer chosen, with their entities."""
+        """Remove the devices and entities of presets that are deleted or no longer selected."""
         entry_id = self._entry.entry_id
-        kept = {device_identifier(entry_id, slug) for slug in (None, *self._labels)}
+        current = {device_identifier(entry_id, slug) for slug in (None, *self._labels)}
         others = [
             device.id
             for device in dr.async_entries_for_config_entry(self._registry, entry_id)
-            if device.config_subentry_id is None and not device.identifiers & kept
+            if device.config_subentry_id is None and not device.identifiers & current
         ]
         async for portion in self._in_portions(others):
             for device_id in portion:
                 self._registry.async_remove_device(device_id)
 
     async def _in_portions(self, items: Iterable[str]) -> AsyncGenerator[tuple[str, ...]]:
-        """Yield portions, each in a turn of the event loop, until the server is unloaded."""
+        """Yield portions, each in its own turn of the event loop, until the server is unloaded."""
         for number, portion in enumerate(batched(items, PORTION, strict=False)):
             if number:
                 await asyncio.sleep(0)

@@ -20,18 +20,18 @@ async def async_add_preset_entities(
     async_add_entities: AddConfigEntryEntitiesCallback,
     make: Callable[[str], Entity],
 ) -> None:
-    """Add the entity that `make` returns for the slug of each preset that is a device.
+    """Add an entity, made from the slug, for each preset that has a device.
 
-    Those of presets that come later are added when they come. They go with their device.
+    Entities of new presets are added later. Home Assistant removes an entity with its device.
     """
     coordinator = entry.runtime_data
     known: set[str] = set()
 
     @callback
     def add_new() -> None:
-        present = coordinator.device_presets
-        new = [slug for slug in present if slug not in known][:PORTION]
-        known.intersection_update(present)
+        current = coordinator.device_presets
+        new = [slug for slug in current if slug not in known][:PORTION]
+        known.intersection_update(current)
         known.update(new)
         if new:
             async_add_entities([make(slug) for slug in new])
@@ -43,10 +43,9 @@ async def async_add_preset_entities(
 
 
 class GazeEntity(CoordinatorEntity[GazeCoordinator]):
-    """An entity of the device of the server, or of the preset with this slug.
+    """An entity of the server's device, or of a preset's device if it has a slug.
 
-    It looks at itself when presets or jobs (of the preset) change or the server goes off,
-    and writes its state where that is another one.
+    It writes its state only if an update of the presets, the jobs, or the connection changes it.
     """
 
     _attr_has_entity_name = True
@@ -54,7 +53,7 @@ class GazeEntity(CoordinatorEntity[GazeCoordinator]):
     def __init__(
         self, coordinator: GazeCoordinator, description: EntityDescription, slug: str | None = None
     ) -> None:
-        """Name the entity after its description's key."""
+        """Derive the unique ID from the key of the description."""
         super().__init__(coordinator)
         entry_id = coordinator.config_entry.entry_id
         self.entity_description = description
@@ -66,15 +65,15 @@ class GazeEntity(CoordinatorEntity[GazeCoordinator]):
     @property
     @override
     def suggested_object_id(self) -> str | None:
-        """Return the key: Home Assistant's language must not decide what automations name.
+        """Return the key, so that entity IDs don't depend on the language.
 
-        None for the entity that bears the name of its device.
+        Return None for the entity that has the name of its device.
         """
         return None if self.name is None else self.entity_description.key
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Listen for jobs too."""
+        """Listen for changes of jobs, too."""
         await super().async_added_to_hass()
         self.async_on_remove(self._listen_for_jobs())
         self._shown = self._appearance()
@@ -85,35 +84,35 @@ class GazeEntity(CoordinatorEntity[GazeCoordinator]):
 
     @callback
     def async_entity_id_changed(self, old_entity_id: str) -> None:
-        """Do nothing: nothing here is kept by entity id."""
+        """Do nothing, because no data is stored by entity ID."""
 
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        """Write the state where it is another one."""
+        """Write the state if it has changed."""
         if (appearance := self._appearance()) != self._shown:
             self._shown = appearance
             super()._handle_coordinator_update()
 
     def _appearance(self) -> Hashable:
-        """Return what decides whether the state has to be written again."""
+        """Return the values that require a state write if they change."""
         return (self.available, self.state)
 
 
 class GazeControlEntity(GazeEntity):
-    """A field of the panel: people's own, whatever the server does."""
+    """An entity of the controls, which works without the server."""
 
     @property
     @override
     def available(self) -> bool:
-        """It can be filled at all times."""
+        """Return True, because users can set controls at any time."""
         return True
 
 
 class GazeSubentryEntity(GazeEntity):
-    """An entity of the device of a recipe or display, which the subentry names.
+    """An entity of the device of a recipe or display.
 
-    Its device is registered before it is added.
+    The device is registered before the entity is added.
     """
 
     def __init__(
@@ -138,24 +137,24 @@ class GazeRecipeEntity(GazeSubentryEntity):
 
 
 class GazeDisplayEntity(GazeSubentryEntity):
-    """An entity of a display: people's own, whatever the server does."""
+    """An entity of a display, which works without the server."""
 
     def __init__(
         self, coordinator: GazeCoordinator, description: EntityDescription, subentry_id: str
     ) -> None:
-        """Take what decides what the display shows."""
+        """Get the player of the display."""
         super().__init__(coordinator, description, subentry_id)
         self.player = coordinator.displays.player(subentry_id)
 
     @property
     @override
     def available(self) -> bool:
-        """A display needs no server."""
+        """Return True, because a display doesn't need the server."""
         return True
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Listen to the display."""
+        """Listen for changes of the display."""
         await super().async_added_to_hass()
         self.async_on_remove(
             self.coordinator.displays.async_add_listener(

@@ -1,4 +1,4 @@
-"""The event entity: what happens to the jobs of a server."""
+"""The event entity of a GAZE server."""
 
 from typing import Any, Final, override
 
@@ -13,7 +13,7 @@ from .payloads import JOB_FIELDS
 
 PARALLEL_UPDATES = 0
 
-# The recorder keeps what the history needs, and nothing that is long or always new.
+# The other attributes are long or differ in each event, so the recorder doesn't store them.
 RECORDED: Final = {"preset", "reason"}
 
 GENERATION = EventEntityDescription(
@@ -33,29 +33,29 @@ async def async_setup_entry(
 
 
 class GazeEvent(GazeEntity, EventEntity):
-    """Fires what happens to jobs, with the job's fields as attributes."""
+    """Fires the events of jobs, with the fields of the job as attributes."""
 
     _unrecorded_attributes = JOB_FIELDS - RECORDED
 
     @property
     @override
     def available(self) -> bool:
-        """Stay available while the server is off: the last event remains true."""
+        """Return True, because the last event remains valid while the server is off."""
         return True
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Listen for events only."""
+        """Listen for the events of jobs."""
         await super().async_added_to_hass()
         self.async_on_remove(self.coordinator.async_add_event_listener(self._fire))
 
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        """Leave the state as it is: only events change it."""
+        """Do nothing, because only events change the state."""
 
     @callback
     def _fire(self, event: JobEvent, fields: dict[str, Any]) -> None:
-        """Fire the event."""
+        """Fire an event."""
         self._trigger_event(event.value, fields)
         self.async_write_ha_state()

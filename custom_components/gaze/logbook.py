@@ -1,4 +1,4 @@
-"""Tells in the logbook what happens to jobs."""
+"""Describes the events of jobs in the logbook."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -14,7 +14,7 @@ from .const import DOMAIN, EVENT_GAZE
 from .jobs import JobEvent, Reason
 from .names import clean
 
-# Each goes on from the preset's name.
+# Each message follows the name of the preset.
 MESSAGES: Final[Mapping[str, str]] = {
     JobEvent.QUEUED: "was queued",
     JobEvent.STARTED: "is being generated",
@@ -44,7 +44,7 @@ def async_describe_events(
 
 @callback
 def _describe(event: Event) -> dict[str, Any]:
-    """Return the sentence for an event, in plain text, and the entity that it is about."""
+    """Return the logbook entry for an event, in plain text."""
     data = event.data
     entry = {
         LOGBOOK_ENTRY_NAME: clean(str(data.get("preset_name") or data.get("preset") or "GAZE")),
@@ -56,7 +56,7 @@ def _describe(event: Event) -> dict[str, Any]:
 
 
 def _message(data: Mapping[str, Any]) -> str:
-    """Return what happened."""
+    """Return the message for the data of an event."""
     if data.get("type") != JobEvent.FAILED:
         return MESSAGES.get(str(data.get("type")), "changed")
     message = FAILURES.get(data.get("reason"), MESSAGES[JobEvent.FAILED])

@@ -1,4 +1,4 @@
-"""How presets are called on screen: their names come from elsewhere and may be anything."""
+"""Clean up texts from GAZE for display, and make the names of presets unique."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -8,16 +8,16 @@ from .api import Preset
 
 MAX_LENGTH: Final = 80
 MAX_SLUG: Final = 60
-# They are not printable by themselves, but emoji and some scripts are joined with them.
+# Emoji and some scripts need these characters, although Python calls them unprintable.
 _JOINERS: Final = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
-_MORE: Final = "…"
+_ELLIPSIS: Final = "…"
 
 
 def clean(text: str, limit: int = MAX_LENGTH) -> str:
-    """Return text from elsewhere as one line of at most `limit` visible characters.
+    """Return text as one line of at most `limit` visible characters.
 
-    Control characters and marks that turn the direction of writing are left out, as they
-    would reach into the text around.
+    Control characters and marks that change the text direction are removed, because they
+    would affect the text around.
     """
     line = text[: 4 * limit]
     if not line.isprintable():
@@ -25,14 +25,14 @@ def clean(text: str, limit: int = MAX_LENGTH) -> str:
     line = " ".join(line.split())
     if len(line) <= limit and len(text) <= 4 * limit:
         return line
-    return line[: limit - len(_MORE)].rstrip(f" {_JOINERS}") + _MORE
+    return line[: limit - len(_ELLIPSIS)].rstrip(f" {_JOINERS}") + _ELLIPSIS
 
 
 def preset_labels(presets: Mapping[str, Preset]) -> dict[str, str]:
-    """Return by slug what each preset is called; no two labels are the same.
+    """Return a unique label for each preset, by slug.
 
-    It is the name, or the slug where the name has neither letter nor digit. Presets of one
-    name get their slugs behind it. A label has at most 150 characters.
+    The label is the name, or the slug if the name has neither letters nor digits. If several
+    presets have the same name, their slugs are added. A label has at most 150 characters.
     """
     names = {slug: _name(preset) for slug, preset in presets.items()}
     counts = Counter(names.values())
@@ -51,13 +51,13 @@ def preset_labels(presets: Mapping[str, Preset]) -> dict[str, str]:
 
 
 def _name(preset: Preset) -> str:
-    """Return a name that people can read."""
+    """Return the clean name, or the slug if the name has neither letters nor digits."""
     name = clean(preset.name)
     return name if any(map(str.isalnum, name)) else clean(preset.slug)
 
 
 def _visible(character: str) -> str:
-    """Return what is shown of a character."""
+    """Return a visible replacement for a character, which may be empty."""
     if character.isprintable() or character in _JOINERS:
         return character
     return " " if character.isspace() else ""

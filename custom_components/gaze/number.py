@@ -1,4 +1,4 @@
-"""Numbers: how many images the panel asks for, and of what size."""
+"""Numbers of the controls: the count and the size of the images to generate."""
 
 from typing import override
 
@@ -46,30 +46,30 @@ async def async_setup_entry(
 
 
 class GazeNumber(GazeControlEntity, RestoreNumber):
-    """A number of the panel; 0 means the preset's own."""
+    """A number of the controls. 0 means the preset's default."""
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Take back what stood here before."""
+        """Restore the last value."""
         last = await self.async_get_last_number_data()
         if last is not None and last.native_value is not None:
-            self._fill(float(last.native_value))
+            self._set_control(float(last.native_value))
         await super().async_added_to_hass()
 
     @property
     @override
     def native_value(self) -> float:
-        """Return what stands in the panel."""
+        """Return the value in the controls."""
         number: float = getattr(self.coordinator.controls, self.entity_description.key)
         return number
 
     @override
     async def async_set_native_value(self, value: float) -> None:
-        """Take what a person chose."""
-        self._fill(value)
+        """Set the value."""
+        self._set_control(value)
         self.async_write_ha_state()
 
-    def _fill(self, value: float) -> None:
-        """Put it into the panel; a whole number without a decimal point."""
+    def _set_control(self, value: float) -> None:
+        """Store the value in the controls, as an integer if it is whole."""
         number = int(value) if value.is_integer() else value
         setattr(self.coordinator.controls, self.entity_description.key, number)

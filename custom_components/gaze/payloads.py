@@ -1,4 +1,4 @@
-"""How a job and an image look in events, responses, and diagnostics.
+"""Builds the data of jobs and images for events, responses, and diagnostics.
 
 Times are ISO 8601 in UTC. Seeds are decimal text, because JavaScript rounds large numbers.
 """
@@ -122,12 +122,12 @@ def job_payload(
 
 
 def shorten_texts(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return a job payload that fits an event. Only what does not fit is truncated.
+    """Return a job payload that fits into an event. Truncate only what doesn't fit.
 
-    Prompts go first. The whole text stays in responses and in the index.
+    Truncate prompts first. Responses and the index contain the full texts.
     """
     shortened = dict(payload)
-    for name, length in _steps():
+    for name, length in _truncations():
         if len(json_bytes(shortened)) <= MAX_EVENT_BYTES:
             break
         text = shortened[name]
@@ -136,8 +136,8 @@ def shorten_texts(payload: dict[str, Any]) -> dict[str, Any]:
     return shortened
 
 
-def _steps() -> Iterator[tuple[str, int]]:
-    """Yield which text to truncate to how many characters next."""
+def _truncations() -> Iterator[tuple[str, int]]:
+    """Yield the name of the next text to truncate, and its new length."""
     for names in (_PROMPTS, _OTHER_TEXTS):
         for length in _LENGTHS:
             for name in names:
@@ -186,7 +186,7 @@ def recipe_payload(hass: HomeAssistant, recipe: Recipe) -> dict[str, Any]:
 
 
 def image_entity_id(hass: HomeAssistant, entry_id: str, slug: str) -> str | None:
-    """Return the entity that shows the images of a preset, or else of the server."""
+    """Return the entity that shows the images of a preset, or of the server if it has none."""
     registry = er.async_get(hass)
     for wanted in (
         unique_id(entry_id, "preset_image", slug),
@@ -198,7 +198,7 @@ def image_entity_id(hass: HomeAssistant, entry_id: str, slug: str) -> str | None
 
 
 def _device_id(hass: HomeAssistant, entry_id: str, slug: str) -> str | None:
-    """Return the device of a preset, or else of the server."""
+    """Return the device of a preset, or of the server if the preset has none."""
     registry = dr.async_get(hass)
     for identifier in (device_identifier(entry_id, slug), device_identifier(entry_id)):
         if device := registry.async_get_device_by_identifier(identifier, entry_id):

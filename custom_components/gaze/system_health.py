@@ -1,4 +1,4 @@
-"""What the system information page tells of GAZE, all servers together."""
+"""System health: the totals of all GAZE servers."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ INTEGRATIONS_PAGE = f"/config/integrations/integration/{DOMAIN}"
 
 @callback
 def async_register(_hass: HomeAssistant, register: SystemHealthRegistration) -> None:
-    """Offer the information; called by Home Assistant."""
-    register.async_register_info(_information, INTEGRATIONS_PAGE)
+    """Register the system health information."""
+    register.async_register_info(_system_health_info, INTEGRATIONS_PAGE)
 
 
-async def _information(hass: HomeAssistant) -> dict[str, Any]:
-    """Return what is known without asking a server; those that are not loaded count as silent."""
+async def _system_health_info(hass: HomeAssistant) -> dict[str, Any]:
+    """Return the totals without a request. Servers that are not loaded count as unreachable."""
     entries: list[GazeConfigEntry] = hass.config_entries.async_entries(
         DOMAIN, include_ignore=False, include_disabled=False
     )
@@ -26,7 +26,7 @@ async def _information(hass: HomeAssistant) -> dict[str, Any]:
     coordinators = [entry.runtime_data for entry in loaded]
     return {
         "servers": len(entries),
-        "servers_reachable": sum(one.last_update_success for one in coordinators),
-        "open_jobs": sum(len(one.engine.open_jobs) for one in coordinators),
-        "kept_images": sum(one.gallery.count for one in coordinators),
+        "servers_reachable": sum(server.last_update_success for server in coordinators),
+        "open_jobs": sum(len(server.engine.open_jobs) for server in coordinators),
+        "kept_images": sum(server.gallery.count for server in coordinators),
     }

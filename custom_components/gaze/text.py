@@ -1,4 +1,4 @@
-"""Texts: the panel's fields that people type into."""
+"""Texts of the controls."""
 
 from typing import override
 
@@ -11,7 +11,7 @@ from .entity import GazeControlEntity
 
 PARALLEL_UPDATES = 0
 
-# Home Assistant holds states of at most 255 characters, so that is what each can take.
+# A state has at most 255 characters, which is also the default limit of a text entity.
 TEXTS = (
     TextEntityDescription(key="extra_positive", translation_key="extra_positive"),
     TextEntityDescription(key="extra_negative", translation_key="extra_negative"),
@@ -30,28 +30,28 @@ async def async_setup_entry(
 
 
 class GazeText(GazeControlEntity, RestoreText):
-    """A text of the panel, kept as it was typed; empty means the preset's own."""
+    """A text of the controls, stored as typed. Empty means the preset's default."""
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Take back what stood here before."""
+        """Restore the last value."""
         if (last := await self.async_get_last_text_data()) is not None:
-            self._fill(last.native_value or "")
+            self._set_control(last.native_value or "")
         await super().async_added_to_hass()
 
     @property
     @override
     def native_value(self) -> str:
-        """Return what stands in the panel."""
+        """Return the value in the controls."""
         text: str = getattr(self.coordinator.controls, self.entity_description.key)
         return text
 
     @override
     async def async_set_value(self, value: str) -> None:
-        """Take what a person typed."""
-        self._fill(value)
+        """Set the value."""
+        self._set_control(value)
         self.async_write_ha_state()
 
-    def _fill(self, value: str) -> None:
-        """Put it into the panel."""
+    def _set_control(self, value: str) -> None:
+        """Store the value in the controls."""
         setattr(self.coordinator.controls, self.entity_description.key, value)
