@@ -1,4 +1,4 @@
-"""Makes images in tests, from the request to the last event."""
+"""Generates images in tests, from the request to the last event."""
 
 from homeassistant.core import HomeAssistant
 
@@ -12,7 +12,7 @@ async def press(hass: HomeAssistant, entity_id: str) -> None:
 
 
 async def wait_for(hass: HomeAssistant, job_id: str) -> None:
-    """Wait until a job has ended and everybody was told."""
+    """Wait until a job has ended and its events were handled."""
     await hass.services.async_call(
         DOMAIN,
         "wait",
@@ -24,7 +24,7 @@ async def wait_for(hass: HomeAssistant, job_id: str) -> None:
 
 
 async def make_image(hass: HomeAssistant, server: GazeServer, preset: str) -> str:
-    """Make one image with an action; return the job's id."""
+    """Generate one image with an action and return the ID of its job."""
     await hass.services.async_call(DOMAIN, "generate", {"preset": preset}, blocking=True)
     job_id = await server.finish()
     await wait_for(hass, job_id)

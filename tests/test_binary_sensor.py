@@ -9,7 +9,7 @@ from testing.gaze_server import GazeServer
 CONNECTIVITY = "binary_sensor.gaze_connectivity"
 
 
-async def test_it_tells_whether_the_server_answers(
+async def test_connectivity_shows_whether_server_responds(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     states = []

@@ -1,4 +1,4 @@
-"""The blueprints: valid for Home Assistant, and each run from its trigger to the picture."""
+"""Tests of the blueprints, each from its trigger to the image."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -49,10 +49,10 @@ type Run = Callable[..., Awaitable[None]]
 
 
 class Push:
-    """The push service of a phone, on this machine: keeps what is sent to the phone."""
+    """A local push service that stores the notifications sent to a phone."""
 
     def __init__(self) -> None:
-        """Nothing has come yet."""
+        """Start without notifications."""
         self.messages: list[dict[str, Any]] = []
         self.url = ""
         application = web.Application()
@@ -60,7 +60,7 @@ class Push:
         self._runner = web.AppRunner(application)
 
     async def __aenter__(self) -> Self:
-        """Listen."""
+        """Start the HTTP server."""
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         host, port = self._runner.addresses[0][:2]
@@ -68,17 +68,17 @@ class Push:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop listening."""
+        """Stop the HTTP server."""
         await self._runner.cleanup()
 
     @property
     def texts(self) -> list[str]:
-        """The messages' texts."""
+        """Return the texts of the notifications."""
         return [message["message"] for message in self.messages]
 
     @property
     def shown(self) -> dict[str, dict[str, Any]]:
-        """The notifications that the phone shows, by tag: one replaces the one before."""
+        """Return the visible notifications by tag. A new one replaces one with the same tag."""
         shown: dict[str, dict[str, Any]] = {}
         for message in self.messages:
             shown[message["data"]["tag"]] = message
@@ -90,7 +90,7 @@ class Push:
 
 
 def registration(push: Push) -> dict[str, Any]:
-    """Return what the app tells when it registers a phone."""
+    """Return the data with which the app registers a phone."""
     return {
         "app_data": {"push_token": "token", "push_url": push.url},
         "app_id": "io.example",
@@ -107,14 +107,14 @@ def registration(push: Push) -> dict[str, Any]:
 
 
 def button(message: dict[str, Any], title: str) -> str:
-    """Return what a button of a notification stands for."""
+    """Return the action of a notification button."""
     actions = {action["title"]: action["action"] for action in message["data"]["actions"]}
     return str(actions[title])
 
 
 @pytest.fixture(autouse=True)
 async def home(hass: HomeAssistant) -> None:
-    """Set up what every Home Assistant has."""
+    """Set up the integrations that the blueprints use."""
     assert await async_setup_component(hass, "homeassistant", {})
 
 
@@ -122,7 +122,7 @@ async def home(hass: HomeAssistant) -> None:
 async def run(
     hass: HomeAssistant, hass_config_dir: str, entry: MockConfigEntry
 ) -> AsyncGenerator[Run]:
-    """Return what sets an automation or script up that uses a blueprint."""
+    """Return a function that sets up an automation or script from a blueprint."""
 
     async def run(domain: str, name: str, **inputs: Any) -> None:
         source = BLUEPRINTS / domain / "gaze" / f"{name}.yaml"
@@ -156,7 +156,7 @@ async def push(socket_enabled: None) -> AsyncGenerator[Push]:
 
 @pytest.fixture
 async def phone(hass: HomeAssistant, push: Push, device_registry: dr.DeviceRegistry) -> str:
-    """Return the device id of a phone with the app."""
+    """Return the device ID of a phone with the app."""
     assert await async_setup_component(hass, "mobile_app", {})
     data = {**registration(push), "webhook_id": WEBHOOK, "user_id": "nobody"}
     entry = MockConfigEntry(domain="mobile_app", title="Phone", data=data)
@@ -168,13 +168,13 @@ async def phone(hass: HomeAssistant, push: Push, device_registry: dr.DeviceRegis
 
 
 async def press(hass: HomeAssistant, message: dict[str, Any], title: str) -> None:
-    """Press a button of a notification: the app fires an event."""
+    """Press a notification button by firing the event of the app."""
     hass.bus.async_fire("mobile_app_notification_action", {"action": button(message, title)})
     await hass.async_block_till_done()
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
-def test_a_blueprint_is_valid_by_home_assistants_own_schema(path: Path) -> None:
+def test_blueprint_is_valid_for_schema_of_home_assistant(path: Path) -> None:
     domain = path.parent.parent.name
     data = load_yaml_dict(str(path))
 
@@ -197,18 +197,18 @@ def test_docs_link_to_the_import_of_every_blueprint() -> None:
     ]
 
 
-async def test_one_notification_is_replaced_until_the_picture_is_there(
+async def test_notification_is_replaced_until_image_is_finished(
     hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
 ) -> None:
     await run("automation", "finished_on_phone", phone=phone)
 
-    answer = await act(hass, "generate", preset=PRESET)
+    response = await act(hass, "generate", preset=PRESET)
     server.begin()
     await until(lambda: len(push.messages) == 2)
     await server.finish()
     await until(lambda: len(push.messages) == 3)
 
-    job_id = answer["jobs"][0]["job_id"]
+    job_id = response["jobs"][0]["job_id"]
     job = (await act(hass, "list_jobs"))["jobs"][0]
     assert push.texts[:2] == ["Queued", "Being made"]
     assert list(push.shown) == [f"gaze-{job_id}"]
@@ -223,7 +223,7 @@ async def test_one_notification_is_replaced_until_the_picture_is_there(
     ]
 
 
-async def test_the_buttons_do_what_they_say(
+async def test_notification_buttons_perform_their_actions(
     hass: HomeAssistant,
     server: GazeServer,
     run: Run,
@@ -245,7 +245,7 @@ async def test_the_buttons_do_what_they_say(
 
     await press(hass, push.messages[0], "Keep as wallpaper")
     await until(lambda: len(push.messages) == 2)
-    kept = wallpaper.read_bytes()
+    saved = wallpaper.read_bytes()
     await press(hass, push.messages[1], "Again")
     await until(lambda: len(server.jobs) == 2)
     await server.finish()
@@ -255,7 +255,7 @@ async def test_the_buttons_do_what_they_say(
 
     images = (await act(hass, "list_images"))["images"]
     second = images[0]
-    assert kept.startswith(b"\x89PNG")
+    assert saved.startswith(b"\x89PNG")
     assert push.messages[1]["title"] == "Kept as wallpaper"
     assert server.jobs[1].body == {"count": 1, "extra_positive": "a cat"}
     assert second["seed"] != first["seed"]
@@ -263,7 +263,7 @@ async def test_the_buttons_do_what_they_say(
     assert list(push.shown) == [f"gaze-{server.jobs[1].job_id}"]
 
 
-async def test_a_failure_is_told_with_its_reason(
+async def test_notification_contains_reason_when_job_fails(
     hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
 ) -> None:
     await run("automation", "finished_on_phone", phone=phone)
@@ -279,7 +279,7 @@ async def test_a_failure_is_told_with_its_reason(
     assert len(server.jobs) == 2
 
 
-async def test_only_images_that_are_wanted_are_told(
+async def test_notification_is_sent_only_for_selected_images(
     hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
 ) -> None:
     await run(
@@ -298,7 +298,7 @@ async def test_only_images_that_are_wanted_are_told(
     ]
 
 
-async def test_buttons_of_others_are_left_alone(
+async def test_buttons_of_other_notifications_are_ignored(
     hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
 ) -> None:
     await run("automation", "finished_on_phone", phone=phone, progress=False)
@@ -316,7 +316,7 @@ async def test_buttons_of_others_are_left_alone(
     assert len(push.messages) == 1
 
 
-async def test_a_trigger_of_choice_has_a_picture_made_and_cools_down(
+async def test_trigger_generates_image_and_cools_down(
     hass: HomeAssistant, server: GazeServer, run: Run, freezer: FrozenDateTimeFactory
 ) -> None:
     hass.states.async_set("sensor.door", "shut")
@@ -391,7 +391,7 @@ async def test_recipe_runs_on_trigger_and_cools_down(
 
 
 def register_house(hass: HomeAssistant, forecast: list[dict[str, Any]] | None) -> None:
-    """Register weather and calendars as their integrations do."""
+    """Register weather and calendar actions."""
     hass.states.async_set("weather.home", "rainy", {"temperature": 3.5})
     async_mock_service(
         hass,
@@ -422,7 +422,7 @@ def register_house(hass: HomeAssistant, forecast: list[dict[str, Any]] | None) -
         (None, [], "poster, rainy weather, 3.5 degrees, {month}"),
     ],
 )
-async def test_the_picture_of_the_day_tells_weather_and_calendar(
+async def test_daily_image_uses_weather_and_calendar(
     hass: HomeAssistant,
     server: GazeServer,
     run: Run,
@@ -462,7 +462,7 @@ async def test_the_picture_of_the_day_tells_weather_and_calendar(
     assert done[0].data["id"] == (await act(hass, "list_images"))["images"][0]["media_content_id"]
 
 
-async def test_the_picture_of_the_day_does_nothing_with_a_failure(
+async def test_daily_image_does_nothing_when_job_fails(
     hass: HomeAssistant, server: GazeServer, run: Run
 ) -> None:
     register_house(hass, [])
@@ -490,24 +490,26 @@ async def test_the_picture_of_the_day_does_nothing_with_a_failure(
     assert done == []
 
 
-async def ask_script(hass: HomeAssistant, **fields: Any) -> dict[str, Any]:
-    """Call the script as another script does."""
-    answer = await hass.services.async_call(
+async def call_script(hass: HomeAssistant, **fields: Any) -> dict[str, Any]:
+    """Call the script and return its response."""
+    response = await hass.services.async_call(
         "script", "generate_and_wait", fields, blocking=True, return_response=True
     )
-    assert answer is not None
-    return dict(answer)
+    assert response is not None
+    return dict(response)
 
 
-async def test_the_script_gives_its_caller_the_picture(
+async def test_script_returns_image_to_caller(
     hass: HomeAssistant, server: GazeServer, run: Run
 ) -> None:
     await run("script", "generate_and_wait", preset=PRESET)
 
-    asked = asyncio.create_task(ask_script(hass, prompt="a cat", preset="oilpainting", tag="t"))
+    script_call = asyncio.create_task(
+        call_script(hass, prompt="a cat", preset="oilpainting", tag="t")
+    )
     await until(lambda: len(server.jobs) == 1)
     await server.finish()
-    picture = await asked
+    picture = await script_call
 
     assert server.jobs[0].preset.slug == "oilpainting"
     assert server.jobs[0].body == {"count": 1, "extra_positive": "a cat"}
@@ -516,16 +518,16 @@ async def test_the_script_gives_its_caller_the_picture(
     assert picture["media_content_id"]
 
 
-async def test_the_script_tells_its_caller_of_a_failure_and_of_a_job_that_goes_on(
+async def test_script_returns_failed_and_unfinished_jobs_to_caller(
     hass: HomeAssistant, server: GazeServer, run: Run
 ) -> None:
     await run("script", "generate_and_wait", preset=PRESET, timeout={"milliseconds": 300})
 
-    asked = asyncio.create_task(ask_script(hass))
+    script_call = asyncio.create_task(call_script(hass))
     await until(lambda: len(server.jobs) == 1)
     server.fail()
-    failed = await asked
-    open_job = await ask_script(hass)
+    failed = await script_call
+    open_job = await call_script(hass)
 
     assert server.jobs[0].body == {"count": 1}
     assert (failed["status"], failed["reason"]) == ("failed", "server")

@@ -1,4 +1,4 @@
-"""Tests of the buttons: a preset as it is, and what the panel says."""
+"""Tests of the buttons of presets and of the controls."""
 
 import json
 from typing import Any
@@ -40,7 +40,7 @@ def _requests(server: GazeServer) -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_button_of_a_preset_generates_it_as_it_is(
+async def test_preset_button_generates_preset_with_defaults(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     await choose(hass, "Oil painting")
@@ -52,7 +52,7 @@ async def test_the_button_of_a_preset_generates_it_as_it_is(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_an_empty_panel_generates_the_preset_as_it_is(
+async def test_empty_controls_generate_preset_with_defaults(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     await choose(hass, "Oil painting")
@@ -63,7 +63,7 @@ async def test_an_empty_panel_generates_the_preset_as_it_is(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_what_is_typed_is_sent_to_the_letter(hass: HomeAssistant, server: GazeServer) -> None:
+async def test_texts_are_sent_as_typed(hass: HomeAssistant, server: GazeServer) -> None:
     await choose(hass, "Neon city")
     prompt = ' (masterpiece:1.2), "q", {{ 1 + 1 }}, <lora:x:1>, 日本, \N{ARTIST PALETTE}  '
     await fill(
@@ -109,7 +109,7 @@ async def test_without_presets_the_controls_ask_for_one(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_preset_that_vanished_has_to_be_replaced(
+async def test_controls_report_selected_preset_that_was_deleted(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     await choose(hass, "Neon city")
@@ -126,7 +126,7 @@ async def test_a_preset_that_vanished_has_to_be_replaced(
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("side", ["width", "height"])
-async def test_one_side_alone_is_explained(
+async def test_controls_reject_width_or_height_alone(
     hass: HomeAssistant, server: GazeServer, side: str
 ) -> None:
     await choose(hass, "Neon city")
@@ -149,7 +149,7 @@ async def test_one_side_alone_is_explained(
         ("width", 8, "invalid_width"),
     ],
 )
-async def test_a_wrong_field_is_named(
+async def test_controls_report_invalid_field(
     hass: HomeAssistant, server: GazeServer, field: str, value: str | float, key: str
 ) -> None:
     await choose(hass, "Neon city")
@@ -163,7 +163,7 @@ async def test_a_wrong_field_is_named(
     assert server.requests["generate"] == 0
 
 
-async def test_a_pressed_button_is_written_once(
+async def test_pressed_button_writes_state_once(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     await press(hass, "button.gaze_neon_city_generate")

@@ -1,4 +1,4 @@
-"""Tests of the presets that the actions offer."""
+"""Tests of the presets in the action descriptions."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,7 +29,7 @@ def _fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 async def _selectors(hass: HomeAssistant) -> dict[str, dict[str, Any]]:
-    """Return how each action that has the field lets a preset be chosen."""
+    """Return the selector of the field `preset` of each action that has it."""
     actions = (await async_get_all_descriptions(hass))[DOMAIN]
     return {
         action: field["selector"]
@@ -53,7 +53,7 @@ def _options(selector: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_every_action_offers_the_presets_and_takes_free_text(
+async def test_every_action_offers_presets_and_accepts_free_text(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     selectors = await _selectors(hass)
@@ -69,16 +69,16 @@ async def test_every_action_offers_the_presets_and_takes_free_text(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_nothing_else_of_the_descriptions_changes(hass: HomeAssistant) -> None:
+async def test_other_parts_of_descriptions_stay_unchanged(hass: HomeAssistant) -> None:
     described = (await async_get_all_descriptions(hass))[DOMAIN]
 
     for action, description in load_yaml_dict(str(FILE)).items():
-        theirs = dict(_fields(described[action]["fields"]))
+        described_fields = dict(_fields(described[action]["fields"]))
         for name, field in _fields(description.get("fields", {})):
             selector = validate_selector(field["selector"])
             if name == "preset":
-                selector = theirs[name]["selector"]
-            assert theirs[name] == {**field, "selector": selector}
+                selector = described_fields[name]["selector"]
+            assert described_fields[name] == {**field, "selector": selector}
         for name, field in description.get("fields", {}).items():
             if "fields" in field:
                 assert described[action]["fields"][name]["collapsed"] is field["collapsed"]
@@ -86,7 +86,7 @@ async def test_nothing_else_of_the_descriptions_changes(hass: HomeAssistant) -> 
     assert described["list_presets"]["response"] == {"optional": False}
 
 
-async def test_the_choices_follow_the_server(
+async def test_choices_change_when_presets_change(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     before = (await _selectors(hass))["generate"]
@@ -101,7 +101,7 @@ async def test_the_choices_follow_the_server(
     assert ("neon_city", "Neon city") not in _options(after)
 
 
-async def test_without_a_server_a_preset_is_typed(
+async def test_preset_is_text_field_when_no_server_is_loaded(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
@@ -111,7 +111,7 @@ async def test_without_a_server_a_preset_is_typed(
     assert {next(iter(selector)) for selector in selectors.values()} == {"text"}
 
 
-async def test_an_unchanged_list_leaves_the_descriptions_alone(
+async def test_descriptions_stay_when_presets_are_unchanged(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     before = await async_get_all_descriptions(hass)
@@ -124,7 +124,7 @@ async def test_an_unchanged_list_leaves_the_descriptions_alone(
     assert await async_get_all_descriptions(hass) is before
 
 
-async def test_two_servers_share_the_choices(
+async def test_choices_contain_presets_of_all_servers(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, setup_integration: SetUp
 ) -> None:
     async with GazeServer(made_up_presets(2), duration=None) as second:
@@ -147,7 +147,7 @@ async def test_two_servers_share_the_choices(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_fields_have_selectors_that_fit(hass: HomeAssistant) -> None:
+async def test_fields_have_suitable_selectors(hass: HomeAssistant) -> None:
     actions = (await async_get_all_descriptions(hass))[DOMAIN]
 
     for description in actions.values():
@@ -159,4 +159,4 @@ async def test_the_fields_have_selectors_that_fit(hass: HomeAssistant) -> None:
             if name == "timeout":
                 assert kind == "duration"
             if name == "seed":
-                assert kind == "text"  # a number in a browser is exact up to 2⁵³ only
+                assert kind == "text"  # JavaScript rounds numbers above 2⁵³

@@ -1,4 +1,4 @@
-"""Tests of the devices: they come and go with the server's presets."""
+"""Tests of the devices of servers, presets, recipes, and displays."""
 
 from collections.abc import Callable
 from types import MappingProxyType
@@ -32,7 +32,7 @@ type Names = Callable[[], set[str | None]]
 
 @pytest.fixture
 def names(device_registry: dr.DeviceRegistry, config_entry: MockConfigEntry) -> Names:
-    """Return what tells the names of the devices."""
+    """Return a function that returns the names of the devices."""
     return lambda: {
         device.name
         for device in dr.async_entries_for_config_entry(device_registry, config_entry.entry_id)
@@ -49,7 +49,7 @@ def _device(
     return device
 
 
-async def test_each_preset_is_a_device_of_the_server(
+async def test_each_preset_has_device_below_server(
     entry: MockConfigEntry, names: Names, device_registry: dr.DeviceRegistry
 ) -> None:
     server = device_registry.async_get_device_by_identifier(
@@ -63,7 +63,7 @@ async def test_each_preset_is_a_device_of_the_server(
     assert _device(device_registry, entry, "neon_city").via_device_id == server.id
 
 
-async def test_a_new_preset_becomes_a_device(
+async def test_new_preset_gets_device(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, names: Names
 ) -> None:
     server.put_preset("snow", "Snow")
@@ -78,7 +78,7 @@ async def test_a_new_preset_becomes_a_device(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_vanished_preset_takes_its_device_and_entities_along(
+async def test_device_and_entities_are_removed_when_preset_is_deleted(
     hass: HomeAssistant, server: GazeServer, names: Names, entity_registry: er.EntityRegistry
 ) -> None:
     server.remove_preset("neon_city")
@@ -92,7 +92,7 @@ async def test_a_vanished_preset_takes_its_device_and_entities_along(
     assert entity_registry.async_get("button.gaze_neon_city_generate") is None
 
 
-async def test_a_preset_that_comes_back_is_the_same_device(
+async def test_preset_that_returns_has_same_device(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
@@ -114,7 +114,7 @@ async def test_a_preset_that_comes_back_is_the_same_device(
     assert hass.states.get("image.gaze_neon_city") is not None
 
 
-async def test_a_renamed_preset_keeps_its_ids_and_what_people_named(
+async def test_renamed_preset_has_same_ids_and_names_of_user(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
@@ -140,7 +140,7 @@ async def test_a_renamed_preset_keeps_its_ids_and_what_people_named(
     assert friendly["button.gaze_oil_painting_generate"] == "GAZE Oil Generate"
 
 
-async def test_a_server_without_presets_is_one_device(
+async def test_server_without_presets_has_one_device(
     hass: HomeAssistant,
     server: GazeServer,
     config_entry: MockConfigEntry,
@@ -157,7 +157,7 @@ async def test_a_server_without_presets_is_one_device(
     assert state.attributes["options"] == []
 
 
-async def test_the_option_limits_the_devices(
+async def test_option_limits_devices(
     hass: HomeAssistant, entry: MockConfigEntry, names: Names
 ) -> None:
     hass.config_entries.async_update_entry(entry, options={CONF_PRESETS: ["neon_city"]})
@@ -173,7 +173,7 @@ async def test_the_option_limits_the_devices(
     assert names() == FIVE
 
 
-async def test_the_panel_offers_presets_that_are_no_devices(
+async def test_controls_offer_presets_without_device(
     hass: HomeAssistant, config_entry: MockConfigEntry, setup_integration: SetUp
 ) -> None:
     config_entry.add_to_hass(hass)
@@ -188,7 +188,7 @@ async def test_the_panel_offers_presets_that_are_no_devices(
     assert "Oil painting" in state.attributes["options"]
 
 
-async def test_devices_of_a_run_before_go_with_the_first_list(
+async def test_old_devices_are_removed_when_server_lists_presets(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, names: Names
 ) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
@@ -200,7 +200,7 @@ async def test_devices_of_a_run_before_go_with_the_first_list(
     assert names() == FIVE - {"GAZE Neon city"}
 
 
-async def test_devices_stay_while_the_server_is_off(
+async def test_devices_stay_while_server_is_off(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
@@ -232,7 +232,7 @@ async def test_devices_stay_while_the_server_is_off(
     assert names() == FIVE - {"GAZE Neon city"}
 
 
-async def test_names_from_elsewhere_make_usable_entities(
+async def test_unusual_preset_names_result_in_usable_entities(
     hass: HomeAssistant,
     server: GazeServer,
     config_entry: MockConfigEntry,
@@ -278,7 +278,7 @@ async def test_names_from_elsewhere_make_usable_entities(
     }
 
 
-async def test_subentry_has_device_that_follows_its_title(
+async def test_subentry_device_is_renamed_with_subentry(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     registry = dr.async_get(hass)

@@ -1,4 +1,4 @@
-"""Tests of what all entities have in common."""
+"""Tests that apply to all entities."""
 
 from collections.abc import Callable
 import json
@@ -30,7 +30,7 @@ from .conftest import SetUp
 from .images import make_image, press, wait_for
 
 COMPONENT = Path(__file__).parent.parent / "custom_components" / "gaze"
-# What is made up anew at each start
+# Attributes that differ after each start
 CHANGING = {"access_token", "entity_picture"}
 
 type Writes = Callable[[], list[str]]
@@ -38,7 +38,7 @@ type Writes = Callable[[], list[str]]
 
 @pytest.fixture
 def writes(hass: HomeAssistant) -> Writes:
-    """Return what tells the entities written since it was last asked."""
+    """Return a function that returns the entities written since its last call."""
     written: list[str] = []
 
     @callback
@@ -46,11 +46,11 @@ def writes(hass: HomeAssistant) -> Writes:
         written.append(event.data["entity_id"])
 
     @callback
-    def all_of_them(_: object) -> bool:
+    def accept_all(_: object) -> bool:
         return True
 
     hass.bus.async_listen(EVENT_STATE_CHANGED, note)
-    hass.bus.async_listen(EVENT_STATE_REPORTED, note, event_filter=all_of_them)
+    hass.bus.async_listen(EVENT_STATE_REPORTED, note, event_filter=accept_all)
 
     def take() -> list[str]:
         taken = sorted(written)
@@ -89,7 +89,7 @@ async def test_all_entities(
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-async def test_entity_ids_do_not_depend_on_the_language(
+async def test_entity_ids_do_not_depend_on_language(
     hass: HomeAssistant,
     config_entry: MockConfigEntry,
     setup_integration: SetUp,
@@ -112,7 +112,7 @@ async def test_entity_ids_do_not_depend_on_the_language(
     assert "ai_task.gaze" in ids.values()
 
 
-async def test_entities_few_need_are_off(
+async def test_special_entities_are_disabled_by_default(
     entry: MockConfigEntry, entity_registry: er.EntityRegistry
 ) -> None:
     off = {
@@ -124,24 +124,24 @@ async def test_entities_few_need_are_off(
     assert off == {"sensor.gaze_kept_images"}
 
 
-async def test_every_entity_has_a_name_and_an_icon(
+async def test_every_entity_has_name_and_icon(
     entry: MockConfigEntry, entity_registry: er.EntityRegistry
 ) -> None:
     names = json.loads((COMPONENT / "translations" / "en.json").read_text())["entity"]
     icons = json.loads((COMPONENT / "icons.json").read_text())["entity"]
 
     for registered in er.async_entries_for_config_entry(entity_registry, entry.entry_id):
-        if registered.translation_key is None:  # the AI task has its device's name
+        if registered.translation_key is None:  # the AI task has the name of its device
             assert registered.domain == "ai_task"
             continue
-        if registered.original_device_class == "connectivity":  # has a name and icons of its own
+        if registered.original_device_class == "connectivity":  # has a default name and icons
             continue
         assert registered.translation_key in icons[registered.domain]
-        if registered.translation_key != "preset_image":  # bears the device's name
+        if registered.translation_key != "preset_image":  # has the name of its device
             assert names[registered.domain][registered.translation_key]["name"]
 
 
-async def test_only_what_is_about_the_integration_has_a_category(
+async def test_only_entities_about_integration_have_category(
     entry: MockConfigEntry, entity_registry: er.EntityRegistry
 ) -> None:
     categories = {
@@ -158,7 +158,7 @@ async def test_only_what_is_about_the_integration_has_a_category(
     }
 
 
-async def test_an_unchanged_refresh_writes_nothing(
+async def test_refresh_writes_no_state_when_nothing_changed(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, writes: Writes
 ) -> None:
     await make_image(hass, server, "neon_city")
@@ -170,7 +170,7 @@ async def test_an_unchanged_refresh_writes_nothing(
     assert writes() == []
 
 
-async def test_a_new_preset_writes_what_it_changes(
+async def test_new_preset_writes_only_changed_states(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, writes: Writes
 ) -> None:
     server.put_preset("snow", "Snow")
@@ -186,7 +186,7 @@ async def test_a_new_preset_writes_what_it_changes(
     }
 
 
-async def test_an_image_writes_its_own_preset_and_the_server(
+async def test_image_writes_only_states_of_its_preset_and_server(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, writes: Writes
 ) -> None:
     await press(hass, "button.gaze_neon_city_generate")
@@ -209,7 +209,7 @@ async def test_an_image_writes_its_own_preset_and_the_server(
     assert written.count("image.gaze_latest_image") == 1
 
 
-async def test_what_needs_the_server_is_unavailable_without_it(
+async def test_entities_are_unavailable_when_server_they_need_is_off(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, writes: Writes
 ) -> None:
     server.set_online(False)

@@ -16,32 +16,34 @@ GENERATION = "event.gaze_generation"
 
 
 @pytest.mark.usefixtures("entry")
-async def test_it_tells_the_same_as_the_bus(hass: HomeAssistant, server: GazeServer) -> None:
+async def test_event_entity_has_same_data_as_bus_event(
+    hass: HomeAssistant, server: GazeServer
+) -> None:
     events = async_capture_events(hass, EVENT_GAZE)
 
     await make_image(hass, server, "neon_city")
 
     state = hass.states.get(GENERATION)
     assert state is not None
-    told = dict(events[-1].data)
-    assert state.attributes["event_type"] == told.pop("type") == "finished"
-    del told["config_entry_id"], told["device_id"]
-    assert {name: state.attributes[name] for name in told} == told
+    data = dict(events[-1].data)
+    assert state.attributes["event_type"] == data.pop("type") == "finished"
+    del data["config_entry_id"], data["device_id"]
+    assert {name: state.attributes[name] for name in data} == data
 
 
 @pytest.mark.usefixtures("entry")
-async def test_images_show_the_picture_before_it_is_told(
+async def test_image_entity_shows_image_before_event_is_fired(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     shown: list[str | None] = []
 
     @callback
-    def look(event: Event) -> None:
+    def note_state(event: Event) -> None:
         if event.data["type"] == "finished":
             state = hass.states.get("image.gaze_neon_city")
             shown.append(None if state is None else state.state)
 
-    hass.bus.async_listen(EVENT_GAZE, look)
+    hass.bus.async_listen(EVENT_GAZE, note_state)
 
     await make_image(hass, server, "neon_city")
 
@@ -51,7 +53,7 @@ async def test_images_show_the_picture_before_it_is_told(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_failure_is_told_with_its_reason(hass: HomeAssistant, server: GazeServer) -> None:
+async def test_failed_job_fires_event_with_reason(hass: HomeAssistant, server: GazeServer) -> None:
     await press(hass, "button.gaze_neon_city_generate")
     await wait_for(hass, server.fail())
 
@@ -61,7 +63,7 @@ async def test_a_failure_is_told_with_its_reason(hass: HomeAssistant, server: Ga
     assert state.attributes["reason"] == "server"
 
 
-async def test_the_last_event_stays_while_the_server_is_off(
+async def test_last_event_stays_while_server_is_off(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     await make_image(hass, server, "neon_city")
@@ -77,7 +79,7 @@ async def test_the_last_event_stays_while_the_server_is_off(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_nothing_long_or_often_new_is_recorded(
+async def test_long_and_changing_attributes_are_not_recorded(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     await make_image(hass, server, "neon_city")
@@ -85,9 +87,9 @@ async def test_nothing_long_or_often_new_is_recorded(
     state = hass.states.get(GENERATION)
     assert state is not None
     assert state.state_info is not None
-    kept_out = state.state_info["unrecorded_attributes"]
+    unrecorded = state.state_info["unrecorded_attributes"]
     assert issubclass(GazeEvent, EventEntity)
-    assert set(state.attributes) - kept_out == {
+    assert set(state.attributes) - unrecorded == {
         "event_type",
         "friendly_name",
         "preset",

@@ -1,4 +1,4 @@
-"""Tests of the sentences in the logbook."""
+"""Tests of the logbook entries."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ async def logbook(hass: HomeAssistant) -> None:
     await hass.async_block_till_done()
 
 
-def _told(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
+def _logbook_entry(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
     fields = {"preset": "neon_city", "preset_name": "Neon city", "entity_id": "image.x"}
     domain, describe = hass.data[LOGBOOK].external_events[EVENT_GAZE]
     assert domain == DOMAIN
@@ -56,10 +56,10 @@ def _told(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
         ({"type": "of a later version"}, "changed"),
     ],
 )
-async def test_each_event_is_a_sentence(
+async def test_each_event_has_message(
     hass: HomeAssistant, data: dict[str, Any], message: str
 ) -> None:
-    assert _told(hass, **data) == {
+    assert _logbook_entry(hass, **data) == {
         "name": "Neon city",
         "message": message,
         "entity_id": "image.x",
@@ -76,23 +76,21 @@ async def test_each_event_is_a_sentence(
         ({"preset_name": None, "preset": None}, "GAZE"),
     ],
 )
-async def test_a_name_stays_within_its_line(
-    hass: HomeAssistant, data: dict[str, Any], name: str
-) -> None:
-    assert _told(hass, type="finished", **data)["name"] == name
+async def test_entry_has_clean_name(hass: HomeAssistant, data: dict[str, Any], name: str) -> None:
+    assert _logbook_entry(hass, type="finished", **data)["name"] == name
 
 
 @pytest.mark.usefixtures("logbook", "entry")
-async def test_a_real_event_leads_to_the_image(hass: HomeAssistant, server: GazeServer) -> None:
+async def test_entry_of_job_links_to_image_entity(hass: HomeAssistant, server: GazeServer) -> None:
     events = async_capture_events(hass, EVENT_GAZE)
     await make_image(hass, server, "neon_city")
 
-    told = _told(hass, **events[-1].data)
+    entry = _logbook_entry(hass, **events[-1].data)
 
-    assert told["message"] == "has a new image"
-    assert told["entity_id"] == "image.gaze_neon_city"
+    assert entry["message"] == "has a new image"
+    assert entry["entity_id"] == "image.gaze_neon_city"
 
 
 @pytest.mark.usefixtures("logbook", "entry")
-async def test_an_event_without_an_entity_has_no_link(hass: HomeAssistant) -> None:
-    assert "entity_id" not in _told(hass, type="queued", entity_id=None)
+async def test_entry_without_entity_has_no_link(hass: HomeAssistant) -> None:
+    assert "entity_id" not in _logbook_entry(hass, type="queued", entity_id=None)

@@ -1,4 +1,4 @@
-"""Tests of the media source: the tree, the search, and who can use it."""
+"""Tests of the media source: browse, resolve, and search."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
@@ -45,14 +45,14 @@ async def media_source_component(hass: HomeAssistant) -> None:
 
 @pytest.fixture
 def add(entry: MockConfigEntry) -> Add:
-    """Return what adds an image to the gallery, each a minute after the one before."""
+    """Return a function that adds an image, made a minute after the previous one."""
     gallery: Gallery = entry.runtime_data.gallery
 
-    async def add_it(job_id: str, **changes: object) -> Image:
+    async def add_image(job_id: str, **changes: object) -> Image:
         fields = {"made_at": MADE_AT + 60 * gallery.count} | changes
         return await gallery.async_add(image(job_id, **fields), picture(shade=gallery.count))
 
-    return add_it
+    return add_image
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ async def _browse(hass: HomeAssistant, *parts: str) -> BrowseMediaSource:
     return found
 
 
-def _told(folder: BrowseMediaSource) -> list[tuple[str, str]]:
-    """Return what is in a folder: class and last part of the identifier."""
+def _children(folder: BrowseMediaSource) -> list[tuple[str, str]]:
+    """Return the class and the last part of the identifier of each child."""
     return [
         (child.media_class, child.media_content_id.rpartition("/")[2])
         for child in folder.children or []
@@ -90,7 +90,7 @@ def _told(folder: BrowseMediaSource) -> list[tuple[str, str]]:
 # Browsing
 
 
-async def test_with_one_server_its_folders_come_at_once(
+async def test_root_shows_folders_of_server_when_there_is_one(
     hass: HomeAssistant, entry: MockConfigEntry, add: Add
 ) -> None:
     await add("a")
@@ -101,7 +101,7 @@ async def test_with_one_server_its_folders_come_at_once(
 
     assert root.title == "GAZE"
     assert root.media_content_id == ROOT
-    assert _told(root) == [
+    assert _children(root) == [
         (MediaClass.DIRECTORY, "all"),
         (MediaClass.DIRECTORY, "presets"),
         (MediaClass.DIRECTORY, "months"),
@@ -117,7 +117,7 @@ async def test_with_one_server_its_folders_come_at_once(
     ]
     url = f"/api/gaze/image/{entry.entry_id}"
     assert [child.thumbnail for child in root.children[:3]] == [f"{url}/c?size=256"] * 3
-    assert _told(await _browse(hass, entry.entry_id)) == _told(root)
+    assert _children(await _browse(hass, entry.entry_id)) == _children(root)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ async def test_with_one_server_its_folders_come_at_once(
         ("month/2026-09", "2026-09", ["c"]),
     ],
 )
-async def test_a_folder_shows_its_images_newest_first(
+async def test_folder_lists_newest_images_first(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     add: Add,
@@ -160,7 +160,7 @@ async def test_a_folder_shows_its_images_newest_first(
     assert found.can_search
 
 
-async def test_a_title_tells_time_and_preset(
+async def test_title_contains_time_and_preset(
     hass: HomeAssistant, entry: MockConfigEntry, add: Add
 ) -> None:
     await add("a")
@@ -170,15 +170,17 @@ async def test_a_title_tells_time_and_preset(
     assert child.title == "2026-08-12 07:03 · Neon city"
 
 
-async def test_an_empty_gallery_shows_as_empty(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    assert _told(await _browse(hass)) == []
+async def test_folders_are_empty_when_gallery_is_empty(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    assert _children(await _browse(hass)) == []
     for folder in ("images/all", "preset/neon_city", "preset/unknown", "month/2026-08"):
         found = await _browse(hass, entry.entry_id, folder)
         assert found.children == []
         assert found.as_dict()["children"] == []
 
 
-async def test_without_a_server_there_is_an_empty_folder(
+async def test_root_is_empty_when_no_server_is_loaded(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
@@ -186,7 +188,7 @@ async def test_without_a_server_there_is_an_empty_folder(
     assert (await _browse(hass)).children == []
 
 
-async def test_a_large_folder_has_pages(
+async def test_large_folder_has_pages(
     hass: HomeAssistant, entry: MockConfigEntry, add: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(media_source, "PAGE", 2)
@@ -198,14 +200,14 @@ async def test_a_large_folder_has_pages(
     while folder.children and folder.children[-1].can_expand:
         assert folder.children_media_class is MediaClass.IMAGE
         assert folder.children[-1].title == "Older images"
-        pages.append(_told(folder)[:-1])
+        pages.append(_children(folder)[:-1])
         folder = await _browse(hass, folder.children[-1].media_content_id.removeprefix(f"{ROOT}/"))
-    pages.append(_told(folder))
+    pages.append(_children(folder))
 
     assert [[job_id for _, job_id in page] for page in pages] == [["e", "d"], ["c", "b"], ["a"]]
 
 
-async def test_with_several_servers_each_has_its_folder(
+async def test_each_server_has_folder_when_there_are_several(
     hass: HomeAssistant, entry: MockConfigEntry, second_entry: MockConfigEntry, add: Add
 ) -> None:
     await add("a")
@@ -216,7 +218,7 @@ async def test_with_several_servers_each_has_its_folder(
 
     root = await _browse(hass)
 
-    assert _told(root) == [
+    assert _children(root) == [
         (MediaClass.DIRECTORY, entry.entry_id),
         (MediaClass.DIRECTORY, second_entry.entry_id),
         (MediaClass.IMAGE, "b"),
@@ -225,13 +227,11 @@ async def test_with_several_servers_each_has_its_folder(
     ]
     assert root.children is not None
     assert [child.title for child in root.children[:2]] == ["GAZE", "GAZE (other)"]
-    assert (MediaClass.IMAGE, "z") in _told(await _browse(hass, second_entry.entry_id))
-    assert (MediaClass.IMAGE, "z") not in _told(await _browse(hass, entry.entry_id))
+    assert (MediaClass.IMAGE, "z") in _children(await _browse(hass, second_entry.entry_id))
+    assert (MediaClass.IMAGE, "z") not in _children(await _browse(hass, entry.entry_id))
 
 
-async def test_an_image_can_be_browsed(
-    hass: HomeAssistant, entry: MockConfigEntry, add: Add
-) -> None:
+async def test_image_can_be_browsed(hass: HomeAssistant, entry: MockConfigEntry, add: Add) -> None:
     await add("a")
 
     found = await _browse(hass, entry.entry_id, "a")
@@ -240,14 +240,14 @@ async def test_an_image_can_be_browsed(
     assert found.media_content_id == f"{ROOT}/{entry.entry_id}/a"
 
 
-async def test_a_file_deleted_by_hand_is_not_listed(
+async def test_image_is_not_listed_when_file_was_deleted(
     hass: HomeAssistant, entry: MockConfigEntry, add: Add, media_dir: Path
 ) -> None:
     await add("a")
-    kept = await add("b")
-    take_away(media_dir / "gaze" / "gaze" / kept.path)
+    saved = await add("b")
+    take_away(media_dir / "gaze" / "gaze" / saved.path)
 
-    assert [job_id for kind, job_id in _told(await _browse(hass)) if kind == "image"] == ["a"]
+    assert [job_id for kind, job_id in _children(await _browse(hass)) if kind == "image"] == ["a"]
     with pytest.raises(Unresolvable):
         await async_resolve_media(hass, f"{ROOT}/{entry.entry_id}/b", None)
 
@@ -255,19 +255,19 @@ async def test_a_file_deleted_by_hand_is_not_listed(
 # Resolving
 
 
-async def test_an_image_resolves_to_its_address_and_its_file(
+async def test_image_resolves_to_url_and_file(
     hass: HomeAssistant, entry: MockConfigEntry, add: Add, media_dir: Path
 ) -> None:
-    kept = await add("a")
+    saved = await add("a")
 
     media = await async_resolve_media(hass, f"{ROOT}/{entry.entry_id}/a", None)
 
     assert media.url == f"/api/gaze/image/{entry.entry_id}/a"
     assert media.mime_type == "image/png"
-    assert media.path == media_dir / "gaze" / "gaze" / kept.path
+    assert media.path == media_dir / "gaze" / "gaze" / saved.path
 
 
-async def test_the_id_in_an_event_resolves(
+async def test_media_content_id_of_event_resolves(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     events = async_capture_events(hass, "gaze_event")
@@ -283,7 +283,7 @@ async def test_the_id_in_an_event_resolves(
     assert media.path.read_bytes() == server.picture(job_id)
 
 
-async def test_a_browser_gets_a_signed_address(
+async def test_browser_gets_signed_url(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     add: Add,
@@ -306,7 +306,7 @@ async def test_a_browser_gets_a_signed_address(
     assert await response.read() == picture(shade=0)
 
 
-# What is not there
+# Missing media
 
 STRANGE = ["..", "../..", "%2e%2e", "a/..", "/etc/passwd", "a b", "'", "\x00", "ü", "a" * 300, "."]
 
@@ -329,7 +329,7 @@ STRANGE = ["..", "../..", "%2e%2e", "a/..", "/etc/passwd", "a b", "'", "\x00", "
         "01K3GAZE0000000000000TEST2/a",
     ],
 )
-async def test_what_is_not_there_is_a_clear_error(
+async def test_missing_media_raises_error(
     hass: HomeAssistant, entry: MockConfigEntry, add: Add, identifier: str
 ) -> None:
     await add("a")
@@ -341,7 +341,7 @@ async def test_what_is_not_there_is_a_clear_error(
         await async_resolve_media(hass, media_id, None)
 
 
-async def test_an_error_says_what_is_wrong(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_error_names_missing_media(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     with pytest.raises(BrowseError, match=f"{entry.entry_id}/missing") as missing:
         await _browse(hass, entry.entry_id, "missing")
     with pytest.raises(BrowseError) as other:
@@ -361,7 +361,7 @@ async def test_folders_do_not_resolve(
             await async_resolve_media(hass, f"{ROOT}/{entry.entry_id}{identifier}", None)
 
 
-async def test_an_image_of_one_server_is_not_found_at_another(
+async def test_image_is_not_found_on_other_server(
     hass: HomeAssistant, second_entry: MockConfigEntry, add: Add
 ) -> None:
     await add("a")
@@ -374,7 +374,7 @@ async def test_an_image_of_one_server_is_not_found_at_another(
     assert resolved.value.translation_key == browsed.value.translation_key == "media_not_found"
 
 
-async def test_an_entry_of_another_integration_is_no_server(
+async def test_entry_of_other_integration_is_not_found(
     hass: HomeAssistant, entry: MockConfigEntry, add: Add
 ) -> None:
     await add("a")
@@ -386,13 +386,13 @@ async def test_an_entry_of_another_integration_is_no_server(
     assert entry.entry_id != other.entry_id
 
 
-async def test_a_link_in_the_folder_is_not_handed_out(
+async def test_link_in_folder_is_not_served(
     hass: HomeAssistant, entry: MockConfigEntry, add: Add, media_dir: Path, tmp_path: Path
 ) -> None:
-    kept = await add("a")
+    saved = await add("a")
     secret = tmp_path / "secret.png"
     put(secret, picture())
-    file = media_dir / "gaze" / "gaze" / kept.path
+    file = media_dir / "gaze" / "gaze" / saved.path
     take_away(file)
     file.symlink_to(secret)
 
@@ -400,7 +400,7 @@ async def test_a_link_in_the_folder_is_not_handed_out(
         await async_resolve_media(hass, f"{ROOT}/{entry.entry_id}/a", None)
 
 
-async def test_an_index_that_fails_is_a_clear_error(
+async def test_failed_index_raises_error(
     hass: HomeAssistant, entry: MockConfigEntry, add: Add
 ) -> None:
     await add("a")
@@ -422,12 +422,12 @@ async def _search(hass: HomeAssistant, query: str, *parts: str, **filters: objec
     found = await async_search_media(
         hass,
         "/".join((ROOT, *parts)),
-        SearchMediaQuery(search_query=query, **filters),  # type: ignore[arg-type] # as they come
+        SearchMediaQuery(search_query=query, **filters),  # type: ignore[arg-type] # untyped filters
     )
     return [item.media_content_id.rpartition("/")[2] for item in found.result]
 
 
-async def test_a_search_looks_below_the_folder_where_it_starts(
+async def test_search_finds_images_below_folder(
     hass: HomeAssistant, entry: MockConfigEntry, add: Add
 ) -> None:
     await add("a", extra_positive="red sky")
@@ -446,7 +446,7 @@ async def test_a_search_looks_below_the_folder_where_it_starts(
     assert await _search(hass, "sky", media_filter_classes=[MediaClass.MUSIC]) == []
 
 
-async def test_a_search_finds_images_of_all_servers(
+async def test_search_finds_images_of_all_servers(
     hass: HomeAssistant, second_entry: MockConfigEntry, add: Add
 ) -> None:
     await add("a")
@@ -459,18 +459,18 @@ async def test_a_search_finds_images_of_all_servers(
 
 
 @pytest.mark.parametrize("identifier", ["other", "{}/a", "{}/other/all", "{}/month/..", "{}/../x"])
-async def test_a_search_elsewhere_is_a_clear_error(
+async def test_search_in_missing_folder_raises_error(
     hass: HomeAssistant, entry: MockConfigEntry, identifier: str
 ) -> None:
     with pytest.raises(BrowseError):
         await _search(hass, "sky", identifier.format(entry.entry_id))
 
 
-# Others who use it
+# Other integrations
 
 
 @pytest.mark.parametrize("folder", ["", "/{}", "/{}/images/all", "/{}/preset/neon_city"])
-async def test_collection_image_shows_any_of_our_folders(
+async def test_collection_image_shows_each_folder(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     add: Add,
@@ -508,7 +508,9 @@ async def test_collection_image_shows_any_of_our_folders(
     assert await response.read() == picture(shade=0)
 
 
-async def test_home_assistant_lists_the_source(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_home_assistant_lists_media_source(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
     root = await async_browse_media(hass, None)
 
     assert root.children is not None

@@ -1,4 +1,4 @@
-"""Tests of how presets are called on screen."""
+"""Tests of the labels of presets."""
 
 from hypothesis import given, strategies as st
 import pytest
@@ -29,11 +29,11 @@ def _labels(*presets: tuple[str, str]) -> dict[str, str]:
         ("ab " * 10_000, ("ab " * 26)[:78] + "a…"),
     ],
 )
-def test_a_name_is_one_line_that_people_can_read(name: str, label: str) -> None:
+def test_label_is_one_readable_line(name: str, label: str) -> None:
     assert _labels(("slug_1", name)) == {"slug_1": label}
 
 
-def test_presets_of_one_name_are_told_apart_by_their_slugs() -> None:
+def test_labels_contain_slugs_when_presets_have_same_name() -> None:
     assert _labels(("a", "Foo"), ("b", "Foo"), ("c", "Bar")) == {
         "a": "Foo (a)",
         "b": "Foo (b)",
@@ -41,7 +41,7 @@ def test_presets_of_one_name_are_told_apart_by_their_slugs() -> None:
     }
 
 
-def test_a_name_told_apart_does_not_take_the_name_of_another() -> None:
+def test_label_with_slug_differs_from_names_of_other_presets() -> None:
     assert _labels(("a", "Foo"), ("b", "Foo"), ("c", "Foo (a)")) == {
         "a": "Foo (a 2)",
         "b": "Foo (b)",
@@ -49,14 +49,14 @@ def test_a_name_told_apart_does_not_take_the_name_of_another() -> None:
     }
 
 
-def test_slugs_that_begin_alike_are_told_apart() -> None:
+def test_labels_are_numbered_when_slugs_have_same_beginning() -> None:
     labels = _labels(("s" * 200 + "1", "Foo"), ("s" * 200 + "2", "Foo"))
 
     assert list(labels.values()) == [f"Foo ({'s' * 60})", f"Foo ({'s' * 60} 2)"]
 
 
 @given(st.lists(st.text(max_size=300), max_size=8))
-def test_labels_are_unique_and_fit_into_a_state(names: list[str]) -> None:
+def test_labels_are_unique_and_fit_into_state(names: list[str]) -> None:
     labels = _labels(*((f"p{number}", name) for number, name in enumerate(names)))
 
     assert len(set(labels.values())) == len(names)
@@ -64,7 +64,7 @@ def test_labels_are_unique_and_fit_into_a_state(names: list[str]) -> None:
 
 
 @given(st.text(max_size=600), st.integers(min_value=1, max_value=100))
-def test_clean_text_keeps_to_its_limit_and_line(text: str, limit: int) -> None:
+def test_clean_text_is_one_line_within_limit(text: str, limit: int) -> None:
     cleaned = clean(text, limit)
 
     assert len(cleaned) <= limit

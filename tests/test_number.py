@@ -1,4 +1,4 @@
-"""Tests of the panel's numbers."""
+"""Tests of the numbers of the controls."""
 
 from homeassistant.core import HomeAssistant, State
 from homeassistant.exceptions import ServiceValidationError
@@ -13,7 +13,7 @@ from .test_button import fill
 
 
 @pytest.mark.parametrize(("key", "value"), [("count", 20), ("width", 768), ("height", 16384)])
-async def test_a_number_goes_into_the_panel(
+async def test_number_is_stored_in_controls(
     hass: HomeAssistant, entry: MockConfigEntry, key: str, value: int
 ) -> None:
     await fill(hass, **{key: value})
@@ -26,15 +26,13 @@ async def test_a_number_goes_into_the_panel(
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize(("key", "value"), [("count", 0), ("count", 21), ("width", 16385)])
-async def test_a_number_beyond_the_limits_is_refused(
-    hass: HomeAssistant, key: str, value: int
-) -> None:
+async def test_number_beyond_limits_is_rejected(hass: HomeAssistant, key: str, value: int) -> None:
     with pytest.raises(ServiceValidationError):
         await fill(hass, **{key: value})
 
 
 @pytest.mark.parametrize(("stored", "restored"), [(768.0, 768), (None, 0)])
-async def test_a_number_outlives_a_restart(
+async def test_number_is_restored_after_restart(
     hass: HomeAssistant,
     config_entry: MockConfigEntry,
     setup_integration: SetUp,

@@ -1,4 +1,4 @@
-"""Tests of the panel's select: it keeps the choice by slug, whatever the presets are called."""
+"""Tests of the preset select of the controls, which stores the selection by slug."""
 
 from homeassistant.const import STATE_UNKNOWN
 from homeassistant.core import HomeAssistant, State
@@ -55,7 +55,7 @@ async def test_the_first_preset_is_chosen_until_a_person_chooses(
     assert server.jobs[0].preset.slug == second.slug
 
 
-async def test_a_choice_is_kept_by_slug(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_selection_is_stored_by_slug(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await choose(hass, "Oil painting")
 
     assert _chosen(hass) == "Oil painting"
@@ -63,13 +63,15 @@ async def test_a_choice_is_kept_by_slug(hass: HomeAssistant, entry: MockConfigEn
 
 
 @pytest.mark.usefixtures("entry")
-async def test_what_is_not_offered_cannot_be_chosen(hass: HomeAssistant) -> None:
+async def test_unknown_option_cannot_be_selected(hass: HomeAssistant) -> None:
     with pytest.raises(ServiceValidationError):
         await choose(hass, "oilpainting")
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_new_name_keeps_the_choice(hass: HomeAssistant, server: GazeServer) -> None:
+async def test_selection_stays_when_preset_is_renamed(
+    hass: HomeAssistant, server: GazeServer
+) -> None:
     await choose(hass, "Neon city")
     server.put_preset("neon_city", "Night city")
 
@@ -79,7 +81,7 @@ async def test_a_new_name_keeps_the_choice(hass: HomeAssistant, server: GazeServ
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_vanished_preset_leaves_nothing_chosen_until_it_is_back(
+async def test_selection_is_empty_until_deleted_preset_returns(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     await choose(hass, "Neon city")
@@ -95,7 +97,7 @@ async def test_a_vanished_preset_leaves_nothing_chosen_until_it_is_back(
     assert _chosen(hass) == "Neon city"
 
 
-async def test_presets_of_one_name_can_both_be_chosen(
+async def test_presets_with_same_name_can_both_be_selected(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     server.put_preset("neon_city_2", "Neon city")
@@ -106,7 +108,9 @@ async def test_presets_of_one_name_can_both_be_chosen(
     assert entry.runtime_data.controls.preset == "neon_city_2"
 
 
-async def test_the_choice_outlives_a_reload(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_selection_is_restored_after_reload(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
     await choose(hass, "Neon city")
 
     await hass.config_entries.async_reload(entry.entry_id)
@@ -116,7 +120,7 @@ async def test_the_choice_outlives_a_reload(hass: HomeAssistant, entry: MockConf
     assert entry.runtime_data.controls.preset == "neon_city"
 
 
-async def test_the_choice_outlives_a_restart_in_which_the_preset_was_renamed(
+async def test_selection_is_restored_after_restart_when_preset_was_renamed(
     hass: HomeAssistant,
     server: GazeServer,
     config_entry: MockConfigEntry,
@@ -132,7 +136,7 @@ async def test_the_choice_outlives_a_restart_in_which_the_preset_was_renamed(
     assert _chosen(hass) == "Night city"
 
 
-async def test_the_choice_is_stored_for_the_next_start(
+async def test_selection_is_stored_for_next_start(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
     await choose(hass, "Neon city")

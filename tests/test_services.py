@@ -1,4 +1,4 @@
-"""The actions about jobs and presets."""
+"""Tests of the actions for jobs and presets."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -21,17 +21,17 @@ SEED = 2**64 - 1
 
 
 async def act(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
-    """Call an action and return its answer."""
-    answer = await hass.services.async_call(
+    """Call an action and return its response."""
+    response = await hass.services.async_call(
         DOMAIN, action, data, blocking=True, return_response=True
     )
-    assert answer is not None
-    fields: dict[str, Any] = dict(answer)
+    assert response is not None
+    fields: dict[str, Any] = dict(response)
     return fields
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that happens by itself."""
+    """Wait until a condition is met."""
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
@@ -39,12 +39,12 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def made(hass: HomeAssistant, server: GazeServer, **data: Any) -> dict[str, Any]:
     """Generate one image and return its job."""
-    answer = await act(hass, "generate", preset=PRESET, **data)
+    response = await act(hass, "generate", preset=PRESET, **data)
     await server.finish()
-    job_id = answer["jobs"][0]["job_id"]
-    answer = await act(hass, "wait", job_id=job_id, timeout={"seconds": 30})
-    assert answer["complete"]
-    job: dict[str, Any] = answer["jobs"][0]
+    job_id = response["jobs"][0]["job_id"]
+    response = await act(hass, "wait", job_id=job_id, timeout={"seconds": 30})
+    assert response["complete"]
+    job: dict[str, Any] = response["jobs"][0]
     return job
 
 
@@ -57,7 +57,7 @@ async def second_server(socket_enabled: None) -> AsyncGenerator[GazeServer]:
 
 @pytest.fixture
 async def second_entry(second_server: GazeServer, setup_integration: SetUp) -> MockConfigEntry:
-    """Return the entry of the second server, set up."""
+    """Set up the entry of the second server."""
     entry = MockConfigEntry(
         domain=DOMAIN,
         title="GAZE (second)",
@@ -71,10 +71,10 @@ async def second_entry(second_server: GazeServer, setup_integration: SetUp) -> M
     return entry
 
 
-async def test_everything_that_generate_is_told_reaches_the_server(
+async def test_generate_sends_all_fields_to_server(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
-    answer = await act(
+    response = await act(
         hass,
         "generate",
         preset=PRESET,
@@ -98,16 +98,16 @@ async def test_everything_that_generate_is_told_reaches_the_server(
         "checkpoint": "Illustrious/model.safetensors",
     }
     assert [record.body for record in server.jobs] == [body, body]
-    assert answer["batch_id"]
-    assert not answer["complete"]
-    assert not answer["skipped"]
-    assert [job["job_id"] for job in answer["jobs"]] == [job.job_id for job in server.jobs]
-    assert {job["seed"] for job in answer["jobs"]} == {str(SEED)}
-    assert {job["tag"] for job in answer["jobs"]} == {"wallpaper"}
-    assert {job["entity_id"] for job in answer["jobs"]} == {"image.gaze_neon_city"}
+    assert response["batch_id"]
+    assert not response["complete"]
+    assert not response["skipped"]
+    assert [job["job_id"] for job in response["jobs"]] == [job.job_id for job in server.jobs]
+    assert {job["seed"] for job in response["jobs"]} == {str(SEED)}
+    assert {job["tag"] for job in response["jobs"]} == {"wallpaper"}
+    assert {job["entity_id"] for job in response["jobs"]} == {"image.gaze_neon_city"}
 
 
-async def test_what_generate_is_not_told_is_left_to_the_preset(
+async def test_generate_omits_fields_that_are_not_set(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await act(hass, "generate", preset=PRESET, seed="", extra_positive="")
@@ -116,16 +116,16 @@ async def test_what_generate_is_not_told_is_left_to_the_preset(
 
 
 @pytest.mark.parametrize("text", ["oilpainting", "Oil painting", " oil PAINTING ", "OILPAINTING"])
-async def test_a_preset_is_found_by_slug_or_name(
+async def test_preset_is_found_by_slug_or_name(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, text: str
 ) -> None:
-    answer = await act(hass, "generate", preset=text)
+    response = await act(hass, "generate", preset=text)
 
-    assert answer["jobs"][0]["preset"] == "oilpainting"
-    assert answer["jobs"][0]["preset_name"] == "Oil painting"
+    assert response["jobs"][0]["preset"] == "oilpainting"
+    assert response["jobs"][0]["preset_name"] == "Oil painting"
 
 
-async def test_generate_needs_no_answer_to_be_asked_for(
+async def test_generate_works_without_requested_response(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await hass.services.async_call(DOMAIN, "generate", {"preset": PRESET}, blocking=True)
@@ -160,7 +160,7 @@ async def test_generate_needs_no_answer_to_be_asked_for(
         ({"preset": "neon_ctiy"}, "unknown_preset_near"),
     ],
 )
-async def test_each_mistake_has_its_own_message_and_nothing_is_queued(
+async def test_invalid_field_has_own_message_and_queues_nothing(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -177,24 +177,24 @@ async def test_each_mistake_has_its_own_message_and_nothing_is_queued(
     assert server.requests["generate"] == 0
 
 
-async def test_near_names_are_offered_for_an_unknown_preset(
+async def test_error_suggests_similar_names_for_unknown_preset(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     with pytest.raises(ServiceValidationError, match="Neon city"):
         await act(hass, "generate", preset="Neon citty")
 
 
-async def test_a_preset_that_was_added_on_the_server_is_found(
+async def test_preset_is_found_when_just_added_on_server(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.put_preset("brand_new", "Brand new")
 
-    answer = await act(hass, "generate", preset="Brand new")
+    response = await act(hass, "generate", preset="Brand new")
 
-    assert answer["jobs"][0]["preset"] == "brand_new"
+    assert response["jobs"][0]["preset"] == "brand_new"
 
 
-async def test_a_preset_that_is_gone_when_it_is_asked_for_is_named(
+async def test_error_names_preset_that_was_just_deleted_on_server(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.remove_preset(PRESET)
@@ -217,7 +217,7 @@ async def test_a_preset_that_is_gone_when_it_is_asked_for_is_named(
         (Fault.REDIRECT, True, "unexpected_answer", "redirect"),
     ],
 )
-async def test_what_the_server_did_is_told_in_a_message_of_its_own(
+async def test_each_server_error_has_own_message(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -239,7 +239,7 @@ async def test_what_the_server_did_is_told_in_a_message_of_its_own(
     assert "Traceback" not in caplog.text
 
 
-async def test_a_server_that_cannot_be_reached_is_told(
+async def test_error_is_reported_when_server_is_unreachable(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.set_online(False)
@@ -251,7 +251,7 @@ async def test_a_server_that_cannot_be_reached_is_told(
     assert not entry.runtime_data.last_update_success
 
 
-async def test_html_of_the_server_is_not_logged(
+async def test_html_from_server_is_not_logged(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -267,7 +267,7 @@ async def test_html_of_the_server_is_not_logged(
     assert "<html" not in caplog.text.lower()
 
 
-async def test_skipping_does_nothing_while_the_preset_is_busy(
+async def test_skip_if_busy_queues_nothing_while_preset_is_busy(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await act(hass, "generate", preset=PRESET, if_busy="skip")
@@ -280,18 +280,18 @@ async def test_skipping_does_nothing_while_the_preset_is_busy(
     assert len(server.jobs) == 2
 
 
-async def test_skipping_counts_requests_under_way(
+async def test_skip_if_busy_counts_pending_requests(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(act(hass, "generate", preset=PRESET, if_busy="skip") for _ in range(5))
     )
 
-    assert sorted(answer["skipped"] for answer in answers) == [False, True, True, True, True]
+    assert sorted(response["skipped"] for response in responses) == [False, True, True, True, True]
     assert len(server.jobs) == 1
 
 
-async def test_more_open_jobs_than_allowed_are_refused(
+async def test_generate_is_rejected_when_too_many_jobs_are_open(
     hass: HomeAssistant, server: GazeServer, config_entry: MockConfigEntry, setup_integration: SetUp
 ) -> None:
     config_entry.add_to_hass(hass)
@@ -307,7 +307,7 @@ async def test_more_open_jobs_than_allowed_are_refused(
     assert len(server.jobs) == 3
 
 
-async def test_waiting_for_several_jobs_and_batches(
+async def test_wait_accepts_several_jobs_and_batches(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     first = await act(hass, "generate", preset=PRESET, count=2)
@@ -315,7 +315,7 @@ async def test_waiting_for_several_jobs_and_batches(
     for _ in range(3):
         await server.finish()
 
-    answer = await act(
+    response = await act(
         hass,
         "wait",
         batch_id=[first["batch_id"]],
@@ -324,9 +324,9 @@ async def test_waiting_for_several_jobs_and_batches(
     )
     again = await act(hass, "wait", batch_id=first["batch_id"], timeout={"seconds": 1})
 
-    assert answer["complete"]
-    assert answer["batch_id"] is None
-    assert len(answer["jobs"]) == 3
+    assert response["complete"]
+    assert response["batch_id"] is None
+    assert len(response["jobs"]) == 3
     assert again["batch_id"] == first["batch_id"]
     assert [job["index"] for job in again["jobs"]] == [1, 2]
 
@@ -341,7 +341,7 @@ async def test_waiting_for_several_jobs_and_batches(
     ],
 )
 @pytest.mark.parametrize("action", ["wait", "stop_tracking"])
-async def test_jobs_that_are_not_known_are_named(
+async def test_error_names_unknown_jobs(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     action: str,
@@ -356,12 +356,12 @@ async def test_jobs_that_are_not_known_are_named(
     assert caught.value.translation_key == key
 
 
-async def test_generating_again_takes_a_new_seed(
+async def test_generate_again_uses_new_seed(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     job = await made(hass, server, extra_positive="a cat", width=64, height=64, seed=5, tag="t")
 
-    answer = await act(hass, "regenerate", job_id=job["job_id"])
+    response = await act(hass, "regenerate", job_id=job["job_id"])
 
     assert server.jobs[1].body == {
         "count": 1,
@@ -369,11 +369,11 @@ async def test_generating_again_takes_a_new_seed(
         "width": 64,
         "height": 64,
     }
-    assert answer["jobs"][0]["tag"] == "t"
-    assert answer["jobs"][0]["preset"] == PRESET
+    assert response["jobs"][0]["tag"] == "t"
+    assert response["jobs"][0]["preset"] == PRESET
 
 
-async def test_generating_again_with_the_same_seed_and_changes(
+async def test_generate_again_uses_same_seed_and_changes_on_request(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     job = await made(hass, server, extra_positive="a cat")
@@ -392,7 +392,7 @@ async def test_generating_again_with_the_same_seed_and_changes(
     assert server.jobs[1].body == {"count": 2, "extra_positive": "a dog", "seed": int(job["seed"])}
 
 
-async def test_an_image_whose_job_is_forgotten_can_be_generated_again(
+async def test_generate_again_works_when_only_image_is_stored(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -409,7 +409,7 @@ async def test_an_image_whose_job_is_forgotten_can_be_generated_again(
     assert server.jobs[2].body["seed"] == int(job["seed"])
 
 
-async def test_generating_an_unknown_job_again_is_refused(
+async def test_generate_again_fails_for_unknown_job(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
     with pytest.raises(ServiceValidationError) as caught:
@@ -418,11 +418,11 @@ async def test_generating_an_unknown_job_again_is_refused(
     assert caught.value.translation_key == "unknown_job"
 
 
-async def test_the_same_seed_must_be_known(
+async def test_generate_again_fails_when_seed_is_unknown(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
-    answer = await act(hass, "generate", preset=PRESET)
-    job_id = answer["jobs"][0]["job_id"]
+    response = await act(hass, "generate", preset=PRESET)
+    job_id = response["jobs"][0]["job_id"]
 
     with pytest.raises(ServiceValidationError) as caught:
         await act(hass, "regenerate", job_id=job_id, same_seed=True)
@@ -430,24 +430,24 @@ async def test_the_same_seed_must_be_known(
     assert caught.value.translation_key == "seed_unknown"
 
 
-async def test_a_job_queued_elsewhere_is_followed(
+async def test_job_queued_elsewhere_is_tracked(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     (foreign,) = server.add_foreign_jobs(1)
 
-    answer = await act(hass, "track_job", job_id=foreign, preset="Neon city", tag="from the web")
+    response = await act(hass, "track_job", job_id=foreign, preset="Neon city", tag="from the web")
     again = await act(hass, "track_job", job_id=foreign, preset="Neon city")
     await server.finish()
     ended = await act(hass, "wait", job_id=foreign, timeout={"seconds": 30})
 
-    assert answer["jobs"][0]["job_id"] == foreign
-    assert again["batch_id"] == answer["batch_id"]
+    assert response["jobs"][0]["job_id"] == foreign
+    assert again["batch_id"] == response["batch_id"]
     assert ended["jobs"][0]["status"] == "done"
     assert ended["jobs"][0]["tag"] == "from the web"
 
 
 @pytest.mark.parametrize("job_id", ["unknown", "../presets", "a b"])
-async def test_a_job_that_the_server_does_not_know_is_not_followed(
+async def test_job_unknown_to_server_is_not_tracked(
     hass: HomeAssistant, entry: MockConfigEntry, job_id: str
 ) -> None:
     with pytest.raises(ServiceValidationError) as caught:
@@ -456,7 +456,7 @@ async def test_a_job_that_the_server_does_not_know_is_not_followed(
     assert caught.value.translation_key == "unknown_job"
 
 
-async def test_tracking_tells_what_the_server_did(
+async def test_track_job_reports_server_error(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     (foreign,) = server.add_foreign_jobs(1)
@@ -469,12 +469,12 @@ async def test_tracking_tells_what_the_server_did(
 
 
 @pytest.mark.parametrize("by", ["job_id", "batch_id", "preset", "preset_name", "all"])
-async def test_tracking_can_be_stopped(
+async def test_tracking_stops_on_request(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, by: str
 ) -> None:
-    answer = await act(hass, "generate", preset=PRESET)
+    response = await act(hass, "generate", preset=PRESET)
     await act(hass, "generate", preset="oilpainting")
-    job = answer["jobs"][0]
+    job = response["jobs"][0]
     fields = {"all": True} if by == "all" else {by.removesuffix("_name"): job.get(by, PRESET)}
 
     await hass.services.async_call(DOMAIN, "stop_tracking", fields, blocking=True)
@@ -488,30 +488,30 @@ async def test_jobs_are_listed_newest_first(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     done = await made(hass, server)
-    answer = await act(hass, "generate", preset="oilpainting")
+    response = await act(hass, "generate", preset="oilpainting")
 
     listed = await act(hass, "list_jobs")
 
     assert [job["job_id"] for job in listed["jobs"]] == [
-        answer["jobs"][0]["job_id"],
+        response["jobs"][0]["job_id"],
         done["job_id"],
     ]
     assert [job["status"] for job in listed["jobs"]] == ["queued", "done"]
 
 
-async def test_presets_are_listed_in_the_servers_order(
+async def test_presets_are_listed_in_order_of_server(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
-    answer = await act(hass, "list_presets")
+    response = await act(hass, "list_presets")
 
-    assert answer == {
+    assert response == {
         "presets": [
             {"slug": preset.slug, "name": preset.name} for preset in server.presets.values()
         ]
     }
 
 
-async def test_with_several_servers_the_one_that_is_free_first_is_taken(
+async def test_generate_uses_server_that_is_free_first(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -525,7 +525,7 @@ async def test_with_several_servers_the_one_that_is_free_first_is_taken(
     assert len(second_server.jobs) == 2
 
 
-async def test_with_several_servers_one_that_offers_the_preset_and_answers_is_taken(
+async def test_generate_uses_reachable_server_that_has_preset(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -544,18 +544,18 @@ async def test_with_several_servers_one_that_offers_the_preset_and_answers_is_ta
     assert len(second_server.jobs) == 3
 
 
-async def test_with_several_servers_the_other_actions_ask_which(
+async def test_other_actions_require_server_when_there_are_several(
     hass: HomeAssistant, entry: MockConfigEntry, second_entry: MockConfigEntry
 ) -> None:
     with pytest.raises(ServiceValidationError):
         await act(hass, "list_presets")
 
-    answer = await act(hass, "list_presets", config_entry_id=second_entry.entry_id)
+    response = await act(hass, "list_presets", config_entry_id=second_entry.entry_id)
 
-    assert answer["presets"]
+    assert response["presets"]
 
 
-async def test_a_named_server_is_taken(
+async def test_generate_uses_selected_server(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -569,7 +569,7 @@ async def test_a_named_server_is_taken(
     assert len(second_server.jobs) == 2
 
 
-async def test_actions_say_when_no_server_is_loaded(
+async def test_actions_fail_when_no_server_is_loaded(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
@@ -588,14 +588,14 @@ async def test_actions_say_when_no_server_is_loaded(
         ("track_job", {"job_id": "a"}),
     ],
 )
-async def test_fields_that_do_not_fit_are_refused(
+async def test_invalid_fields_are_rejected(
     hass: HomeAssistant, entry: MockConfigEntry, action: str, fields: dict[str, Any]
 ) -> None:
     with pytest.raises(vol.Invalid):
         await act(hass, action, **fields)
 
 
-async def test_size_is_refused_if_it_has_too_many_pixels(
+async def test_size_with_too_many_pixels_is_rejected(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await act(hass, "generate", preset=PRESET, width=8192, height=8192)

@@ -1,4 +1,4 @@
-"""Tests of the actions on kept images."""
+"""Tests of the actions for saved images."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -39,44 +39,44 @@ NEON = "image.gaze_neon_city"
 KEPT = "sensor.gaze_kept_images"
 DAY = 86_400
 
-type Answer = dict[str, Any]
-type Call = Callable[..., Awaitable[Answer]]
+type Response = dict[str, Any]
+type Call = Callable[..., Awaitable[Response]]
 type Add = Callable[..., Awaitable[Image]]
 
 
 @pytest.fixture
 def call(hass: HomeAssistant) -> Call:
-    """Return what calls an action of ours that answers."""
+    """Return a function that calls an action and returns its response."""
 
-    async def call_it(action: str, **data: object) -> Answer:
-        answer = await hass.services.async_call(
+    async def call_action(action: str, **data: object) -> Response:
+        response = await hass.services.async_call(
             DOMAIN, action, data, blocking=True, return_response=True
         )
-        return dict(answer or {})
+        return dict(response or {})
 
-    return call_it
+    return call_action
 
 
 @pytest.fixture
 def save(hass: HomeAssistant) -> Callable[..., Awaitable[None]]:
-    """Return what saves an image."""
+    """Return a function that saves an image."""
 
-    async def save_it(**data: object) -> None:
+    async def save_image(**data: object) -> None:
         await hass.services.async_call(DOMAIN, "save_image", data, blocking=True)
 
-    return save_it
+    return save_image
 
 
 @pytest.fixture
 def add(entry: MockConfigEntry) -> Add:
-    """Return what adds an image to the gallery, each a second after the one before."""
+    """Return a function that adds an image, made a second after the previous one."""
     gallery: Gallery = entry.runtime_data.gallery
 
-    async def add_it(job_id: str, **changes: object) -> Image:
+    async def add_image(job_id: str, **changes: object) -> Image:
         fields = {"made_at": MADE_AT + gallery.count} | changes
         return await gallery.async_add(image(job_id, **fields), picture(shade=gallery.count))
 
-    return add_it
+    return add_image
 
 
 @pytest.fixture
@@ -88,14 +88,14 @@ def allowed(hass: HomeAssistant, tmp_path: Path) -> Path:
     return path
 
 
-def _listed(answer: Answer) -> list[str]:
-    return [listed["job_id"] for listed in answer["images"]]
+def _listed(response: Response) -> list[str]:
+    return [listed["job_id"] for listed in response["images"]]
 
 
 # gaze.list_images
 
 
-async def test_a_listing_tells_all_of_an_image(
+async def test_list_images_returns_all_fields(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
 ) -> None:
     await hass.services.async_call(
@@ -131,7 +131,7 @@ async def test_a_listing_tells_all_of_an_image(
     }
 
 
-async def test_a_listing_can_be_narrowed(call: Call, add: Add) -> None:
+async def test_list_images_filters_images(call: Call, add: Add) -> None:
     await add("a", extra_positive="red sky")
     await add("b", preset="oilpainting", preset_name="Oil painting", tag="wall")
     await add("c", preset="gone", preset_name="Gone by now", seed="777", made_at=MADE_AT + DAY)
@@ -149,7 +149,7 @@ async def test_a_listing_can_be_narrowed(call: Call, add: Add) -> None:
     assert _listed(await call("list_images", limit=1, offset=1)) == ["b"]
 
 
-async def test_a_listing_has_fifty_images_unless_told_otherwise(call: Call, add: Add) -> None:
+async def test_list_images_returns_fifty_images_by_default(call: Call, add: Add) -> None:
     for number in range(51):
         await add(f"{number:08}")
 
@@ -158,7 +158,7 @@ async def test_a_listing_has_fifty_images_unless_told_otherwise(call: Call, add:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_listing_of_an_unknown_preset_is_a_mistake(call: Call) -> None:
+async def test_list_images_fails_for_unknown_preset(call: Call) -> None:
     with pytest.raises(ServiceValidationError) as caught:
         await call("list_images", preset="nothing")
     assert caught.value.translation_key == "unknown_preset"
@@ -166,14 +166,12 @@ async def test_a_listing_of_an_unknown_preset_is_a_mistake(call: Call) -> None:
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("field", [{"limit": 0}, {"limit": 1001}, {"offset": -1}, {"since": "x"}])
-async def test_a_listing_with_impossible_numbers_is_a_mistake(
-    call: Call, field: dict[str, object]
-) -> None:
+async def test_list_images_rejects_invalid_numbers(call: Call, field: dict[str, object]) -> None:
     with pytest.raises(vol.Invalid):
         await call("list_images", **field)
 
 
-async def test_with_several_servers_one_must_be_named(
+async def test_server_is_required_when_there_are_several(
     call: Call, add: Add, entry: MockConfigEntry, setup_integration: SetUp
 ) -> None:
     await add("a")
@@ -194,7 +192,7 @@ async def test_with_several_servers_one_must_be_named(
 # gaze.save_image
 
 
-async def test_an_image_is_saved_where_that_is_allowed(save: Call, add: Add, allowed: Path) -> None:
+async def test_image_is_saved_in_allowed_folder(save: Call, add: Add, allowed: Path) -> None:
     await add("a")
 
     await save(job_id="a", filename=str(allowed / "copy.png"))
@@ -203,7 +201,7 @@ async def test_an_image_is_saved_where_that_is_allowed(save: Call, add: Add, all
     assert names(allowed) == ["copy.png"]
 
 
-async def test_a_file_is_overwritten_only_on_request(save: Call, add: Add, allowed: Path) -> None:
+async def test_file_is_overwritten_only_on_request(save: Call, add: Add, allowed: Path) -> None:
     await add("a")
     file = allowed / "copy.png"
     put(file, b"people's own")
@@ -241,7 +239,7 @@ async def test_a_file_is_overwritten_only_on_request(save: Call, add: Add, allow
         ("{allowed}/copy.jpg", "wrong_suffix"),
     ],
 )
-async def test_an_image_is_saved_nowhere_else(
+async def test_image_is_not_saved_outside_allowed_folders(
     save: Call, add: Add, allowed: Path, filename: str, key: str
 ) -> None:
     await add("a")
@@ -269,9 +267,7 @@ async def test_an_image_is_saved_nowhere_else(
     assert names(allowed / "folder.png") == ["inside"]
 
 
-async def test_link_inside_the_allowed_folders_is_not_replaced(
-    save: Call, add: Add, allowed: Path
-) -> None:
+async def test_link_in_allowed_folder_is_not_replaced(save: Call, add: Add, allowed: Path) -> None:
     await add("a")
     put(allowed / "target.png", b"people's own")
     (allowed / "link.png").symlink_to(allowed / "target.png")
@@ -283,7 +279,7 @@ async def test_link_inside_the_allowed_folders_is_not_replaced(
     assert (allowed / "target.png").read_bytes() == b"people's own"
 
 
-async def test_folder_that_becomes_a_link_after_the_check_is_not_followed(
+async def test_folder_is_not_used_when_replaced_by_link_after_check(
     hass: HomeAssistant,
     save: Call,
     add: Add,
@@ -297,10 +293,10 @@ async def test_folder_that_becomes_a_link_after_the_check_is_not_followed(
     is_allowed_path = hass.config.is_allowed_path
 
     def swap_after_the_check(path: str) -> bool:
-        answer = is_allowed_path(path)
+        is_allowed = is_allowed_path(path)
         (allowed / "album").rmdir()
         (allowed / "album").symlink_to(outside)
-        return answer
+        return is_allowed
 
     monkeypatch.setattr(hass.config, "is_allowed_path", swap_after_the_check)
 
@@ -314,7 +310,7 @@ async def test_folder_that_becomes_a_link_after_the_check_is_not_followed(
     ("kind", "suffix"),
     [("PNG", ".PNG"), ("JPEG", ".jpg"), ("JPEG", ".jpeg"), ("WEBP", ".webp")],
 )
-async def test_suffix_fits_the_image(
+async def test_image_is_saved_with_suffix_of_its_format(
     save: Call, entry: MockConfigEntry, allowed: Path, kind: str, suffix: str
 ) -> None:
     await entry.runtime_data.gallery.async_add(image("a"), picture(kind))
@@ -324,7 +320,7 @@ async def test_suffix_fits_the_image(
     assert pixels((allowed / f"copy{suffix}").read_bytes()) == pixels(picture(kind))
 
 
-async def test_copy_has_no_metadata_unless_it_stays_in_the_media_folder(
+async def test_copy_has_metadata_only_in_media_folder(
     hass: HomeAssistant, save: Call, entry: MockConfigEntry, allowed: Path, media_dir: Path
 ) -> None:
     polyglot = written_picture("a secret prompt") + b"<script>alert(1)</script>"
@@ -346,18 +342,18 @@ async def test_copy_has_no_metadata_unless_it_stays_in_the_media_folder(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_an_image_that_is_not_there_cannot_be_saved(save: Call, allowed: Path) -> None:
+async def test_save_image_fails_for_unknown_image(save: Call, allowed: Path) -> None:
     with pytest.raises(ServiceValidationError) as caught:
         await save(job_id="missing", filename=str(allowed / "copy.png"))
     assert caught.value.translation_key == "unknown_image"
     assert names(allowed) == []
 
 
-async def test_an_image_whose_file_is_gone_cannot_be_saved(
+async def test_save_image_fails_when_file_is_missing(
     save: Call, add: Add, allowed: Path, media_dir: Path
 ) -> None:
-    kept = await add("a")
-    take_away(media_dir / "gaze" / "gaze" / kept.path)
+    saved = await add("a")
+    take_away(media_dir / "gaze" / "gaze" / saved.path)
 
     with pytest.raises(HomeAssistantError) as caught:
         await save(job_id="a", filename=str(allowed / "copy.png"))
@@ -371,14 +367,16 @@ async def test_images_are_deleted_by_job(call: Call, add: Add, media_dir: Path) 
     for job_id in "abc":
         await add(job_id)
 
-    answer = await call("delete_images", job_id=["a", "b", "b", "missing"])
+    response = await call("delete_images", job_id=["a", "b", "b", "missing"])
 
-    assert answer == {"deleted": 2}
+    assert response == {"deleted": 2}
     assert _listed(await call("list_images")) == ["c"]
     assert len(list(media_dir.rglob("*.png"))) == 1
 
 
-async def test_an_answer_is_not_needed(hass: HomeAssistant, call: Call, add: Add) -> None:
+async def test_delete_images_works_without_requested_response(
+    hass: HomeAssistant, call: Call, add: Add
+) -> None:
     await add("a")
 
     await hass.services.async_call(DOMAIN, "delete_images", {"job_id": "a"}, blocking=True)
@@ -404,7 +402,7 @@ async def test_images_are_deleted_by_preset_and_age(
 
 
 @pytest.mark.parametrize("age", ["00:00:00", {"seconds": 0}, 0])
-async def test_images_are_not_deleted_by_an_age_of_zero(call: Call, add: Add, age: object) -> None:
+async def test_images_are_not_deleted_when_age_is_zero(call: Call, add: Add, age: object) -> None:
     await add("a", made_at=MADE_AT)
 
     with pytest.raises(ServiceValidationError) as caught:
@@ -414,7 +412,7 @@ async def test_images_are_not_deleted_by_an_age_of_zero(call: Call, add: Add, ag
     assert _listed(await call("list_images")) == ["a"]
 
 
-async def test_age_before_all_time_deletes_nothing(call: Call, add: Add) -> None:
+async def test_nothing_is_deleted_when_age_is_beyond_calendar(call: Call, add: Add) -> None:
     await add("a", made_at=MADE_AT)
 
     assert await call("delete_images", older_than={"days": 999_999_999}) == {"deleted": 0}
@@ -423,7 +421,7 @@ async def test_age_before_all_time_deletes_nothing(call: Call, add: Add) -> None
 @pytest.mark.parametrize(
     "fields", [{}, {"job_id": []}, {"job_id": "a", "preset": "x"}, {"job_id": "a", "older_than": 9}]
 )
-async def test_all_images_are_never_deleted_by_mistake(
+async def test_delete_images_requires_filter(
     call: Call, add: Add, fields: dict[str, object]
 ) -> None:
     await add("a")
@@ -434,11 +432,11 @@ async def test_all_images_are_never_deleted_by_mistake(
     assert _listed(await call("list_images")) == ["a"]
 
 
-async def test_an_image_that_cannot_be_deleted_is_an_error(
+async def test_delete_images_fails_when_file_cannot_be_deleted(
     call: Call, add: Add, media_dir: Path
 ) -> None:
-    kept = await add("a")
-    file = media_dir / "gaze" / "gaze" / kept.path
+    saved = await add("a")
+    file = media_dir / "gaze" / "gaze" / saved.path
     await call("list_images")
     take_away(file)
     put(file / "inside", b"a file in a folder of that name")
@@ -448,10 +446,10 @@ async def test_an_image_that_cannot_be_deleted_is_an_error(
     assert caught.value.translation_key == "gallery_failed"
 
 
-# What shows images
+# Entities that show images
 
 
-async def test_deleting_the_newest_image_shows_the_one_before(
+async def test_previous_image_is_shown_when_newest_is_deleted(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
 ) -> None:
     first = await make_image(hass, server, "neon_city")
@@ -475,7 +473,7 @@ async def test_deleting_the_newest_image_shows_the_one_before(
     assert state.state == "unknown"
 
 
-async def test_a_newest_image_deleted_by_hand_shows_the_one_before(
+async def test_previous_image_is_shown_when_newest_file_is_deleted(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -501,7 +499,7 @@ async def test_a_newest_image_deleted_by_hand_shows_the_one_before(
     assert gallery.count == 1
 
 
-async def test_an_image_on_a_disk_that_is_away_is_an_error_and_comes_back(
+async def test_image_is_unavailable_while_disk_is_missing(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
 ) -> None:
     job_id = await make_image(hass, server, "neon_city")
@@ -516,7 +514,7 @@ async def test_an_image_on_a_disk_that_is_away_is_an_error_and_comes_back(
     assert entry.runtime_data.gallery.count == 1
 
 
-async def test_the_number_of_kept_images_can_be_seen(
+async def test_sensor_shows_number_of_saved_images(
     hass: HomeAssistant,
     entity_registry: er.EntityRegistry,
     server: GazeServer,
@@ -537,7 +535,7 @@ async def test_the_number_of_kept_images_can_be_seen(
     assert state.state == "0"
 
 
-async def test_the_number_of_kept_images_is_off_by_default(
+async def test_sensor_of_saved_images_is_disabled_by_default(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
     assert entry.runtime_data.gallery.count == 0
@@ -547,7 +545,7 @@ async def test_the_number_of_kept_images_is_off_by_default(
 # Options
 
 
-async def test_options_take_effect_at_once(
+async def test_options_take_effect_immediately(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path, call: Call
 ) -> None:
     for _ in range(3):
@@ -576,7 +574,7 @@ async def test_options_take_effect_at_once(
     assert len(content) < len(server.picture(job_id))
 
 
-async def test_removing_the_entry_leaves_the_pictures_only(
+async def test_only_images_remain_when_entry_is_removed(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
 ) -> None:
     await make_image(hass, server, "neon_city")

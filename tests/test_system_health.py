@@ -1,4 +1,4 @@
-"""The system information page."""
+"""Tests of the system health information."""
 
 from typing import Any
 
@@ -14,26 +14,26 @@ from .images import make_image
 from .test_services import PRESET, act
 
 
-async def information(hass: HomeAssistant) -> dict[str, Any]:
-    """Return what the page shows of GAZE."""
+async def system_health_info(hass: HomeAssistant) -> dict[str, Any]:
+    """Return the system health information of GAZE."""
     assert await async_setup_component(hass, "system_health", {})
     found = await get_system_health_info(hass, DOMAIN)
     assert isinstance(found, dict)
     return found
 
 
-async def test_jobs_and_images_are_counted(
+async def test_system_health_counts_jobs_and_images(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await make_image(hass, server, PRESET)
     await act(hass, "generate", preset=PRESET, count=3)
 
-    found = await information(hass)
+    found = await system_health_info(hass)
 
     assert found == {"servers": 1, "servers_reachable": 1, "open_jobs": 3, "kept_images": 1}
 
 
-async def test_a_server_that_does_not_answer_is_not_reachable(
+async def test_system_health_counts_server_as_unreachable_when_it_is_off(
     hass: HomeAssistant,
     server: GazeServer,
     config_entry: MockConfigEntry,
@@ -44,6 +44,6 @@ async def test_a_server_that_does_not_answer_is_not_reachable(
     server.set_online(False)
     await config_entry.runtime_data.async_refresh()
 
-    found = await information(hass)
+    found = await system_health_info(hass)
 
     assert found == {"servers": 2, "servers_reachable": 0, "open_jobs": 0, "kept_images": 0}

@@ -1,4 +1,4 @@
-"""Tests of the panel's texts."""
+"""Tests of the texts of the controls."""
 
 from homeassistant.core import HomeAssistant, State
 import pytest
@@ -16,7 +16,7 @@ TEXTS = ["extra_positive", "extra_negative", "seed", "checkpoint"]
 
 
 @pytest.mark.parametrize("key", TEXTS)
-async def test_a_text_goes_into_the_panel_as_typed(
+async def test_text_is_stored_in_controls_as_typed(
     hass: HomeAssistant, entry: MockConfigEntry, key: str
 ) -> None:
     await fill(hass, **{key: "  two  words "})
@@ -28,7 +28,7 @@ async def test_a_text_goes_into_the_panel_as_typed(
 
 
 @pytest.mark.parametrize("key", TEXTS)
-async def test_a_text_outlives_a_restart(
+async def test_text_is_restored_after_restart(
     hass: HomeAssistant, config_entry: MockConfigEntry, setup_integration: SetUp, key: str
 ) -> None:
     entity_id = f"text.gaze_{key}"
@@ -40,7 +40,7 @@ async def test_a_text_outlives_a_restart(
     assert getattr(config_entry.runtime_data.controls, key) == "unknown"
 
 
-async def test_a_text_can_be_emptied_for_good(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_text_stays_empty_after_restart(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await fill(hass, seed="1")
     await fill(hass, seed="")
 
@@ -51,7 +51,7 @@ async def test_a_text_can_be_emptied_for_good(hass: HomeAssistant, entry: MockCo
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_text_that_no_state_can_hold_is_refused(hass: HomeAssistant) -> None:
+async def test_text_that_is_too_long_for_state_is_rejected(hass: HomeAssistant) -> None:
     await fill(hass, extra_positive="x" * 255)
 
     with pytest.raises(ValueError, match="too long"):
@@ -62,7 +62,7 @@ async def test_a_text_that_no_state_can_hold_is_refused(hass: HomeAssistant) -> 
     assert state.state == "x" * 255
 
 
-async def test_texts_can_be_typed_while_the_server_is_off(
+async def test_text_can_be_set_while_server_is_off(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     server.set_online(False)
