@@ -1,1 +1,1 @@
-"""Benchmarks: what the project claims of its speed and safety, measured by one command each."""
+"""Benchmarks of the speed and safety of the integration, one command for each."""

@@ -1,7 +1,7 @@
-"""What the AI task adds to the time that an image takes, against `gaze.generate` with `wait`.
+"""Compares the duration of the AI task with that of `gaze.generate` with `wait`.
 
-Both actions make images of one preset in turns, in one run of Home Assistant's core, with a GAZE
-server in a process of its own whose images all take equally long.
+Both actions generate images of one preset in turns, in one run of Home Assistant's core. The GAZE
+server runs in its own process, and all its images take equally long.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from testing.gaze_server import DEFAULT_PRESETS
 from testing.home_assistant import DemoError
 
 from .entities import add, core
+from .support.fake_servers import API_KEY, PRESET, Wanted, fake_servers
 from .support.report import Figure, listed, machine, nearest_rank
-from .support.stand_ins import API_KEY, PRESET, Wanted, stand_ins
 
 ROUNDS: Final = 12
 # Images until durations are learned and everything is loaded
@@ -34,7 +34,7 @@ type Make = Callable[[HomeAssistant], Awaitable[None]]
 
 
 async def by_ai_task(hass: HomeAssistant) -> None:
-    """Make an image with the AI task."""
+    """Generate an image with the AI task."""
     await hass.services.async_call(
         "ai_task",
         "generate_image",
@@ -45,7 +45,7 @@ async def by_ai_task(hass: HomeAssistant) -> None:
 
 
 async def by_action(hass: HomeAssistant) -> None:
-    """Make an image with our own action."""
+    """Generate an image with `gaze.generate`."""
     answer = await hass.services.async_call(
         "gaze",
         "generate",
@@ -58,7 +58,7 @@ async def by_action(hass: HomeAssistant) -> None:
 
 
 async def taken(hass: HomeAssistant, make: Make) -> float:
-    """Return how many seconds an image takes from the call to the answer."""
+    """Return the seconds from the call to the response."""
     began = time.perf_counter()
     await make(hass)
     return time.perf_counter() - began
@@ -70,7 +70,7 @@ async def measure(rounds: int) -> bool:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         wanted = [Wanted(duration=DURATION, jitter=0, seed=1)]
-        async with stand_ins(wanted, folder) as [server], core(folder / "home") as hass:
+        async with fake_servers(wanted, folder) as [server], core(folder / "home") as hass:
             await add(hass, "gaze", {"host": server.url, "api_key": API_KEY})
             await hass.services.async_call(
                 "select",
@@ -103,7 +103,7 @@ async def measure(rounds: int) -> bool:
 
 
 def _figures(way: str, times: Sequence[float]) -> list[Figure]:
-    """Return what is told of one way."""
+    """Return the figures of one action."""
     return [
         Figure(name=f"{way}: call to answer, p50 (s)", value=median(times), digits=3),
         Figure(name=f"{way}: p95 (s)", value=nearest_rank(times, 0.95), digits=3),
@@ -111,7 +111,7 @@ def _figures(way: str, times: Sequence[float]) -> list[Figure]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; return 1 where the limit is not met."""
+    """Run the benchmark; return 1 if the limit is not met."""
     parser = argparse.ArgumentParser(prog="scripts/bench assist", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"images each way ({ROUNDS})")
     options = parser.parse_args(arguments)

@@ -1,8 +1,8 @@
-"""What displays cost: rendering for e-paper panels, and fetching beside a bare file.
+"""Measures displays: rendering for e-paper screens, and fetching compared with a plain file.
 
-Rendering is measured in seconds of a processor. Fetching is measured over HTTP in turns with a bare
-aiohttp server that responds with a `FileResponse` of the same bytes. `--sheet FILE` draws one image
-as ten panels show it.
+Rendering is measured in seconds of CPU time. Fetching is measured over HTTP, in turns with a plain
+aiohttp server that returns a `FileResponse` of the same bytes. `--sheet FILE` draws one image as
+ten screens show it.
 """
 
 import argparse
@@ -58,7 +58,7 @@ PANELS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 
 
 def source() -> bytes:
-    """Return an image as GAZE makes it, 1024 x 1536 pixels."""
+    """Return an image like those of GAZE, with 1024 x 1536 pixels."""
     return draw(
         Picture(
             slug="harbor",
@@ -74,7 +74,7 @@ def source() -> bytes:
 
 
 def seconds_to_render(content: bytes, **options: Any) -> float:
-    """Return the median of the seconds of a processor that a first rendering takes."""
+    """Return the median CPU time of the first rendering, in seconds."""
     taken = []
     for _ in range(5):
         began = time.process_time()
@@ -84,7 +84,7 @@ def seconds_to_render(content: bytes, **options: Any) -> float:
 
 
 async def add_displays(hass: HomeAssistant, entry: ConfigEntry, count: int) -> None:
-    """Add displays with an address."""
+    """Add displays with a URL."""
     for number in range(count):
         hass.config_entries.async_add_subentry(
             entry,
@@ -99,7 +99,7 @@ async def add_displays(hass: HomeAssistant, entry: ConfigEntry, count: int) -> N
 
 
 async def fetch_figures(hass: HomeAssistant, entry: ConfigEntry, folder: Path) -> list[Figure]:
-    """Measure a cached fetch and a 304 beside a bare file."""
+    """Compare a cached fetch and a 304 with a plain file."""
     displays: Displays = entry.runtime_data.displays
     player = displays.players[0]
     rendered = await player.async_render()
@@ -127,7 +127,7 @@ async def fetch_figures(hass: HomeAssistant, entry: ConfigEntry, folder: Path) -
 
 
 def fetch(etag: str, bare: str, ours: str) -> None:
-    """Fetch in turns; print the median seconds of a bare file, a display, and a 304 as JSON."""
+    """Fetch in turns; print the median seconds of a plain file, a display, and a 304 as JSON."""
     requests: tuple[tuple[str, dict[str, str]], ...] = (
         (bare, {}),
         (ours, {}),
@@ -142,12 +142,12 @@ def fetch(etag: str, bare: str, ours: str) -> None:
             response = connections[number].getresponse()
             response.read()
             times[number].append(time.perf_counter() - began)
-        time.sleep(0.25)  # a screen stays below the limit of its peer
+        time.sleep(0.25)  # stay below the rate limit of a peer
     print(json.dumps([median(measured[1:]) for measured in times]))
 
 
 async def crowd_figure(hass: HomeAssistant, displays: Displays) -> Figure:
-    """Return what screens cost that each fetch in an interval, as a share of a core."""
+    """Return the share of a core that screens use when they fetch at intervals."""
     for player in displays.players:
         await player.async_render()
     home = f"http://{LOCALHOST}:{hass.http.server_port}"
@@ -155,7 +155,7 @@ async def crowd_figure(hass: HomeAssistant, displays: Displays) -> Figure:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.displays", "--crowd", *urls
     )
-    await asyncio.sleep(2)  # the process starts
+    await asyncio.sleep(2)  # the process needs time to start
     before, began = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
     await asyncio.sleep(SECONDS)
     after, ended = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
@@ -169,7 +169,7 @@ async def crowd_figure(hass: HomeAssistant, displays: Displays) -> Figure:
 
 
 def crowd(urls: Sequence[str]) -> None:
-    """Fetch each address in an interval, evenly spread."""
+    """Fetch each URL at an interval, evenly spread."""
     until = time.monotonic() + SECONDS + 4
     while time.monotonic() < until:
         for url in urls:
@@ -221,7 +221,7 @@ async def measure() -> bool:
 
 
 def sheet(file: Path) -> None:
-    """Draw one image as ten panels show it, with a line of text below each."""
+    """Draw one image as ten screens show it, with a line of text below each."""
     content = source()
     cell, caption = (300, 300), 24
     result = Pillow.new("RGB", (5 * (cell[0] + 20), 2 * (cell[1] + caption + 20)), (238, 238, 238))
@@ -239,7 +239,7 @@ def sheet(file: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; return 1 if a limit is not met."""
+    """Run the benchmark; return 1 if a limit is not met."""
     parser = argparse.ArgumentParser(prog="scripts/bench displays", description=__doc__)
     parser.add_argument("--sheet", type=Path, help="draw the panels into a PNG file")
     parser.add_argument("--fetch", nargs=3, help=argparse.SUPPRESS)

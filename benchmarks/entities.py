@@ -1,8 +1,8 @@
-"""What devices and entities cost: set-up, state writes and memory, against a bare integration.
+"""Compares setup, state writes, and memory of the entities with a minimal integration.
 
 The opponent adds the same number of devices and entities that do nothing, in the same run of
-Home Assistant's core, in turns. The GAZE server runs in the same process: the time that it
-takes to answer counts as ours.
+Home Assistant's core, in turns. The GAZE server runs in the same process, so its
+response time is included in the figures of this integration.
 """
 
 import argparse
@@ -46,7 +46,7 @@ ROUNDS: Final = 5
 OURS: Final = "gaze"
 BARE: Final = "gaze_bare"
 BARE_FOLDER: Final = Path(__file__).parent / "support" / "gaze_bare"
-# Seconds that the image takes whose state writes are counted
+# Duration in seconds of the image for which state writes are counted
 DURATION: Final = 3.0
 DEADLINE: Final = 60.0
 
@@ -55,7 +55,7 @@ type Add = Callable[[], Awaitable[ConfigEntry]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """A line of the table: a figure, what the opponent has, and what is held to the limit."""
+    """A row of the table: the values of both integrations, and their ratio if it has a limit."""
 
     figure: Figure
     opponent: float | None = None
@@ -63,7 +63,7 @@ class Line:
 
     @property
     def cells(self) -> list[str]:
-        """The line's cells."""
+        """Return the cells of the row."""
         judged = self.ratio or self.figure
         opponent = "" if self.opponent is None else f"{self.opponent:.{self.figure.digits}f}"
         ratio = "" if self.ratio is None else self.ratio.text
@@ -78,10 +78,10 @@ class Line:
 
 
 class Writes:
-    """Counts what is written to the state machine, also where the state stays the same."""
+    """Counts state writes, including those that do not change the state."""
 
     def __init__(self, hass: HomeAssistant) -> None:
-        """Start from nought."""
+        """Start with no writes."""
         self.entities: list[str] = []
         hass.bus.async_listen(EVENT_STATE_CHANGED, self._note)
         hass.bus.async_listen(EVENT_STATE_REPORTED, self._note, event_filter=self._every)
@@ -97,10 +97,10 @@ class Writes:
 
 @asynccontextmanager
 async def core(folder: Path) -> AsyncGenerator[HomeAssistant]:
-    """Run Home Assistant's core, with nothing but what both integrations need."""
+    """Run Home Assistant's core with only what both integrations need."""
     HomeAssistantFolder(folder, port=free_port()).prepare()
     (folder / "custom_components" / BARE).symlink_to(BARE_FOLDER)
-    sys.path.append(os.fspath(folder))  # beside the checkout, where GAZE is found
+    sys.path.append(os.fspath(folder))  # in addition to the checkout, which contains GAZE
     hass = HomeAssistant(os.fspath(folder))
     loader.async_setup(hass)
     hass.config_entries = ConfigEntries(hass, {})
@@ -119,7 +119,7 @@ async def core(folder: Path) -> AsyncGenerator[HomeAssistant]:
 
 
 async def add(hass: HomeAssistant, domain: str, answers: dict[str, object]) -> ConfigEntry:
-    """Add an entry as a person does; return it when all its entities are there."""
+    """Add an entry with the config flow; return it when all its entities exist."""
     step = await hass.config_entries.flow.async_init(
         domain, context={"source": SOURCE_USER}, data=answers
     )
@@ -131,13 +131,13 @@ async def add(hass: HomeAssistant, domain: str, answers: dict[str, object]) -> C
 
 
 def entities(hass: HomeAssistant, entry: ConfigEntry) -> int:
-    """Return how many entities an entry has that are enabled."""
+    """Return the number of enabled entities of an entry."""
     registered = er.async_entries_for_config_entry(er.async_get(hass), entry.entry_id)
     return sum(not entity.disabled for entity in registered)
 
 
 async def set_up_times(hass: HomeAssistant, add_entry: Add) -> tuple[float, float]:
-    """Return how long a new entry takes, and its set-up after a restart, both in seconds."""
+    """Return the setup times of a new entry and after a restart, in seconds."""
     gc.collect()
     began = time.perf_counter()
     entry = await add_entry()
@@ -160,7 +160,7 @@ async def remove(hass: HomeAssistant, entry: ConfigEntry) -> None:
 
 
 async def memory(hass: HomeAssistant, add_entry: Add) -> float:
-    """Return the memory that an entry takes, in bytes."""
+    """Return the memory that an entry uses, in bytes."""
     gc.collect()
     tracemalloc.start()
     entry = await add_entry()
@@ -172,7 +172,7 @@ async def memory(hass: HomeAssistant, add_entry: Add) -> float:
 
 
 async def set_up_lines(hass: HomeAssistant, rounds: int) -> list[Line]:
-    """Measure the set-up with many presets."""
+    """Measure the setup with many presets."""
     async with GazeServer(made_up_presets(PRESETS), duration=None) as server:
 
         async def ours() -> ConfigEntry:
@@ -218,7 +218,7 @@ async def write_lines(hass: HomeAssistant) -> list[Line]:
         writes = Writes(hass)
         images = []
         refreshes = []
-        for _ in range(2):  # the second one has a duration learned, and so an estimate
+        for _ in range(2):  # the second run has a learned duration and so an estimate
             writes.entities.clear()
             await press_and_wait(hass, server)
             images.append(len(writes.entities))
@@ -248,7 +248,7 @@ async def write_lines(hass: HomeAssistant) -> list[Line]:
 
 
 async def press_and_wait(hass: HomeAssistant, server: GazeServer) -> None:
-    """Press a preset's button and wait until its image has been told."""
+    """Press the button of a preset and wait for the event of its image."""
     [button, *_] = [
         entity_id
         for entity_id in hass.states.async_entity_ids("button")
@@ -283,7 +283,7 @@ async def measure(rounds: int) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; return 1 where a limit is not met."""
+    """Run the benchmark; return 1 if a limit is not met."""
     parser = argparse.ArgumentParser(prog="scripts/bench entities", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of the set-up ({ROUNDS})")
     options = parser.parse_args(arguments)

@@ -1,8 +1,8 @@
-"""What the gallery costs: browsing, thumbnails, search, memory, serving and adding 5,000 images.
+"""Measures the gallery with 5,000 images: browse, thumbnails, search, memory, serve, and add.
 
-The opponents: Home Assistant's local media source on the same folder, the full pictures in place
-of thumbnails, and a bare aiohttp server that answers with `FileResponse`. All in one run of Home
-Assistant's core, in turns; pictures are fetched by a process of its own.
+The opponents are Home Assistant's local media source on the same folder, full images instead of
+thumbnails, and a plain aiohttp server that returns a `FileResponse`. All are measured in turns in
+one run of Home Assistant's core. A separate process fetches the images.
 """
 
 import argparse
@@ -45,12 +45,12 @@ from .entities import OURS, Line, add, core
 from .support.report import Figure, machine, table
 
 IMAGES: Final = 5000
-SCREEN: Final = 50  # images that a browser shows before anybody scrolls
+SCREEN: Final = 50  # images that a browser shows before the user scrolls
 ROUNDS: Final = 15
 FETCHES: Final = 200
 ADDITIONS: Final = 1000
-SAMPLE: Final = 200  # additions whose median is taken
-# Shares of the images; the first one is the large folder
+SAMPLE: Final = 200  # additions for the median
+# Shares of the images. The first one is the large folder.
 PRESETS: Final = (("neon_city", 0.8), ("paper_forest", 0.1), ("watercolour_harbour", 0.1))
 SIDE: Final = 64
 TYPICAL: Final = (768, 1152)
@@ -63,7 +63,7 @@ type Step = Callable[[], Awaitable[object]]
 
 
 def image(number: int) -> Image:
-    """Return an image as the engine would describe it."""
+    """Return an image with the fields that the engine stores."""
     share = (number * 7919 % 1000) / 1000
     preset = PRESETS[0][0]
     for slug, part in PRESETS:
@@ -85,16 +85,16 @@ def image(number: int) -> Image:
     )
 
 
-def small_picture(number: int) -> bytes:
-    """Return a small picture that is different for each number."""
+def small_image(number: int) -> bytes:
+    """Return a small image that differs for each number."""
     content = BytesIO()
     colour = (number % 256, number // 256, 90)
     Pillow.new("RGB", (SIDE, SIDE), colour).save(content, "PNG")
     return content.getvalue()
 
 
-def typical_picture(number: int) -> bytes:
-    """Return a picture of the size that GAZE makes."""
+def typical_image(number: int) -> bytes:
+    """Return an image of the typical size of GAZE."""
     width, height = TYPICAL
     return draw(
         Picture(
@@ -114,7 +114,7 @@ async def fill(gallery: Gallery) -> None:
     """Add all images, the last ones of typical size."""
     for number in range(IMAGES):
         typical = number >= IMAGES - SCREEN
-        content = typical_picture(number) if typical else small_picture(number)
+        content = typical_image(number) if typical else small_image(number)
         await gallery.async_add(image(number), content)
 
 
@@ -132,7 +132,7 @@ async def in_turns(rounds: int, *steps: Step) -> list[float]:
 def against(
     name: str, ours: float, opponent: float, limit: float | None = None, digits: int = 2
 ) -> Line:
-    """Return a line whose ratio is held to a limit."""
+    """Return a row with a ratio and its limit."""
     return Line(
         figure=Figure(name=name, value=ours, digits=digits),
         opponent=opponent,
@@ -141,7 +141,7 @@ def against(
 
 
 async def browse_lines(hass: HomeAssistant, entry: ConfigEntry, rounds: int) -> list[Line]:
-    """Measure each level against the local media source, up to what a browser is told."""
+    """Compare each level with the local media source, up to the response for a browser."""
     ours = f"media-source://gaze/{entry.entry_id}"
     local = "media-source://media_source/local/gaze/gaze"
 
@@ -205,7 +205,7 @@ async def browse_lines(hass: HomeAssistant, entry: ConfigEntry, rounds: int) -> 
 
 
 async def search_lines(hass: HomeAssistant, rounds: int) -> list[Line]:
-    """Measure a search that finds nothing, few and all, through the media source."""
+    """Measure searches that find no, few, and all images, through the media source."""
 
     async def search(query: str) -> int:
         found = await async_search_media(
@@ -237,11 +237,11 @@ async def screen_line(gallery: Gallery) -> Line:
 async def bare_server(file: Path) -> web.AppRunner:
     """Serve one file with aiohttp and nothing else."""
 
-    async def answer(_request: web.Request) -> web.FileResponse:
+    async def respond(_request: web.Request) -> web.FileResponse:
         return web.FileResponse(file)
 
     application = web.Application()
-    application.router.add_get("/file", answer)
+    application.router.add_get("/file", respond)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, LOCALHOST, 0).start()
@@ -249,7 +249,7 @@ async def bare_server(file: Path) -> web.AppRunner:
 
 
 async def serving_lines(hass: HomeAssistant, entry: ConfigEntry) -> list[Line]:
-    """Measure the view and the image entity against a bare file, over HTTP."""
+    """Compare the view and the image entity with a plain file, over HTTP."""
     gallery: Gallery = entry.runtime_data.gallery
     newest = gallery.newest()
     user = await hass.auth.async_create_user("bench", group_ids=[GROUP_ID_ADMIN])
@@ -281,7 +281,7 @@ async def serving_lines(hass: HomeAssistant, entry: ConfigEntry) -> list[Line]:
 
 
 def fetch(token: str, urls: Sequence[str]) -> None:
-    """Fetch addresses in turns; print the median seconds and the bytes of each as JSON."""
+    """Fetch URLs in turns; print the median seconds and the bytes of each as JSON."""
     connections = [HTTPConnection(urlsplit(url).netloc) for url in urls]
     times: list[list[float]] = [[] for _ in urls]
     sizes = [0 for _ in urls]
@@ -303,7 +303,7 @@ async def add_line(hass: HomeAssistant, full: Gallery) -> Line:
 
     async def add_to(gallery: Gallery) -> None:
         number = next(numbers)
-        await gallery.async_add(image(number), small_picture(number))
+        await gallery.async_add(image(number), small_image(number))
 
     last, first = await in_turns(SAMPLE, lambda: add_to(full), lambda: add_to(empty))
     await empty.async_close()
@@ -313,7 +313,7 @@ async def add_line(hass: HomeAssistant, full: Gallery) -> Line:
 
 
 async def written_line(hass: HomeAssistant) -> Line:
-    """Measure what additions to a large index write, in bytes handed to the disk."""
+    """Measure the bytes that additions to a large index write."""
     index = Index(hass, "bench")
     await index.async_open()
 
@@ -336,7 +336,7 @@ async def written_line(hass: HomeAssistant) -> Line:
 
 
 def bytes_written() -> int:
-    """Return the bytes that this process has handed to write calls."""
+    """Return the bytes that this process has passed to write calls."""
     for line in Path("/proc/self/io").read_text().splitlines():
         name, _, value = line.partition(": ")
         if name == "wchar":
@@ -345,7 +345,7 @@ def bytes_written() -> int:
 
 
 def resident() -> int:
-    """Return the bytes of this process in memory, after giving back what is free."""
+    """Return the resident memory of this process in bytes, after releasing free memory."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -353,7 +353,7 @@ def resident() -> int:
 
 
 async def memory_line(hass: HomeAssistant, entry: ConfigEntry) -> Line:
-    """Measure what the index adds to the process, once it was browsed and searched."""
+    """Measure the memory that the index adds to the process after browsing and searching."""
     await hass.config_entries.async_unload(entry.entry_id)
     await hass.async_block_till_done()
     before = await hass.async_add_executor_job(resident)
@@ -371,7 +371,7 @@ async def memory_line(hass: HomeAssistant, entry: ConfigEntry) -> Line:
 
 
 def index_size(hass: HomeAssistant, entry: ConfigEntry) -> Line:
-    """Return how large the index is on disk."""
+    """Return the size of the index on disk."""
     path = hass.config.path(".storage", f"gaze.{entry.entry_id}.gallery.db")
     with closing(sqlite3.connect(path)) as connection:
         [[pages]] = connection.execute("PRAGMA page_count").fetchall()
@@ -406,7 +406,7 @@ async def measure(rounds: int) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; return 1 where a limit is not met."""
+    """Run the benchmark; return 1 if a limit is not met."""
     parser = argparse.ArgumentParser(prog="scripts/bench gallery", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of each step ({ROUNDS})")
     parser.add_argument("--fetch", nargs="+", help=argparse.SUPPRESS)

@@ -1,10 +1,10 @@
-"""Kills a real Home Assistant at random moments of a batch, and looks for every picture afterwards.
+"""Kills a real Home Assistant at random moments of a batch, and checks every image afterwards.
 
-What must hold: each job whose action answered ends in one `finished` event, each picture is in
-the media folder once with the server's bytes, nothing half-written is left, the stores load, and
-nothing was asked for twice. An event may come twice where the kill fell between firing and noting
-it. A kill while the action is under way may leave jobs on the server whose ids nobody was told:
-they are counted.
+Each job in a response must end in one `finished` event. Each image must be in the media folder
+once, with the bytes of the server. No partial files may remain, the stores must load, and no
+request may be repeated. An event may be fired twice if the kill happens before the event is
+recorded. A kill during the action may leave jobs on the server whose IDs Home Assistant never
+received. The benchmark counts these jobs.
 """
 
 import argparse
@@ -27,17 +27,17 @@ import aiohttp
 
 from testing.home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
 
+from .support.fake_servers import API_KEY, PRESET, FakeServer, Wanted, fake_servers
 from .support.report import machine, table
-from .support.stand_ins import API_KEY, PRESET, StandIn, Wanted, stand_ins
 from .support.witness import Told, Witness, left_overs
 
 DURATION: Final = 0.5
 BATCH: Final = (8, 10)
-# What the server's answer to a request for images takes, in seconds
+# Response time of the server for a request for images, in seconds
 LATENCY: Final = 0.03
-# An event that comes twice was fired so many seconds before the kill at most
+# Maximum seconds between a repeated event and the kill
 BLINK: Final = 1.0
-# How long it may take until the last job has ended after a start, in seconds
+# Maximum seconds from a start until the last job has ended
 RECOVERY: Final = 20.0
 
 
@@ -52,29 +52,29 @@ class Moment(StrEnum):
 
 @dataclass(kw_only=True, slots=True)
 class Kill:
-    """One kill and what became of it.
+    """One kill and its result.
 
-    `told_before` and `told_after` count jobs whose end was told before the kill and after the new
-    start. Where the next kill comes before all jobs have ended, the next one is `judged` for both.
+    `told_before` and `told_after` count jobs whose final event was fired before the kill and after
+    the new start. If the next kill happens before all jobs have ended, it is `judged` for both.
     """
 
     number: int
     moment: Moment
-    jobs: int = 0  # of the batch, or open ones left by the kill before
+    jobs: int = 0  # of the batch, or open ones of the previous kill
     answered: bool = False
     told_before: int = 0
     told_after: int = 0
     judged: bool = False
-    repeated: int = 0  # events that were told twice
-    unknown: int = 0  # jobs that the server has and nobody was told of
+    repeated: int = 0  # events that were fired twice
+    unknown: int = 0  # jobs on the server that no response contained
     problems: list[str] = field(default_factory=list)
 
 
 class House:
-    """A Home Assistant with the integration, its GAZE server, and what is known of the jobs."""
+    """A Home Assistant with the integration, its GAZE server, and the expected jobs."""
 
     def __init__(
-        self, home_assistant: HomeAssistant, witness: Witness, server: StandIn, seed: int
+        self, home_assistant: HomeAssistant, witness: Witness, server: FakeServer, seed: int
     ) -> None:
         """Use a Home Assistant that is set up."""
         self._home_assistant = home_assistant
@@ -91,7 +91,7 @@ class House:
         self._reported: set[str] = set()
 
     async def kill(self, number: int, moment: Moment) -> Kill:
-        """Queue a batch, unless the moment is about the one before; kill; start again."""
+        """Queue a batch if the moment needs one, kill Home Assistant, and start it again."""
         kill = Kill(number=number, moment=moment)
         self._process = self._home_assistant.program.pid or 0
         before = len(self._ended())
@@ -108,9 +108,9 @@ class House:
         return kill
 
     async def settle(self, kill: Kill) -> None:
-        """Wait until all jobs have ended, and hold what is there against what must hold."""
+        """Wait until all jobs have ended, and find the problems."""
         await self._home_assistant.onboard()
-        with suppress(DemoError):  # what is missing is among the problems
+        with suppress(DemoError):  # missing jobs are among the problems
             await wait_until(self._has_settled, what="The recovery", seconds=RECOVERY)
         kill.told_after = len(self._ended()) - self._seen
         known = {job["job_id"]: job for job in await self._listed()}
@@ -123,7 +123,7 @@ class House:
         kill.judged = True
         problems = [
             *self._problems_of_events(expected),
-            *await self._problems_of_pictures(expected, known),
+            *await self._problems_of_images(expected, known),
             *await self._problems_of_requests(made),
             *left_overs(self._home_assistant.folder),
             *complaints(self._home_assistant.log),
@@ -159,7 +159,7 @@ class House:
             kill.answered = True
 
     async def _arrived(self, endpoint: str, before: dict[str, int], number: int) -> None:
-        """Wait until the server got so many requests more."""
+        """Wait until the server has received this many more requests."""
         wanted = before.get(endpoint, 0) + number
         async with asyncio.timeout(RECOVERY):
             while (  # noqa: ASYNC110 - another process sets no event
@@ -168,7 +168,7 @@ class House:
                 await asyncio.sleep(0.002)
 
     async def _end(self) -> None:
-        """Kill Home Assistant. Its answers that are on their way still arrive."""
+        """Kill Home Assistant. Responses already sent still arrive."""
         await self._home_assistant.program.kill()
         self._killed_at[self._process] = time.time()
 
@@ -188,7 +188,7 @@ class House:
         return told
 
     def _ended(self) -> set[str]:
-        """Return the jobs whose end was told."""
+        """Return the jobs whose final event was fired."""
         return {
             job_id
             for job_id, told in self._told().items()
@@ -205,7 +205,7 @@ class House:
         return (self._promised | known | set(self._told())) <= self._ended()
 
     def _problems_of_events(self, expected: set[str]) -> list[str]:
-        """Return what is wrong with the events."""
+        """Return the problems of the events."""
         problems = []
         told = self._told()
         for job_id in expected:
@@ -222,8 +222,8 @@ class House:
         ]
         return problems
 
-    async def _problems_of_pictures(self, expected: set[str], known: dict[str, Json]) -> list[str]:
-        """Return what is wrong with the pictures in the media folder and with what shows them."""
+    async def _problems_of_images(self, expected: set[str], known: dict[str, Json]) -> list[str]:
+        """Return the problems of the images in the media folder and in the media source."""
         problems = []
         files = defaultdict(list)
         for file in self._home_assistant.media.rglob("*.png"):
@@ -241,7 +241,7 @@ class House:
         return problems
 
     async def _problems_of_requests(self, made: list[Json]) -> list[str]:
-        """Return what was asked for twice."""
+        """Return the requests that were repeated."""
         problems = []
         asked = Counter(job["body"]["extra_positive"] for job in made)
         problems += [
@@ -257,11 +257,11 @@ class House:
 
 @asynccontextmanager
 async def house(folder: Path, *, seed: int, hass: Path | None = None) -> AsyncGenerator[House]:
-    """Run a Home Assistant that knows its GAZE server, and is killed at the end."""
+    """Run a Home Assistant with a GAZE server, and kill it at the end."""
     wanted = Wanted(duration=DURATION, jitter=0.1, seed=seed)
     home_assistant = HomeAssistant(folder / "home", port=free_port(), hass=hass)
     witness = Witness.prepare(home_assistant)
-    async with stand_ins([wanted], folder) as [server]:
+    async with fake_servers([wanted], folder) as [server]:
         try:
             await home_assistant.start()
             await home_assistant.onboard()
@@ -290,9 +290,9 @@ async def perform(
     hass: Path | None = None,
     tell: Callable[[Kill], None] = print,
 ) -> list[Kill]:
-    """Kill so many times, at each kind of moment in turn; tell and return what came of it.
+    """Kill this many times, at each kind of moment in turn; report and return the results.
 
-    `hass` is the program to run where it is not this environment's.
+    `hass` is the program to run. Defaults to that of this environment.
     """
     moments = [list(Moment)[number % len(Moment)] for number in range(kills)]
     done: list[Kill] = []
@@ -320,7 +320,7 @@ HEAD: Final = (
 
 
 def row(kill: Kill) -> list[str]:
-    """Return a kill as a line of the table."""
+    """Return a kill as a row of the table."""
     return [
         str(kill.number),
         kill.moment,
@@ -336,7 +336,7 @@ def row(kill: Kill) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; return 1 when anything was lost, doubled or left behind."""
+    """Run the benchmark; return 1 if anything was lost, repeated, or left over."""
     parser = argparse.ArgumentParser(prog="scripts/bench kill", description=__doc__)
     parser.add_argument("--kills", type=int, default=20, help="how many (20)")
     parser.add_argument(

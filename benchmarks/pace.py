@@ -1,4 +1,4 @@
-"""How late an image is noticed, and how many requests that takes: ours and three opponents.
+"""Compares the delay and the number of requests of this integration with three other clients.
 
 All clients make the same images at the same time, each on a GAZE server of its own that takes
 the same durations. Ours is a real Home Assistant with the integration; what it costs alone is
@@ -19,8 +19,8 @@ from typing import Final
 from testing.home_assistant import DemoError, HomeAssistant, Json, free_port
 
 from .support.alone import AT_ONCE, IDLE_WINDOW, JOBS, WINDOW, Measured, measured
+from .support.fake_servers import API_KEY, PICTURE_SEED, PRESET, FakeServer, Wanted, fake_servers
 from .support.report import Figure, compared, listed, machine, nearest_rank
-from .support.stand_ins import API_KEY, PICTURE_SEED, PRESET, StandIn, Wanted, stand_ins
 
 OURS: Final = "this integration"
 # Home Assistant's own work after its start is over by then, in seconds
@@ -29,12 +29,12 @@ SETTLING: Final = 10.0
 GRACE: Final = 120.0
 
 type Noticed = dict[str, float]
-type Client = Callable[[StandIn, int], Awaitable[Noticed]]
+type Client = Callable[[FakeServer, int], Awaitable[Noticed]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scene:
-    """Images that every client makes: `count` in one request, behind `ahead` of somebody else.
+    """Images that every client generates: `count` in one request, behind `ahead` others.
 
     They take `seconds`, give or take the share `jitter`. The limits are for ours: how late
     images are noticed, in seconds, and requests an image.
@@ -85,7 +85,7 @@ class Ours:
         self._entries: dict[str, str] = {}
         self._finished: dict[str, asyncio.Future[float]] = {}
 
-    async def connect(self, server: StandIn) -> None:
+    async def connect(self, server: FakeServer) -> None:
         """Add a server."""
         step = await self._home_assistant.flow("gaze", {"host": server.url, "api_key": API_KEY})
         if step["type"] != "create_entry":
@@ -102,7 +102,7 @@ class Ours:
                 fired = datetime.fromisoformat(event["time_fired"]).timestamp()
                 self._ending(event["data"]["job_id"]).set_result(fired)
 
-    async def make(self, server: StandIn, count: int) -> Noticed:
+    async def make(self, server: FakeServer, count: int) -> Noticed:
         """Make images; return when the `finished` event of each was fired."""
         answer = await self._home_assistant.call_action(
             "gaze",
@@ -121,7 +121,7 @@ class Ours:
         return self._finished.setdefault(job_id, asyncio.get_running_loop().create_future())
 
 
-async def ask_for_the_first(server: StandIn, count: int) -> Noticed:
+async def ask_for_the_first(server: FakeServer, count: int) -> Noticed:
     """Make images as the guide's example does: one after the other, each asked for every 5 s."""
     noticed: Noticed = {}
     for job_id in await server.generate(count):
@@ -134,7 +134,7 @@ async def ask_for_the_first(server: StandIn, count: int) -> Noticed:
 def asks_for_every_job(pause: float) -> Client:
     """Return a client that asks for every open job, and again after so many seconds."""
 
-    async def make(server: StandIn, count: int) -> Noticed:
+    async def make(server: FakeServer, count: int) -> Noticed:
         noticed: Noticed = {}
         job_ids = await server.generate(count)
         while len(noticed) < len(job_ids):
@@ -157,7 +157,7 @@ class Run:
     requests: int
 
 
-async def perform(scene: Scene, name: str, client: Client, server: StandIn) -> Run:
+async def perform(scene: Scene, name: str, client: Client, server: FakeServer) -> Run:
     """Let a client make the images of a scene."""
     if scene.ahead:
         await server.generate(scene.ahead)
@@ -192,7 +192,7 @@ async def compare(scenes: Sequence[Scene], *, seed: int, repeat: int, folder: Pa
         for scene, _, number in parts
     ]
     async with (
-        stand_ins(wanted, folder) as servers,
+        fake_servers(wanted, folder) as servers,
         HomeAssistant(folder / "home", port=free_port()) as home_assistant,
     ):
         await home_assistant.onboard()
@@ -245,7 +245,7 @@ async def measure_alone(options: argparse.Namespace, folder: Path) -> bool:
     wanted = {"d": ("crowd", "memory"), "e": ("idle", "core"), "f": ("crowd",)}
     modes = list(dict.fromkeys(mode for letter in options.scene for mode in wanted.get(letter, ())))
     servers = [Wanted(duration=8, jitter=0.1, seed=options.seed) for _ in modes]
-    async with stand_ins(servers, folder) as running, asyncio.TaskGroup() as group:
+    async with fake_servers(servers, folder) as running, asyncio.TaskGroup() as group:
         tasks = {
             mode: group.create_task(measured(mode, server, folder / mode))
             for mode, server in zip(modes, running, strict=True)

@@ -29,8 +29,8 @@ from testing.home_assistant import (
     wait_until,
 )
 
+from .support.fake_servers import API_KEY, PRESET, FakeServer, Wanted, fake_servers
 from .support.report import machine, table
-from .support.stand_ins import API_KEY, PRESET, StandIn, Wanted, stand_ins
 from .support.witness import Told, Witness, left_overs
 
 RESULTS: Final = Path(__file__).parent / "results" / "reload.md"
@@ -90,7 +90,7 @@ class House:
     def __init__(
         self,
         home_assistant: HomeAssistant,
-        server: StandIn,
+        server: FakeServer,
         entry_id: str,
         witness: Witness,
         seed: int,
@@ -229,7 +229,7 @@ async def house(folder: Path, *, seed: int) -> AsyncGenerator[House]:
     home_assistant = HomeAssistant(folder / "home", port=free_port())
     witness = Witness.prepare(home_assistant)
     wanted = Wanted(duration=DURATION, jitter=0.1, seed=seed, size=(256, 384))
-    async with stand_ins([wanted], folder) as [server]:
+    async with fake_servers([wanted], folder) as [server]:
         try:
             await home_assistant.start()
             await home_assistant.onboard()

@@ -1,11 +1,11 @@
-"""Lives through a day of 2,000 images, with all that goes wrong in one, in some minutes.
+"""Simulates a day of 2,000 images with all faults, in some minutes.
 
-One real Home Assistant with two GAZE servers. People ask for images in every way there is, look
-at them, reload and change options, while the servers fail in every way they know. What must
-hold at the end: each accepted job was told `queued` once and its end once, as the server's own
-record says; what is to be kept is on disk with the server's bytes; nothing was asked for twice;
-memory, open files, threads and stores have not grown since the second quarter of the day; and
-Home Assistant's log has no complaint but those that a fault explains.
+One real Home Assistant uses two GAZE servers. Users request images in every way, view them, reload,
+and change options, while the servers produce every fault. At the end, each accepted job must have
+one `queued` and one final event that match the record of the server. The saved images must have
+the bytes of the server, and no request may be repeated. Memory, open files, threads, and stores
+must not grow after the second quarter of the day. Each error in Home Assistant's log must result
+from a fault.
 """
 
 import argparse
@@ -26,37 +26,37 @@ from typing import Final
 from custom_components.gaze.const import DEFAULT_KEEP_IMAGES
 from testing.home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
 
+from .support.fake_servers import API_KEY, Wanted, fake_servers
 from .support.household import REST, Household
 from .support.report import Figure, listed, machine, table
-from .support.stand_ins import API_KEY, Wanted, stand_ins
 from .support.witness import Witness, left_overs
 
 SERVERS: Final = 2
-# Seconds an image takes, and its pixels where nobody says otherwise
+# Default duration of an image in seconds, and its size in pixels
 DURATION: Final = 0.25
 SIZE: Final = (128, 192)
-# Jobs whose pictures came at the same time may be kept in another order than they are told
+# Images that arrive together may be stored in a different order than their events
 ORDER: Final = 5
-# The recorder writes each 5 s
+# The recorder writes every 5 s
 COMMIT: Final = 8.0
 MEBIBYTE: Final = 2**20
 
-# How much more the last quarter of the day may take than the second one. With fewer jobs
-# caches and stores are still filling, and nothing is judged.
+# Maximum growth from the second to the last quarter of the day. With fewer jobs, caches and
+# stores are still filling, so growth is not checked.
 JUDGED_FROM: Final = 1500
-MORE_MEMORY: Final = 5.0  # MiB; a forgotten picture an image would be 30
+MORE_MEMORY: Final = 5.0  # MiB; a leak of one image for each job would be 30
 MORE_FILES: Final = 4
 MORE_THREADS: Final = 4
 MORE_STORES: Final = 0.8  # MiB; they are not full before 1,200 jobs have ended
-# The recorder keeps so much of its database in memory, in bytes
+# Cache of the recorder's database, in bytes
 RECORDER_CACHE: Final = 16 * MEBIBYTE
 
-# What may be told of a job, in order
+# Valid sequences of events of a job
 TOLD: Final = tuple(
     f"queued {started}{end}" for started in ("", "started ") for end in ("finished", "failed")
 )
 
-# Complaints in the log that something explains, with what that is
+# Expected errors in the log, with their explanation
 EXPECTED: Final = {
     r"\[custom_components\.gaze\.coordinator\] Error (requesting|fetching) GAZE.* data: ": (
         "a server that fails or answers nonsense, said when it begins"
@@ -76,7 +76,7 @@ NEVER: Final = ("Traceback", "blocking call", "deprecated", "was never retrieved
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """What Home Assistant's process takes when so many jobs have ended. Sizes are in bytes."""
+    """The resources of Home Assistant's process after a number of jobs. Sizes are in bytes."""
 
     ended: int
     seconds: float  # since the first request
@@ -92,7 +92,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """What the recorder's database holds: bytes in use, and rows that are ours."""
+    """The content of the recorder's database: bytes in use, and rows of the integration."""
 
     size: int
     states: int
@@ -122,12 +122,12 @@ class Recorded:
 
 
 class Account:
-    """Holds what a household was told against what the server knows and what is on disk."""
+    """Compares the events of a household with the server and with the files on disk."""
 
     def __init__(
         self, household: Household, home_assistant: HomeAssistant, witness: Witness
     ) -> None:
-        """Account for a household that has come to rest."""
+        """Use a household without open jobs."""
         self._household = household
         self.ledger = household.ledger
         self._home_assistant = home_assistant
@@ -140,7 +140,7 @@ class Account:
         self.never_known = 0
 
     async def problems(self) -> list[str]:
-        """Return all that is wrong."""
+        """Return all problems."""
         made = await self._household.server.jobs()
         self._made = {job["job_id"]: job for job in made if not job["foreign"]}
         self.never_known = len(self._made.keys() - self._events.keys())
@@ -149,17 +149,17 @@ class Account:
             *self._problems_of_events(),
             *self._problems_of_ends(),
             *await self._problems_of_requests(),
-            *await self._problems_of_pictures(),
+            *await self._problems_of_images(),
         ]
 
     @property
     def outcomes(self) -> Counter[str]:
-        """How the jobs ended: `finished`, or the reason of the failure."""
+        """Count the results of the jobs: `finished`, or the reason of the failure."""
         last = [events[-1] for events in self._events.values()]
         return Counter(str(event["reason"] or event["type"]) for event in last)
 
     def _problems_of_events(self) -> list[str]:
-        """Return jobs that were not told `queued` once, `started` at most once, and an end once."""
+        """Return jobs without exactly one `queued`, at most one `started`, and one final event."""
         problems = [
             f"Job {job_id} was promised and never told"
             for job_id in self.ledger.promised - self._events.keys()
@@ -171,7 +171,7 @@ class Account:
         return problems
 
     def _problems_of_ends(self) -> list[str]:
-        """Return ends that the server's record does not bear out."""
+        """Return final events that do not match the record of the server."""
         problems = []
         for job_id, events in self._events.items():
             told = events[-1]
@@ -195,7 +195,7 @@ class Account:
         return problems
 
     async def _problems_of_requests(self) -> list[str]:
-        """Return what was asked for twice."""
+        """Return the requests that were repeated."""
         ledger = self.ledger
         asked = Counter(job["body"].get("extra_positive") for job in self._made.values())
         unmarked = asked.pop(None, 0)
@@ -213,8 +213,8 @@ class Account:
             problems.append(f"{posted} requests for {ledger.calls} calls")
         return problems
 
-    async def _problems_of_pictures(self) -> list[str]:
-        """Return what is wrong with the pictures that are kept, listed and on disk."""
+    async def _problems_of_images(self) -> list[str]:
+        """Return the problems of the images in the gallery, in lists, and on disk."""
         problems = []
         answer = await self._home_assistant.call_action(
             "gaze",
@@ -244,12 +244,12 @@ class Account:
 
 
 class Day:
-    """A Home Assistant with its households, looked at from the outside."""
+    """A Home Assistant with its households, observed from outside."""
 
     def __init__(
         self, home_assistant: HomeAssistant, witness: Witness, households: list[Household]
     ) -> None:
-        """Begin the day."""
+        """Start the day."""
         self.home_assistant = home_assistant
         self.witness = witness
         self.households = households
@@ -258,7 +258,7 @@ class Day:
         self._began = time.time()
 
     async def live(self, jobs: int, seconds: float) -> None:
-        """Let people ask for so many images; give up after so many seconds."""
+        """Let users request a number of images, within a timeout in seconds."""
         watching = asyncio.create_task(self._watch(max(jobs // 20, 1)))
         try:
             async with asyncio.timeout(seconds):
@@ -280,7 +280,7 @@ class Day:
         )
 
     async def _watch(self, each: int) -> None:
-        """Take a sample now and whenever so many jobs more have ended."""
+        """Take a sample now and each time this many more jobs have ended."""
         due = 0
         while True:
             if self._ended >= due:
@@ -298,7 +298,7 @@ class Day:
         return sum(len(household.ended()) for household in self.households)
 
     def _sample(self) -> Sample:
-        """Look at the process and its files."""
+        """Return the resources of the process and its files."""
         folder = self.home_assistant.folder
         process = Path("/proc") / str(self.home_assistant.program.pid)
         status = dict(
@@ -306,7 +306,7 @@ class Day:
         )
         files = []
         for file in (process / "fd").iterdir():
-            with suppress(OSError):  # it was closed meanwhile
+            with suppress(OSError):  # the file was closed in the meantime
                 files.append(str(file.readlink()))
         return Sample(
             ended=self._ended,
@@ -329,14 +329,14 @@ def _size(files: Iterable[Path]) -> int:
 
 @asynccontextmanager
 async def day(folder: Path, seed: int) -> AsyncGenerator[Day]:
-    """Run a Home Assistant that knows its GAZE servers, and is stopped at the end."""
+    """Run a Home Assistant with GAZE servers, and stop it at the end."""
     wanted = [
         Wanted(duration=DURATION, jitter=0.2, seed=seed + number, size=SIZE)
         for number in range(SERVERS)
     ]
     home_assistant = HomeAssistant(folder / "home", port=free_port())
     witness = Witness.prepare(home_assistant)
-    async with stand_ins(wanted, folder) as servers:
+    async with fake_servers(wanted, folder) as servers:
         try:
             await home_assistant.start()
             await home_assistant.onboard()
@@ -362,7 +362,7 @@ async def day(folder: Path, seed: int) -> AsyncGenerator[Day]:
 
 
 def complained(log: str) -> tuple[Counter[str], list[str]]:
-    """Return how often each expected complaint is in a log, and all that is not expected."""
+    """Return the counts of expected errors in a log, and all unexpected errors."""
     expected: Counter[str] = Counter()
     problems = [f"The log has {word!r}" for word in NEVER if word in log]
     for record in complaints(log):
@@ -373,9 +373,9 @@ def complained(log: str) -> tuple[Counter[str], list[str]]:
 
 
 def judged(samples: Sequence[Sample]) -> list[Figure]:
-    """Return how much more the process takes in the last quarter than in the second one.
+    """Return the growth of the resources from the second to the last quarter.
 
-    Medians of the samples of each.
+    Both values are medians of samples.
     """
     most = samples[-1].ended
     second, last = (
@@ -383,7 +383,7 @@ def judged(samples: Sequence[Sample]) -> list[Figure]:
         for start in (0.25, 0.75)
     )
 
-    if not second or not last:  # the day was over before it had begun
+    if not second or not last:  # the day was too short
         return []
 
     def growth(name: str, value: Callable[[Sample], float], limit: float | None = None) -> Figure:
@@ -404,7 +404,7 @@ def judged(samples: Sequence[Sample]) -> list[Figure]:
 
 
 def recorded(before: Recorded, after: Recorded, images: int) -> list[Figure]:
-    """Return what so many images have added to the recorder's database."""
+    """Return the growth of the recorder's database after a number of images."""
     return [
         Figure(name="all, MiB", value=(after.size - before.size) / MEBIBYTE),
         Figure(name="an image, bytes", value=(after.size - before.size) / images, digits=0),
@@ -418,7 +418,7 @@ def recorded(before: Recorded, after: Recorded, images: int) -> list[Figure]:
 
 
 async def perform(folder: Path, jobs: int, seed: int) -> bool:
-    """Live through the day and print what came of it; return whether all is well."""
+    """Simulate the day and print the results; return whether there are no problems."""
     async with day(folder, seed) as subject:
         home_assistant = subject.home_assistant
         before = Recorded.of(home_assistant.folder)
@@ -445,7 +445,7 @@ async def perform(folder: Path, jobs: int, seed: int) -> bool:
 
 
 def show_day(accounts: Sequence[Account], expected: Counter[str]) -> None:
-    """Print what people did, what went wrong, and what was said of it."""
+    """Print the actions of users, the faults, and the errors in the log."""
     ledgers = [account.ledger for account in accounts]
     done = Counter(
         {
@@ -470,7 +470,7 @@ def show(title: str, text: str) -> None:
 
 
 def counted(unit: str, counts: Counter[str]) -> str:
-    """Return a table of what was counted, most of all first."""
+    """Return a table of counts, the highest first."""
     return table(["", unit], [[what, str(number)] for what, number in counts.most_common()])
 
 
@@ -489,7 +489,7 @@ HEAD: Final = (
 
 
 def row(sample: Sample) -> list[str]:
-    """Return a sample as a line of the table."""
+    """Return a sample as a row of the table."""
     return [
         str(sample.ended),
         f"{sample.seconds / 60:.1f}",
@@ -505,7 +505,7 @@ def row(sample: Sample) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; return 1 when anything is wrong or has grown."""
+    """Run the benchmark; return 1 if there are problems or growth."""
     parser = argparse.ArgumentParser(prog="scripts/bench soak", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2000, help="how many images (2000)")
     parser.add_argument("--seed", type=int, default=1, help="of what happens (1)")

@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def save(name: str, content: bytes) -> None:
-    """Write one picture, as small as it goes without loss."""
+    """Write one image with the best lossless compression."""
     Image.open(BytesIO(content)).save(TARGET / f"{name}.png", optimize=True)
 
 

@@ -18,9 +18,9 @@ UNRELEASED = "## Unreleased\n"
 
 
 def stamp(root: Path, version: str) -> None:
-    """Write the version into manifest and project, and over what is unreleased.
+    """Write the version to the manifest, the project, and the unreleased changes.
 
-    Raises ValueError where that is not possible; then nothing is written.
+    Raise ValueError and write nothing if the version or a file is invalid.
     """
     if not VERSION.fullmatch(version):
         raise ValueError(f"{version} is not a version such as 1.2.3 or 1.2.3b1")
@@ -46,9 +46,9 @@ def stamp(root: Path, version: str) -> None:
 
 
 def notes(root: Path, tag: str) -> str:
-    """Return what the changelog tells of a version.
+    """Return the changelog of a version.
 
-    Raises ValueError where the tag is not the version of the manifest or has no notes.
+    Raise ValueError if the tag differs from the version of the manifest or has no notes.
     """
     version = json.loads((root / MANIFEST).read_text())["version"]
     if tag != version:
@@ -61,7 +61,7 @@ def notes(root: Path, tag: str) -> str:
 
 
 def main(arguments: list[str]) -> str | None:
-    """Do as the command line says; return what went wrong."""
+    """Run the command; return an error message or None."""
     root = Path(__file__).parent.parent
     try:
         match arguments:

@@ -1,4 +1,4 @@
-"""Shows the coverage of the last test run and fails where a module has too little."""
+"""Shows the coverage of the last test run and fails if a module has too little."""
 
 import io
 import sys
@@ -9,7 +9,7 @@ LEAST = 95.0
 
 
 def main() -> int:
-    """Print the report; return 1 where a module is below `LEAST` percent."""
+    """Print the report; return 1 if a module is below `LEAST` percent."""
     measured = Coverage()
     measured.load()
     measured.report(file=sys.stdout)

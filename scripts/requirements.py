@@ -1,7 +1,7 @@
-"""Prints what Home Assistant would install at its first start, to be installed ahead.
+"""Prints the requirements that Home Assistant would install at its first start.
 
-The answer holds the requirements of the components that the demo and the tests set
-up, with those of all the components they depend on, as Home Assistant pins them.
+These are the pinned requirements of the components that the demo and the tests set up,
+and of all their dependencies.
 With `--constraints` it prints the path of Home Assistant's own constraints file.
 """
 

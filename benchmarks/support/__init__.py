@@ -1,1 +1,1 @@
-"""What the benchmarks share: servers to measure against, processes to measure in, tables."""
+"""Shared parts of the benchmarks: fake servers, processes, and tables."""

@@ -1,4 +1,4 @@
-"""What the integration costs by itself: requests, CPU time, memory, and how long it holds the loop.
+"""Measures the integration alone: requests, CPU time, memory, and how long it blocks the loop.
 
 Runs the integration, with all its entities, in a process that holds Home Assistant's core and
 nothing else, so that what the process does is what the integration does. As a program it is
@@ -36,7 +36,7 @@ from testing.home_assistant import (
     free_port,
 )
 
-from .stand_ins import API_KEY, PICTURE_SEED, PRESET, StandIn
+from .fake_servers import API_KEY, PICTURE_SEED, PRESET, FakeServer
 
 JOBS: Final = 1000
 AT_ONCE: Final = 20
@@ -60,7 +60,7 @@ class Watch(selectors.DefaultSelector):
     """
 
     def __init__(self) -> None:
-        """Start from nought."""
+        """Start with no times."""
         super().__init__()
         self._schedule: int | None = None
         with suppress(OSError):
@@ -70,13 +70,13 @@ class Watch(selectors.DefaultSelector):
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was seen."""
+        """Reset the counts and times."""
         self.wakeups = 0
         self.held = self.held_in_all = 0.0
 
     @override
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait as any selector does, and take the times."""
+        """Select as usual, and measure the times."""
         held = time.perf_counter() - self._woke
         self.held_in_all = max(self.held_in_all, held)
         self.held = max(self.held, held - (self._waited_for_a_core() - self._waited))
@@ -97,7 +97,7 @@ class Watch(selectors.DefaultSelector):
         return int(os.pread(self._schedule, 100, 0).split()[1]) / 1e9
 
 
-async def measured(mode: str, server: StandIn, folder: Path) -> Measured:
+async def measured(mode: str, server: FakeServer, folder: Path) -> Measured:
     """Let a process of its own measure; `mode` is a name in `MODES`, in a new folder."""
     program = Program(
         sys.executable,
@@ -139,8 +139,8 @@ async def _core(folder: Path) -> AsyncGenerator[HomeAssistant]:
         await hass.async_stop(force=True)
 
 
-async def _connect(hass: HomeAssistant, server: StandIn) -> str:
-    """Add the server, with room for all jobs; return the entry's id."""
+async def _connect(hass: HomeAssistant, server: FakeServer) -> str:
+    """Add the server with a sufficient job limit; return the ID of the entry."""
     answers = {"host": server.url, "api_key": API_KEY}
     step = await hass.config_entries.flow.async_init(
         "gaze", context={"source": SOURCE_USER}, data=answers
@@ -156,7 +156,7 @@ async def _connect(hass: HomeAssistant, server: StandIn) -> str:
 
 
 async def _queue(hass: HomeAssistant, jobs: int) -> None:
-    """Queue so many jobs."""
+    """Queue jobs."""
     for _ in range(jobs // AT_ONCE):
         await hass.services.async_call(
             "gaze",
@@ -167,8 +167,8 @@ async def _queue(hass: HomeAssistant, jobs: int) -> None:
         )
 
 
-async def _crowd(hass: HomeAssistant, server: StandIn, watch: Watch) -> Measured:
-    """Measure with a thousand open jobs: queueing them, following them, and a new start."""
+async def _crowd(hass: HomeAssistant, server: FakeServer, watch: Watch) -> Measured:
+    """Measure a thousand open jobs: queue them, track them, and restart with them."""
     figures: Measured = {}
     entry_id = await _connect(hass, server)
     watch.reset()
@@ -201,7 +201,7 @@ def _held(phase: str, watch: Watch) -> Measured:
     return {f"held_{phase}": watch.held, f"held_in_all_{phase}": watch.held_in_all}
 
 
-async def _memory(hass: HomeAssistant, server: StandIn, _watch: Watch) -> Measured:
+async def _memory(hass: HomeAssistant, server: FakeServer, _watch: Watch) -> Measured:
     """Measure the memory of a thousand open jobs."""
     await _connect(hass, server)
     tracemalloc.start()
@@ -211,13 +211,13 @@ async def _memory(hass: HomeAssistant, server: StandIn, _watch: Watch) -> Measur
     return {"bytes": tracemalloc.get_traced_memory()[0] / JOBS}
 
 
-async def _idle(hass: HomeAssistant, server: StandIn, watch: Watch) -> Measured:
+async def _idle(hass: HomeAssistant, server: FakeServer, watch: Watch) -> Measured:
     """Measure an entry without jobs."""
     await _connect(hass, server)
     return await _watched(server, watch)
 
 
-async def _core_alone(hass: HomeAssistant, server: StandIn, watch: Watch) -> Measured:
+async def _core_alone(hass: HomeAssistant, server: FakeServer, watch: Watch) -> Measured:
     """Measure Home Assistant's core without an entry, but with its HTTP client.
 
     The client brings zeroconf, which every home has, and which wakes the loop each 10 s.
@@ -226,8 +226,8 @@ async def _core_alone(hass: HomeAssistant, server: StandIn, watch: Watch) -> Mea
     return await _watched(server, watch)
 
 
-async def _watched(server: StandIn, watch: Watch) -> Measured:
-    """Measure while nothing is asked of Home Assistant."""
+async def _watched(server: FakeServer, watch: Watch) -> Measured:
+    """Measure Home Assistant while it is idle."""
     await asyncio.sleep(IDLE_SETTLING)
     before = await server.requests()
     cpu = time.process_time()
@@ -239,7 +239,7 @@ async def _watched(server: StandIn, watch: Watch) -> Measured:
     return {"wakeups": wakeups, "cpu": cpu, "requests": requests}
 
 
-MODES: Final[dict[str, Callable[[HomeAssistant, StandIn, Watch], Awaitable[Measured]]]] = {
+MODES: Final[dict[str, Callable[[HomeAssistant, FakeServer, Watch], Awaitable[Measured]]]] = {
     "core": _core_alone,
     "crowd": _crowd,
     "idle": _idle,
@@ -249,11 +249,11 @@ MODES: Final[dict[str, Callable[[HomeAssistant, StandIn, Watch], Awaitable[Measu
 
 async def _measure(mode: str, url: str, folder: Path, watch: Watch) -> Any:
     async with aiohttp.ClientSession() as session, _core(folder) as hass:
-        return await MODES[mode](hass, StandIn(url=url, session=session), watch)
+        return await MODES[mode](hass, FakeServer(url=url, session=session), watch)
 
 
 def main() -> None:
-    """Measure as the command line says."""
+    """Run the measurement named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mode", choices=MODES)
     parser.add_argument("url")

@@ -1,7 +1,7 @@
-"""The people of a household with a GAZE server, and all that goes wrong with it.
+"""Simulates the users of a GAZE server and the faults of the server.
 
-They ask for images in every way there is, look at them, reload and change options, while the
-server fails in every way it knows.
+The users request images in every way, view them, reload, and change options, while the server
+produces every fault.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from custom_components.gaze.const import DEFAULT_KEEP_IMAGES
 from testing.gaze_server import DEFAULT_PRESETS, DemoPreset
 from testing.home_assistant import DemoError, HomeAssistant, Json, wait_until
 
-from .stand_ins import API_KEY, PICTURE_SEED, StandIn
+from .fake_servers import API_KEY, PICTURE_SEED, FakeServer
 from .witness import Witness
 
-# So many jobs of a server are open at most when somebody asks for more
+# Maximum open jobs of a server when a user requests more
 OPEN: Final = 12
 # So many jobs of a server from one trouble to the next, and from one chore to the next
 TROUBLE_EACH: Final = 25
@@ -36,7 +36,7 @@ REST: Final = 420
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trouble:
-    """What goes wrong with a server for some seconds: switches, or a method of the stand-in."""
+    """A temporary fault of a server: switches, or a method of the fake server."""
 
     name: str
     faults: tuple[str, ...] = ()
@@ -69,21 +69,21 @@ TROUBLES: Final = (
     Trouble(name="key regenerated"),
 )
 
-# Complaints in the log that something explains, with what that is
+# Expected errors in the log, with their explanation
 
 
 @dataclass(kw_only=True, slots=True)
 class Ledger:
-    """What was asked of a server, what came of it, and what is wrong with that."""
+    """The requests to a server, their results, and the problems."""
 
     asked: dict[str, int] = field(default_factory=dict)  # images by marker
-    calls: int = 0  # that may lead to a request for images
+    calls: int = 0  # calls that can result in a request for images
     repeats: int = 0  # of these, presses of "generate again"
     unmarked: int = 0  # of these, presses of a preset's button
-    promised: set[str] = field(default_factory=set)  # jobs that an answer named
+    promised: set[str] = field(default_factory=set)  # jobs in responses
     waited: int = 0  # callers that waited for their images and got them
-    refused: Counter[str] = field(default_factory=Counter)  # what calls in a trouble were told
-    looked: int = 0  # pictures and thumbnails that somebody looked at
+    refused: Counter[str] = field(default_factory=Counter)  # errors of calls during a fault
+    looked: int = 0  # images and thumbnails that users fetched
     deleted: set[str] = field(default_factory=set)  # jobs whose image was deleted on the server
     troubles: Counter[str] = field(default_factory=Counter)
     chores: Counter[str] = field(default_factory=Counter)
@@ -91,18 +91,18 @@ class Ledger:
 
 
 class Household:
-    """A GAZE server in Home Assistant, and the people who use it."""
+    """A GAZE server in Home Assistant, and its users."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - it is made at one place only
         self,
         home_assistant: HomeAssistant,
         witness: Witness,
-        server: StandIn,
+        server: FakeServer,
         entry_id: str,
         entities: dict[str, str],
         seed: str,
     ) -> None:
-        """Use an entry that is set up; `entities` are its entity ids by key."""
+        """Use an entry that is set up. `entities` are its entity IDs by key."""
         self.server = server
         self.entry_id = entry_id
         self.ledger = Ledger()
@@ -115,10 +115,10 @@ class Household:
         self._keys = self._markers = 0
         self._troubles: list[Trouble] = []
         self._chores: list[Callable[[], Awaitable[None]]] = []
-        self._others = asyncio.TaskGroup()  # those who wait for images
+        self._others = asyncio.TaskGroup()  # users who wait for images
 
     async def live(self, jobs: int) -> None:
-        """Ask for so many images, in trouble and out of it, until all who waited are served."""
+        """Request images, with and without faults, until no user is waiting."""
         acts: dict[Callable[[], Awaitable[None]], int] = {
             self._ask_for_one: 36,
             self._ask_for_a_batch: 18,
@@ -158,10 +158,10 @@ class Household:
         ]
 
     def ended(self) -> set[str]:
-        """Return the jobs of this server whose end was told."""
+        """Return the jobs of this server whose final event was fired."""
         return {*self.told("finished"), *self.told("failed")}
 
-    # What people do
+    # Actions of users
 
     async def _ask_for_one(self) -> None:
         await self._ask("generate", preset=self._preset())
@@ -170,7 +170,7 @@ class Household:
         await self._ask("generate", self._random.randint(2, 6), preset=self._preset())
 
     async def _wait_for_images(self) -> None:
-        """Let somebody wait for images, while the others go on."""
+        """Let a user wait for images while other users continue."""
         count = self._random.choice((1, 1, 3))
         waiting = {"wait": True, "timeout": {"minutes": 30}, "preset": self._preset()}
         self._others.create_task(self._ask("generate", count, **waiting))
@@ -183,7 +183,7 @@ class Household:
         await self._ask("regenerate", job_id=job_id, preset=self._preset(), same_seed=same_seed)
 
     async def _ask(self, action: str, count: int = 1, **fields: object) -> None:
-        """Ask for images by an action."""
+        """Request images with an action."""
         marker = self._marker()
         self.ledger.asked[marker] = count
         self.ledger.calls += 1
@@ -211,14 +211,14 @@ class Household:
         await self._press(f"{self._preset()}-generate")
 
     async def _press_generate(self) -> None:
-        """Fill the panel and press its button."""
+        """Set the controls and press their button."""
         marker = self._marker()
         name = self._random.choice(DEFAULT_PRESETS).name
         await self._act("select.select_option", "preset", option=name)
         await self._act("text.set_value", "extra_positive", value=marker)
         await self._act("number.set_value", "count", value=2)
         text = await self._home_assistant.state(self._entities["extra_positive"])
-        if text is not None and text["state"] == marker:  # it cannot be filled during a reload
+        if text is not None and text["state"] == marker:  # it cannot be set during a reload
             self.ledger.asked[marker] = 2
             self.ledger.calls += 1
             await self._press("generate")
@@ -238,7 +238,7 @@ class Household:
             await self._try(call)
 
     async def _browse(self) -> None:
-        """Look through the media browser and at the first thumbnails."""
+        """Browse the media source and fetch the first thumbnails."""
         folder: Json | None = None
         for place in ("", f"/{self.entry_id}", f"/{self.entry_id}/images/all"):
             media_id = f"media-source://gaze{place}"
@@ -291,7 +291,7 @@ class Household:
             await self._settle()
 
     async def _settle(self) -> None:
-        """Wait until the entry is loaded again; the reload begins a little later."""
+        """Wait until the entry has been reloaded, which starts after a delay."""
 
         async def is_loaded() -> bool:
             entries = await self._home_assistant.entries("gaze")
@@ -302,7 +302,7 @@ class Household:
         await wait_until(is_loaded, what="The reload", seconds=150)
 
     async def _have_a_guest(self) -> None:
-        """Let a preset come, use it, and let it go."""
+        """Add a preset, use it, and remove it."""
         self.ledger.chores["preset came and went"] += 1
         preset = DemoPreset(f"guest_{self.ledger.chores['preset came and went'] % 3}", "Guest")
         with self._explaining(), suppress(aiohttp.ClientError):
@@ -317,10 +317,10 @@ class Household:
         with suppress(aiohttp.ClientError):
             await self.server.steer("add_foreign_jobs", count=3, duration=1)
 
-    # Troubles
+    # Faults
 
     def _next_trouble(self, *, lasting: bool) -> Trouble:
-        """Return the next trouble; `lasting`: also one that takes minutes to end."""
+        """Return the next fault, including long ones if `lasting` is set."""
         if not self._troubles:
             self._troubles = list(TROUBLES)
             self._random.shuffle(self._troubles)
@@ -330,7 +330,7 @@ class Household:
         return trouble
 
     async def _suffer(self, trouble: Trouble) -> None:
-        """Have a trouble, and see it end."""
+        """Start a fault and wait until it has ended."""
         self.ledger.troubles[trouble.name] += 1
         with self._explaining():
             for fault in trouble.faults:
@@ -350,7 +350,7 @@ class Household:
                     await self.server.steer("clear_faults")
 
     async def _give_new_key(self) -> None:
-        """Replace the key on the server, and tell Home Assistant when it asks for it."""
+        """Replace the key on the server, and enter it when Home Assistant requests it."""
         self._keys += 1
         key = f"{API_KEY}-{self._keys}"
         await self.server.steer("regenerate_key", new_key=key)
@@ -364,7 +364,7 @@ class Household:
         await self._settle()
 
     async def _delete_an_image(self) -> None:
-        """Delete the image of a job on the server that Home Assistant has not fetched yet."""
+        """Delete an image on the server before Home Assistant has fetched it."""
         open_jobs = set(self.told("queued")) - self.ended()
         for job in await self.server.jobs():
             if job["job_id"] in open_jobs and job["known"] and job["image_url"]:
@@ -372,10 +372,10 @@ class Household:
                 await self.server.steer("delete_image", job_id=job["job_id"])
                 return
 
-    # Inside
+    # Helpers
 
     def _marker(self) -> str:
-        """Return a text by which the server's record tells a request from all others."""
+        """Return a text that identifies a request in the record of the server."""
         self._markers += 1
         return f"soak {self._markers}"
 
@@ -392,7 +392,7 @@ class Household:
         await self._try(self._home_assistant.call_action(domain, name, data))
 
     async def _try[T](self, doing: Awaitable[T]) -> T | None:
-        """Return what came of it, or None where it failed; a trouble must explain that."""
+        """Return the result, or None if the call failed because of a fault."""
         began = time.time()
         try:
             return await doing
@@ -405,7 +405,7 @@ class Household:
 
     @contextmanager
     def _explaining(self) -> Generator[None]:
-        """Let calls fail that are under way in this block."""
+        """Allow calls to fail while this block runs."""
         self._reasons += 1
         self._troubled_until = math.inf
         try:

@@ -1,4 +1,4 @@
-"""Measured values, the limits they are held to, and the tables that show both."""
+"""Measured values, their limits, and tables of both."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from homeassistant.const import __version__
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """A measured value; `limit` is the highest that is allowed, where there is one."""
+    """A measured value and its optional upper limit."""
 
     name: str
     value: float
@@ -20,29 +20,29 @@ class Figure:
 
     @property
     def met(self) -> bool:
-        """Whether the value is within its limit."""
+        """Return whether the value is within its limit."""
         return self.limit is None or self.value <= self.limit
 
     @property
     def text(self) -> str:
-        """The value in digits."""
+        """Return the value as text."""
         return f"{self.value:.{self.digits}f}"
 
     @property
     def limit_text(self) -> str:
-        """The limit in digits, where there is one."""
+        """Return the limit as text, which is empty without a limit."""
         return "" if self.limit is None else f"{self.limit:g}"
 
     @property
     def verdict(self) -> str:
-        """The answer to that, in a word, where there is a limit."""
+        """Return whether the limit is met as text, which is empty without a limit."""
         if self.limit is None:
             return ""
         return "yes" if self.met else "NO"
 
 
 def nearest_rank(values: Iterable[float], share: float) -> float:
-    """Return a percentile by nearest rank: the least value that `share` of all do not exceed."""
+    """Return a percentile by the nearest-rank method."""
     ordered = sorted(values)
     return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
 
@@ -54,7 +54,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def listed(figures: Sequence[Figure]) -> str:
-    """Return a table with a line for each figure."""
+    """Return a table with a row for each figure."""
     return table(
         ["", "value", "limit", "met"],
         [[figure.name, figure.text, figure.limit_text, figure.verdict] for figure in figures],
@@ -62,7 +62,7 @@ def listed(figures: Sequence[Figure]) -> str:
 
 
 def compared(clients: Mapping[str, Sequence[Figure]]) -> str:
-    """Return a table with a line for each client; the limits are those of the first one."""
+    """Return a table with a row for each client. The limits apply to the first one."""
     (ours, figures), *others = clients.items()
     rows = [[ours, *(figure.text for figure in figures)]]
     if any(figure.limit is not None for figure in figures):
@@ -75,7 +75,7 @@ def compared(clients: Mapping[str, Sequence[Figure]]) -> str:
 
 
 def machine() -> str:
-    """Return what the figures were measured on, in a line."""
+    """Return a description of the machine in one line."""
     return (
         f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()},"
         f" Home Assistant {__version__}"

@@ -1,4 +1,4 @@
-"""What a Home Assistant with the witness in it told, and what it left behind on disk."""
+"""Reads the events that the witness integration recorded, and finds leftover files."""
 
 from dataclasses import dataclass
 import json
@@ -11,7 +11,7 @@ from . import gaze_witness
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
-    """An event as the witness wrote it down: time in seconds since 1970, and the process."""
+    """An event that the witness recorded, with its time in seconds since the epoch."""
 
     time: float
     process: int
@@ -22,7 +22,7 @@ class Witness:
     """Reads the events that a Home Assistant fired, in order, over all its starts."""
 
     def __init__(self, home_assistant: HomeAssistant) -> None:
-        """Read what the witness in this Home Assistant writes down."""
+        """Read the record of the witness in this Home Assistant."""
         self._file = home_assistant.folder / gaze_witness.FILE
         self._read = 0  # bytes
         self._told: list[Told] = []
@@ -44,7 +44,7 @@ class Witness:
                 file.seek(self._read)
                 lines = file.read().splitlines(keepends=True)
             for line in lines:
-                if line.endswith(b"\n"):  # else the rest of it is being written
+                if line.endswith(b"\n"):  # otherwise the line is incomplete
                     self._told.append(Told(**json.loads(line)))
                     self._read += len(line)
         return self._told

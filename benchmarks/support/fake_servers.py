@@ -1,7 +1,7 @@
-"""Runs GAZE servers for the benchmarks, all in one process apart from whoever is measured.
+"""Runs fake GAZE servers for the benchmarks, all in one process separate from the clients.
 
-Where time is measured, every picture is asked for with `PICTURE_SEED`, so that the stand-in draws
-it once: drawing is the work of another machine's GPU and must not disturb the clients.
+When time is measured, every image is requested with `PICTURE_SEED`, so that the fake server draws
+it once. A real server draws on the GPU of another machine, which does not slow down the clients.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ _READY: Final = "Listening: "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """A server to run: images of so many seconds, give or take the share `jitter`.
+    """A fake server to run. Its images take `duration` seconds, varied by the share `jitter`.
 
     Servers with the same `seed` take the same time for their first, second… image. `size` is
-    what presets draw by themselves, in pixels.
+    the default size of images in pixels.
     """
 
     duration: float
@@ -41,52 +41,52 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StandIn:
-    """A running server, as its clients and whoever measures them see it."""
+class FakeServer:
+    """A running fake server, with methods for its clients and for measurements."""
 
     url: str
     session: aiohttp.ClientSession
 
     async def generate(self, count: int) -> list[str]:
-        """Queue images as any client does; return the job ids."""
+        """Queue images and return the IDs of the jobs."""
         body = {"count": count, "seed": PICTURE_SEED}
         url = f"{self.url}/api/v1/generate/{PRESET}"
-        async with self.session.post(url, json=body, headers=_LOGIN) as answer:
-            return [job["job_id"] for job in (await answer.json())["jobs"]]
+        async with self.session.post(url, json=body, headers=_LOGIN) as response:
+            return [job["job_id"] for job in (await response.json())["jobs"]]
 
     async def fetched(self, job_id: str) -> bool:
-        """Ask how a job stands, and fetch its image when it is done; return whether it is."""
-        async with self.session.get(f"{self.url}/api/v1/job/{job_id}", headers=_LOGIN) as answer:
-            report = await answer.json()
+        """Poll a job, fetch its image if it is done, and return whether it is done."""
+        async with self.session.get(f"{self.url}/api/v1/job/{job_id}", headers=_LOGIN) as response:
+            report = await response.json()
         if report["status"] != "done":
             return False
         await self.image(report["result"]["image_url"])
         return True
 
     async def finished_at(self) -> dict[str, float]:
-        """Return when each finished image was made, by job id, in seconds since 1970."""
+        """Return the finish time of each image, by job ID, in seconds since the epoch."""
         jobs = await self.jobs()
         return {job["job_id"]: job["finished_at"] for job in jobs if job["finished_at"]}
 
     async def jobs(self) -> list[Json]:
-        """Return all jobs there ever were as the server knows them, oldest first."""
+        """Return all jobs since the start, as the server recorded them, oldest first."""
         return list((await self._control("jobs"))["jobs"])
 
     async def image(self, image_url: str) -> bytes:
         """Return the bytes of an image."""
-        async with self.session.get(self.url + image_url) as answer:
-            return await answer.read()
+        async with self.session.get(self.url + image_url) as response:
+            return await response.read()
 
     async def requests(self) -> dict[str, int]:
-        """Return how many requests came in, by endpoint."""
+        """Return the number of requests by endpoint."""
         return dict(await self._control("requests"))
 
     async def reset_counts(self) -> None:
-        """Count requests from nought again."""
+        """Reset the request counts."""
         await self.steer("reset_counts")
 
     async def set_fault(self, text: str) -> None:
-        """Let the server misbehave, as its command line names it."""
+        """Set a fault by its name on the command line."""
         await self.steer("set_fault", text=text)
 
     async def steer(self, method: str, **arguments: object) -> None:
@@ -95,23 +95,23 @@ class StandIn:
             pass
 
     async def _control(self, what: str) -> Any:
-        async with self.session.get(f"{self.url}/_control/{what}") as answer:
-            return await answer.json()
+        async with self.session.get(f"{self.url}/_control/{what}") as response:
+            return await response.json()
 
 
 _LOGIN: Final = {"X-API-Key": API_KEY}
 
 
 @asynccontextmanager
-async def stand_ins(wanted: list[Wanted], folder: Path) -> AsyncGenerator[list[StandIn]]:
-    """Run servers in one process that writes into `folder`."""
+async def fake_servers(wanted: list[Wanted], folder: Path) -> AsyncGenerator[list[FakeServer]]:
+    """Run fake servers in one process that writes into `folder`."""
     program = Program(
         sys.executable,
         "-m",
-        "benchmarks.support.stand_ins",
+        "benchmarks.support.fake_servers",
         json.dumps([asdict(server) for server in wanted]),
         folder=CHECKOUT,
-        output=folder / "stand-ins.out",
+        output=folder / "fake-servers.out",
     )
 
     async def listens() -> bool:
@@ -122,13 +122,13 @@ async def stand_ins(wanted: list[Wanted], folder: Path) -> AsyncGenerator[list[S
         await program.wait_ready(listens)
         urls = program.output.partition(_READY)[2].split()
         async with aiohttp.ClientSession(raise_for_status=True) as session:
-            yield [StandIn(url=url, session=session) for url in urls]
+            yield [FakeServer(url=url, session=session) for url in urls]
     finally:
         await program.stop()
 
 
 async def _serve(wanted: list[Wanted]) -> None:
-    """Run the servers until the process is asked to end."""
+    """Run the servers until the process receives SIGTERM."""
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     servers = [GazeServer(api_key=API_KEY, control=True, **asdict(server)) for server in wanted]
