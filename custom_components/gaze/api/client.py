@@ -153,6 +153,8 @@ class GazeClient:
 
     async def _request(self, method: str, url: URL, limit: int, **options: Any) -> bytes:
         """Return the body of a successful response, or raise the GazeError that fits."""
+        if self._session.closed:  # Home Assistant stops
+            raise GazeConnectionError("the connection to the server is closed")
         try:
             async with self._session.request(
                 method, url, allow_redirects=False, **options
