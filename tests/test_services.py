@@ -591,7 +591,7 @@ async def test_actions_fail_when_no_server_is_loaded(
 async def test_invalid_fields_are_rejected(
     hass: HomeAssistant, entry: MockConfigEntry, action: str, fields: dict[str, Any]
 ) -> None:
-    with pytest.raises(vol.Invalid):
+    with pytest.raises((vol.Invalid, ServiceValidationError)):
         await act(hass, action, **fields)
 
 
