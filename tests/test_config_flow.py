@@ -128,6 +128,7 @@ async def test_the_form_reaches_the_frontend_with_a_collapsed_section(
     hass: HomeAssistant, hass_client: ClientSessionGenerator, server: GazeServer
 ) -> None:
     assert await async_setup_component(hass, "config", {})
+    assert await async_setup_component(hass, "websocket_api", {})
     client = await hass_client()
     response = await client.post("/api/config/config_entries/flow", json={"handler": DOMAIN})
     form = await response.json()

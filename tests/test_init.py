@@ -42,7 +42,7 @@ async def test_a_server_that_never_answered_is_tried_again_later(
     await hass.config_entries.async_setup(config_entry.entry_id)
 
     assert config_entry.state is ConfigEntryState.SETUP_RETRY
-    assert "cannot be listed" in (config_entry.reason or "")
+    assert config_entry.error_reason_translation_key == "update_failed"
 
 
 async def test_images_are_shown_when_home_assistant_starts_while_the_server_is_off(
@@ -115,7 +115,7 @@ async def test_a_store_that_cannot_be_used_is_told(
     await hass.config_entries.async_setup(config_entry.entry_id)
 
     assert config_entry.state is ConfigEntryState.SETUP_RETRY
-    assert "cannot be opened" in (config_entry.reason or "")
+    assert config_entry.error_reason_translation_key == "store_unusable"
 
 
 async def test_a_store_that_cannot_be_used_is_no_server_that_is_off(

@@ -70,7 +70,8 @@ class _Watch:
                 return  # the store is closed, or its disk fails, which is reported elsewhere
             reason = gallery.unavailable_reason
             found = gallery.count_found(_open_job_ids(coordinator))
-            if self._entry.state is ConfigEntryState.LOADED:
+            # The first look may end before Home Assistant marks the entry as loaded.
+            if self._entry.state in {ConfigEntryState.SETUP_IN_PROGRESS, ConfigEntryState.LOADED}:
                 self._report(MISSING, active=reason == "missing")
                 self._report(UNREADABLE, active=reason == "unreadable")
                 self._report(FOUND, active=reason is None and found > 0, count=str(found))

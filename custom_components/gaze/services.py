@@ -525,6 +525,8 @@ async def _kept_recipe(coordinator: GazeCoordinator, call: ServiceCall) -> str |
     for folder in (await coordinator.gallery.async_overview()).recipes:
         if wanted in {folder.key.casefold(), folder.name.strip().casefold()}:
             return folder.key
+    if await coordinator.gallery.async_select(Selection(recipe=text, hidden=True), 1):
+        return text
     return require_recipe(coordinator, text).recipe_id  # raises what fits
 
 

@@ -512,9 +512,10 @@ async def test_an_unsaved_image_that_outlived_a_crash_goes_at_the_start(
 
 
 async def test_a_cache_that_was_emptied_empties_the_gallery(
-    open_gallery: OpenGallery, cache: Path
+    hass: HomeAssistant, open_gallery: OpenGallery, cache: Path
 ) -> None:
     await _add(await open_gallery(GalleryOptions(save_images=False)), 1)
+    await hass.async_block_till_done(wait_background_tasks=True)  # thumbnails
     shutil.rmtree(cache)
 
     gallery = await open_gallery()

@@ -693,8 +693,9 @@ async def test_a_request_that_timed_out_is_not_repeated(
 ) -> None:
     server.faults.on(Fault.HANG, "generate")
 
-    with pytest.raises(HomeAssistantError, match="cannot be reached"):
+    with pytest.raises(HomeAssistantError) as caught:
         await generate(hass)
+    assert caught.value.translation_key == "connection_failed"
     await asyncio.sleep(600)
 
     assert server.requests["generate"] == 1
