@@ -117,7 +117,8 @@ def _keys(part: Any) -> set[str]:
 
 
 ENGLISH: Final = Texts()
-_KEYS: Final = ENGLISH.keys() - {"unknown"}
+# A number on a page is no key.
+_KEYS: Final = {key for key in ENGLISH.keys() - {"unknown"} if not key.isdecimal()}
 
 
 def _is_raw(text: str) -> bool:

@@ -56,6 +56,7 @@ async def test_actions_are_performed_by_clicking(house: House, visit: Visit) -> 
     await visitor.open(TOOL)
     await _choose(visitor, "generate")
     await visitor.look("generate")
+    await page.locator("ha-settings-row ha-checkbox").first.click()  # Preset is optional
     await page.locator("ha-selector-select").first.click()
     await visitor.expect_texts(preset.name for preset in house.server.presets.values())
     await visitor.look("presets")

@@ -162,7 +162,7 @@ async def test_the_details_of_a_server_are_changed_by_clicking(house: House, vis
     await visitor.look("reconfigured")
     await page.get_by_text("Close", exact=True).click()
 
-    house.expected.append("GAZE rejected the API key|Authentication failed")
+    house.expected.append("GAZE rejected the API key|Authentication failed|Invalid API key")
     new_key = server.regenerate_key()
     with pytest.raises(AnswerError):
         await home_assistant.call_action(

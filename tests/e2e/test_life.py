@@ -6,6 +6,7 @@ from functools import partial
 from http import HTTPStatus
 import json
 from pathlib import Path
+import re
 import shutil
 import sqlite3
 import time
@@ -27,7 +28,7 @@ STORES = Path(__file__).parent / "stores"
 # What can be waited for in one process, in seconds
 PATIENCE = 20
 # A complaint of the integration that belongs to a server that refuses our key
-KEY_REFUSED = r"GAZE rejected the API key"
+KEY_REFUSED = r"GAZE rejected the API key|Invalid API key"
 
 
 async def _until(holds: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -358,6 +359,14 @@ async def _lists_saves_and_shows(house: House, jobs: list[Json]) -> None:
     assert len(small) < len(made)
 
 
+def _folders(parent: Json) -> dict[str, str]:
+    """Return the media IDs of the folders in another one by their names without the counts."""
+    return {
+        re.sub(r" \(\d+\)$", "", child["title"]): child["media_content_id"]
+        for child in parent["children"]
+    }
+
+
 async def _is_found_in_media(house: House, foreign: str) -> None:
     home_assistant = house.home_assistant
 
@@ -366,11 +375,13 @@ async def _is_found_in_media(house: House, foreign: str) -> None:
         return dict(await home_assistant.websocket(message))
 
     root = await media("browse_media", "media-source://gaze")
-    folders = {child["title"]: child["media_content_id"] for child in root["children"]}
-    images = (await media("browse_media", folders["Neon city"]))["children"]
+    folders = _folders(root)
+    presets = _folders(await media("browse_media", folders["Presets"]))
+    images = (await media("browse_media", presets["Neon city"]))["children"]
     found = await media("search_media", "media-source://gaze", search_query="paper")
 
-    assert {"All images", "Neon city", "Paper forest"} <= set(folders)
+    assert {"All images", "Presets", "Months"} <= set(folders)
+    assert {"Neon city", "Paper forest"} <= set(presets)
     assert len(images) >= 3
     for image in images:
         assert (await home_assistant.fetch(image["thumbnail"]))[1] == "image/webp"

@@ -117,7 +117,8 @@ def _decode(job_rows: list[Row], duration_rows: list[Row]) -> tuple[list[Job], D
     samples: dict[Key, list[float]] = {}
     for key, values in duration_rows:
         try:
-            samples[_decode_key(key)] = _decode_samples(values)
+            if decoded := _decode_samples(values):
+                samples[_decode_key(key)] = decoded
         except ValueError:
             _LOGGER.warning("Ignored unreadable durations")
     return jobs, Durations(samples)
@@ -134,11 +135,10 @@ def _decode_key(text: object) -> Key:
 def _decode_samples(text: object) -> list[float]:
     """Return the plausible ones of learned durations, in seconds. Raises ValueError."""
     samples = json.loads(str(text))  # unlike orjson, it reads NaN
-    plausible = [
+    if not isinstance(samples, list):
+        raise ValueError("expected a list")  # noqa: TRY004 - as all of these
+    return [
         float(sample)
-        for sample in (samples if isinstance(samples, list) else ())
+        for sample in samples
         if type(sample) in {int, float} and 0 < sample < MAX_SAMPLE
     ]
-    if not plausible:
-        raise ValueError("expected positive numbers")
-    return plausible
