@@ -517,7 +517,8 @@ async def _kept_preset(coordinator: GazeCoordinator, call: ServiceCall) -> str |
 
 async def _kept_recipe(coordinator: GazeCoordinator, call: ServiceCall) -> str | None:
     """Return the ID of the recipe that the call means, also of a deleted one with images."""
-    if (text := call.data.get("recipe")) is None:
+    text: str | None = call.data.get("recipe")
+    if text is None:
         return None
     if len(found := coordinator.recipes.find(text)) == 1:
         return found[0].recipe_id
