@@ -136,7 +136,7 @@ class Player:
                 return Selection()
 
     async def _is_hidden(self) -> bool:
-        """Return whether somebody hid the image that is shown."""
+        """Return whether the image that is shown is hidden."""
         if self.state.shown is None:
             return False
         try:

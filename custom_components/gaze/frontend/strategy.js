@@ -27,7 +27,7 @@ function entitiesOf(hass, domain, model) {
 }
 
 /**
- * Return the sections of the dashboard; those without content are left out.
+ * Return the sections of the dashboard that have content.
  * @param {Hass} hass
  * @param {{server?: string}} config
  */

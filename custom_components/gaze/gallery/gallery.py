@@ -61,7 +61,7 @@ class Gallery:
     ) -> None:
         """Name the gallery. The title names its folder from the first time on.
 
-        on_changed: called when images are gone, hidden, or back, whoever did that, and when
+        on_changed: called when images are gone, hidden, or back, for any reason, and when
         `unavailable_reason` changes.
         """
         self._hass = hass
