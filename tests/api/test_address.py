@@ -37,7 +37,7 @@ from custom_components.gaze.api import InvalidHostError, parse_host
         ("gaze.local/bücher", "http://gaze.local:5782/b%C3%BCcher"),
     ],
 )
-def test_an_address_has_one_normalised_url(text: str, url: str) -> None:
+def test_address_is_normalized(text: str, url: str) -> None:
     assert str(parse_host(text)) == url
 
 
@@ -77,7 +77,7 @@ def test_an_address_has_one_normalised_url(text: str, url: str) -> None:
         "gaze.local/#top",
     ],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_invalid_address_is_rejected(text: str) -> None:
     with pytest.raises(InvalidHostError):
         parse_host(text)
 
@@ -87,7 +87,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     | st.text("gaze.:/[]@?#%-_01234 ")
     | st.builds("http://{}:{}/{}".format, st.text("ab.-"), st.integers(), st.text())
 )
-def test_any_text_is_refused_or_has_a_url_that_stays_as_it_is(text: str) -> None:
+def test_normalized_address_stays_unchanged(text: str) -> None:
     try:
         url = parse_host(text)
     except InvalidHostError:

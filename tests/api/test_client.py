@@ -130,7 +130,7 @@ every_call = pytest.mark.parametrize("call", [call_presets, call_generate, call_
 every_api_call = pytest.mark.parametrize("call", [call_presets, call_generate, call_job])
 
 
-async def test_presets_are_listed_in_the_order_of_the_server(
+async def test_presets_are_listed_in_order_of_server(
     server: GazeServer, client: GazeClient
 ) -> None:
     server.presets = {"b": DemoPreset("b", "Zürich"), "a": DemoPreset("a", "Aachen")}
@@ -140,7 +140,7 @@ async def test_presets_are_listed_in_the_order_of_the_server(
     assert presets == [Preset(slug="b", name="Zürich"), Preset(slug="a", name="Aachen")]
 
 
-async def test_presets_that_no_request_can_name_are_left_out(
+async def test_presets_with_unusable_slug_are_skipped(
     server: GazeServer, client: GazeClient
 ) -> None:
     preset = DemoPreset("a", "A")
@@ -151,9 +151,7 @@ async def test_presets_that_no_request_can_name_are_left_out(
     assert presets == [Preset(slug="a", name="A")]
 
 
-async def test_fields_that_the_guide_does_not_name_do_no_harm(
-    server: GazeServer, client: GazeClient
-) -> None:
+async def test_unknown_fields_are_ignored(server: GazeServer, client: GazeClient) -> None:
     server.faults.on(Fault.EXTRA_FIELDS)
 
     job_id, _ = await finished_image(server, client)
@@ -162,7 +160,7 @@ async def test_fields_that_the_guide_does_not_name_do_no_harm(
     assert len(await client.list_presets()) == len(server.presets)
 
 
-async def test_the_key_goes_out_as_a_header_of_api_requests_and_nowhere_else(
+async def test_key_is_sent_only_as_header_of_api_requests(
     server: GazeServer, client: GazeClient
 ) -> None:
     _, image_url = await finished_image(server, client)
@@ -178,7 +176,7 @@ async def test_the_key_goes_out_as_a_header_of_api_requests_and_nowhere_else(
         assert [name for name, value in headers.items() if server.api_key in value] == ["X-API-Key"]
 
 
-async def test_a_request_for_images_says_what_is_asked_and_answers_the_job_ids(
+async def test_generate_sends_all_fields_and_returns_job_ids(
     server: GazeServer, client: GazeClient
 ) -> None:
     options = GenerateOptions(
@@ -199,9 +197,7 @@ async def test_a_request_for_images_says_what_is_asked_and_answers_the_job_ids(
     assert server.jobs[0].body == options.as_body()
 
 
-async def test_the_largest_seed_comes_back_to_the_digit(
-    server: GazeServer, client: GazeClient
-) -> None:
+async def test_largest_seed_is_returned_exactly(server: GazeServer, client: GazeClient) -> None:
     [job_id] = await client.generate("neon_city", GenerateOptions(seed=2**64 - 1))
     await server.finish()
 
@@ -212,7 +208,7 @@ async def test_the_largest_seed_comes_back_to_the_digit(
     assert report.result.seed == 2**64 - 1
 
 
-async def test_a_job_is_followed_from_the_queue_to_its_image(
+async def test_job_status_changes_from_queued_to_done(
     server: GazeServer, client: GazeClient
 ) -> None:
     [job_id] = await client.generate("neon_city", GenerateOptions())
@@ -228,7 +224,7 @@ async def test_a_job_is_followed_from_the_queue_to_its_image(
     assert done.result.image_url == server.jobs[0].image_url
 
 
-async def test_a_failed_job_tells_why(server: GazeServer, client: GazeClient) -> None:
+async def test_failed_job_has_error(server: GazeServer, client: GazeClient) -> None:
     [job_id] = await client.generate("neon_city", GenerateOptions())
     server.fail(error="ComfyUI: out of memory")
 
@@ -237,9 +233,7 @@ async def test_a_failed_job_tells_why(server: GazeServer, client: GazeClient) ->
     assert (report.status, report.error) == ("failed", "ComfyUI: out of memory")
 
 
-async def test_a_status_that_the_guide_does_not_name_is_handed_on(
-    server: GazeServer, client: GazeClient
-) -> None:
+async def test_unknown_status_is_returned(server: GazeServer, client: GazeClient) -> None:
     server.faults.on(Fault.UNKNOWN_STATUS, value="rendering")
     [job_id] = await client.generate("neon_city", GenerateOptions())
 
@@ -248,19 +242,19 @@ async def test_a_status_that_the_guide_does_not_name_is_handed_on(
     assert report.status == "rendering"
 
 
-async def test_an_image_is_fetched_byte_by_byte(server: GazeServer, client: GazeClient) -> None:
+async def test_image_is_downloaded_exactly(server: GazeServer, client: GazeClient) -> None:
     job_id, image_url = await finished_image(server, client)
 
     assert await client.image(image_url) == server.picture(job_id)
 
 
-async def test_a_job_that_the_server_does_not_know_is_not_found(client: GazeClient) -> None:
+async def test_unknown_job_raises_not_found(client: GazeClient) -> None:
     with pytest.raises(GazeNotFoundError, match="Job not found"):
         await client.job(JOB_ID)
 
 
 @pytest.mark.parametrize("job_id", ["", "..", "../presets", "a/b", "a?b", "a" * 65, "ä"])
-async def test_an_id_that_no_job_can_have_is_not_asked_for(
+async def test_impossible_job_id_is_not_requested(
     server: GazeServer, client: GazeClient, job_id: str
 ) -> None:
     with pytest.raises(GazeNotFoundError):
@@ -269,19 +263,19 @@ async def test_an_id_that_no_job_can_have_is_not_asked_for(
     assert not server.log
 
 
-async def test_an_answer_about_another_job_is_refused(script: Script, scripted: GazeClient) -> None:
+async def test_response_about_other_job_is_rejected(script: Script, scripted: GazeClient) -> None:
     script.answer = lambda: web.json_response({"id": "another", "status": "done"})
 
     with pytest.raises(GazeResponseError):
         await scripted.job(JOB_ID)
 
 
-async def test_a_preset_that_the_server_does_not_know_is_not_found(client: GazeClient) -> None:
+async def test_unknown_preset_raises_not_found(client: GazeClient) -> None:
     with pytest.raises(GazeNotFoundError, match="Preset not found"):
         await client.generate("no_such_preset", GenerateOptions())
 
 
-async def test_the_server_refuses_what_it_cannot_do_with_its_own_reason(
+async def test_rejected_request_has_reason_of_server(
     client: GazeClient,
 ) -> None:
     with pytest.raises(GazeRequestError, match="count must be between 1 and 20"):
@@ -290,7 +284,7 @@ async def test_the_server_refuses_what_it_cannot_do_with_its_own_reason(
 
 @every_api_call
 @pytest.mark.parametrize(("key", "reason"), [("", "Missing API key"), ("old", "Invalid API key")])
-async def test_a_missing_or_wrong_key_is_told_from_other_errors(
+async def test_wrong_key_raises_auth_error(
     session: ClientSession, server: GazeServer, call: Call, key: str, reason: str
 ) -> None:
     client = GazeClient(session, URL(server.url), key)
@@ -299,7 +293,7 @@ async def test_a_missing_or_wrong_key_is_told_from_other_errors(
         await call(client)
 
 
-async def test_an_image_that_is_gone_is_not_found(server: GazeServer, client: GazeClient) -> None:
+async def test_deleted_image_raises_not_found(server: GazeServer, client: GazeClient) -> None:
     job_id, image_url = await finished_image(server, client)
     server.delete_image(job_id)
 
@@ -330,7 +324,7 @@ GENERAL_ERRORS = [
         *GENERAL_ERRORS,
     ],
 )
-async def test_each_status_of_the_api_has_its_error(
+async def test_each_api_status_raises_its_error(
     script: Script, scripted: GazeClient, call: Call, status: int, error: type[GazeError]
 ) -> None:
     script.answer = lambda: web.json_response({}, status=status)
@@ -355,7 +349,7 @@ async def test_each_status_of_the_api_has_its_error(
         ("", "application/json"),
     ],
 )
-async def test_refusal_that_is_not_json_is_not_from_gaze(
+async def test_auth_status_without_json_is_not_from_gaze(
     script: Script, scripted: GazeClient, call: Call, status: int, body: str, content_type: str
 ) -> None:
     script.answer = lambda: web.Response(status=status, text=body, content_type=content_type)
@@ -375,7 +369,7 @@ async def test_refusal_that_is_not_json_is_not_from_gaze(
         *GENERAL_ERRORS,
     ],
 )
-async def test_each_status_of_an_image_is_about_the_image(
+async def test_each_image_status_raises_image_error(
     script: Script, scripted: GazeClient, body: str, status: int, error: type[GazeError]
 ) -> None:
     content_type = "text/html" if body.startswith("<") else "application/json"
@@ -387,7 +381,7 @@ async def test_each_status_of_an_image_is_about_the_image(
     assert raised.type is error
 
 
-def test_only_a_refused_image_is_worth_another_try() -> None:
+def test_only_refused_image_is_worth_retry() -> None:
     assert GazeImageError("too large").final
     assert not GazeImageRefusedError("HTTP 403 (Forbidden)").final
 
@@ -408,7 +402,7 @@ def test_only_a_refused_image_is_worth_another_try() -> None:
         ('{"error": "Out of memory"}', "text/plain", "HTTP 500 (Internal Server Error)"),
     ],
 )
-async def test_the_reason_of_an_error_is_that_of_the_server_or_the_status_in_words(
+async def test_error_has_reason_of_server_or_name_of_status(
     script: Script, scripted: GazeClient, body: str, content_type: str, reason: str
 ) -> None:
     script.answer = lambda: web.Response(status=500, text=body, content_type=content_type)
@@ -419,7 +413,7 @@ async def test_the_reason_of_an_error_is_that_of_the_server_or_the_status_in_wor
     assert str(raised.value) == reason
 
 
-async def test_a_reason_without_end_is_cut(script: Script, scripted: GazeClient) -> None:
+async def test_long_reason_is_truncated(script: Script, scripted: GazeClient) -> None:
     script.answer = lambda: web.json_response({"error": "no " * MEBIBYTE}, status=400)
 
     with pytest.raises(GazeRequestError) as raised:
@@ -428,7 +422,7 @@ async def test_a_reason_without_end_is_cut(script: Script, scripted: GazeClient)
     assert str(raised.value) == ("no " * 100)[:MAX_REASON_LENGTH]
 
 
-async def test_error_that_is_far_too_long_does_not_hide_the_status(
+async def test_status_is_reported_when_error_body_is_too_long(
     script: Script, scripted: GazeClient
 ) -> None:
     script.answer = lambda: web.json_response({"error": "x" * MAX_ANSWER_BYTES}, status=500)
@@ -437,7 +431,7 @@ async def test_error_that_is_far_too_long_does_not_hide_the_status(
         await scripted.list_presets()
 
 
-async def test_refusal_that_breaks_off_proves_nothing_about_the_key(
+async def test_truncated_auth_response_is_not_about_key(
     server: GazeServer, client: GazeClient
 ) -> None:
     server.faults.on(Fault.KEY_REGENERATED)
@@ -448,9 +442,7 @@ async def test_refusal_that_breaks_off_proves_nothing_about_the_key(
 
 
 @every_call
-async def test_html_of_an_error_page_is_never_a_reason(
-    server: GazeServer, client: GazeClient, call: Call
-) -> None:
+async def test_html_is_never_reason(server: GazeServer, client: GazeClient, call: Call) -> None:
     server.faults.on(Fault.SERVER_ERROR)
     server.faults.on(Fault.HTML_ERRORS)
 
@@ -459,7 +451,7 @@ async def test_html_of_an_error_page_is_never_a_reason(
 
 
 @given(st.text())
-def test_any_text_becomes_one_short_printable_line(text: str) -> None:
+def test_any_text_is_cleaned_to_one_short_line(text: str) -> None:
     line = one_line(text)
 
     assert line.isprintable()
@@ -488,7 +480,7 @@ def test_any_text_becomes_one_short_printable_line(text: str) -> None:
         ("soon", None),
     ],
 )
-async def test_a_busy_server_says_when_to_come_back(
+async def test_busy_error_has_retry_after(
     server: GazeServer,
     client: GazeClient,
     freezer: FrozenDateTimeFactory,
@@ -505,7 +497,7 @@ async def test_a_busy_server_says_when_to_come_back(
     assert raised.value.retry_after == seconds
 
 
-async def test_a_busy_server_need_not_say_when_to_come_back(
+async def test_busy_error_has_no_retry_after_when_header_is_missing(
     server: GazeServer, client: GazeClient
 ) -> None:
     server.faults.on(Fault.BUSY)
@@ -531,7 +523,7 @@ async def test_a_busy_server_need_not_say_when_to_come_back(
         ("zip_bomb", 16),
     ],
 )
-async def test_an_answer_that_is_not_what_the_guide_says_is_one_clear_error(
+async def test_unexpected_response_raises_response_error(
     server: GazeServer, client: GazeClient, call: Call, fault: str, value: Any
 ) -> None:
     [job_id] = await client.generate("neon_city", GenerateOptions())
@@ -562,7 +554,7 @@ async def test_an_answer_that_is_not_what_the_guide_says_is_one_clear_error(
         b'{"presets": [[[[]]]], "jobs": [[[[]]]], "id": {"id": {}}, "status": [[]]}',
     ],
 )
-async def test_any_other_body_is_one_clear_error(
+async def test_any_other_body_raises_response_error(
     script: Script, scripted: GazeClient, call: Call, body: bytes
 ) -> None:
     script.answer = lambda: web.Response(body=body, content_type="application/json")
@@ -571,9 +563,7 @@ async def test_any_other_body_is_one_clear_error(
         await call(scripted)
 
 
-async def test_more_presets_than_anybody_has_are_refused(
-    script: Script, scripted: GazeClient
-) -> None:
+async def test_too_many_presets_are_rejected(script: Script, scripted: GazeClient) -> None:
     presets = [{"slug": f"preset_{number}", "name": ""} for number in range(MAX_PRESETS)]
     script.answer = lambda: web.json_response({"presets": presets})
     assert len(await scripted.list_presets()) == MAX_PRESETS
@@ -596,9 +586,7 @@ async def test_more_jobs_than_requested_are_all_returned(
         await scripted.generate("neon_city", GenerateOptions())
 
 
-async def test_a_preset_whose_name_is_a_book_gets_its_beginning(
-    script: Script, scripted: GazeClient
-) -> None:
+async def test_long_preset_name_is_truncated(script: Script, scripted: GazeClient) -> None:
     script.answer = lambda: web.json_response({"presets": [{"slug": "a", "name": "A" * 10_000}]})
 
     assert await scripted.list_presets() == [Preset(slug="a", name="A" * 1000)]
@@ -612,7 +600,7 @@ async def test_a_preset_whose_name_is_a_book_gets_its_beginning(
         {"status": "done", "deep": [[]] * (MAX_ANSWER_VALUES + 1)},
     ],
 )
-async def test_an_answer_that_would_be_a_burden_is_refused(
+async def test_response_with_too_many_values_is_rejected(
     script: Script, scripted: GazeClient, fields: dict[str, Any]
 ) -> None:
     script.answer = lambda: web.json_response({"id": JOB_ID, **fields})
@@ -622,7 +610,7 @@ async def test_an_answer_that_would_be_a_burden_is_refused(
 
 
 @pytest.mark.parametrize("seed", [2**64, -1, 2**53 + 2.0, 0.5, "x", True, [], {"seed": 7}])
-async def test_seed_that_is_no_seed_does_not_spoil_a_finished_job(
+async def test_finished_job_is_usable_when_seed_is_invalid(
     script: Script, scripted: GazeClient, seed: Any
 ) -> None:
     report = {"id": JOB_ID, "status": "done", "result": {"seed": seed, "image_url": "/a.png"}}
@@ -634,7 +622,7 @@ async def test_seed_that_is_no_seed_does_not_spoil_a_finished_job(
     assert (result.seed, result.image_url) == (None, "/a.png")
 
 
-async def test_what_is_wrong_with_an_answer_is_logged_without_its_words(
+async def test_log_of_unexpected_response_contains_no_content(
     script: Script, scripted: GazeClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -648,9 +636,7 @@ async def test_what_is_wrong_with_an_answer_is_logged_without_its_words(
     assert raised.value.__cause__ is None
 
 
-async def test_an_answer_may_be_as_long_as_the_limit_and_no_byte_longer(
-    script: Script, scripted: GazeClient
-) -> None:
+async def test_response_is_limited_in_length(script: Script, scripted: GazeClient) -> None:
     body = b'{"presets": []}'.ljust(MAX_ANSWER_BYTES)
     script.answer = lambda: web.Response(body=body)
     assert await scripted.list_presets() == []
@@ -660,9 +646,7 @@ async def test_an_answer_may_be_as_long_as_the_limit_and_no_byte_longer(
         await scripted.list_presets()
 
 
-async def test_an_image_may_be_as_large_as_the_limit_and_no_byte_larger(
-    script: Script, scripted: GazeClient
-) -> None:
+async def test_image_is_limited_in_size(script: Script, scripted: GazeClient) -> None:
     body = bytes(MAX_IMAGE_BYTES)
     script.answer = lambda: web.Response(body=body)
     assert len(await scripted.image("/a.png")) == MAX_IMAGE_BYTES
@@ -672,7 +656,7 @@ async def test_an_image_may_be_as_large_as_the_limit_and_no_byte_larger(
         await scripted.image("/a.png")
 
 
-async def test_an_empty_image_is_handed_on_as_it_is(server: GazeServer, client: GazeClient) -> None:
+async def test_empty_image_is_returned(server: GazeServer, client: GazeClient) -> None:
     _, image_url = await finished_image(server, client)
     server.faults.on(Fault.EMPTY_IMAGE)
 
@@ -680,7 +664,7 @@ async def test_an_empty_image_is_handed_on_as_it_is(server: GazeServer, client: 
 
 
 @pytest.mark.parametrize("fault", ["oversized_image", "zip_bomb"])
-async def test_an_image_that_proves_too_large_on_the_way_is_refused(
+async def test_download_stops_when_image_exceeds_limit(
     server: GazeServer, client: GazeClient, fault: str
 ) -> None:
     _, image_url = await finished_image(server, client)
@@ -694,7 +678,7 @@ async def test_an_image_that_proves_too_large_on_the_way_is_refused(
 @pytest.mark.parametrize(
     ("call", "error"), [(call_presets, GazeResponseError), (call_image, GazeImageError)]
 )
-async def test_an_answer_without_end_is_not_read_to_its_end(
+async def test_reading_stops_when_response_exceeds_limit(
     session: ClientSession, call: Call, error: type[GazeError], encoding: str
 ) -> None:
     given_up = asyncio.Event()
@@ -723,7 +707,7 @@ async def test_an_answer_without_end_is_not_read_to_its_end(
         await given_up.wait()
 
 
-async def test_an_image_that_says_it_is_too_large_is_not_fetched(session: ClientSession) -> None:
+async def test_image_is_not_downloaded_when_declared_too_large(session: ClientSession) -> None:
     async def declare(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {MAX_IMAGE_BYTES + 1}\r\n\r\n".encode())
 
@@ -737,7 +721,7 @@ async def test_an_image_that_says_it_is_too_large_is_not_fetched(session: Client
 
 @every_call
 @pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_10.0\r\n", b"\x16\x03\x01\r\n\r\n"])
-async def test_a_server_that_does_not_speak_http_is_not_gaze(
+async def test_server_without_http_raises_response_error(
     session: ClientSession, call: Call, greeting: bytes
 ) -> None:
     async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -752,7 +736,7 @@ async def test_a_server_that_does_not_speak_http_is_not_gaze(
 
 
 @every_call
-async def test_a_server_that_is_off_cannot_be_reached(
+async def test_server_that_is_off_raises_connection_error(
     server: GazeServer, client: GazeClient, call: Call
 ) -> None:
     server.set_online(False)
@@ -764,7 +748,7 @@ async def test_a_server_that_is_off_cannot_be_reached(
 
 
 @every_api_call
-async def test_an_answer_that_breaks_off_is_told_from_a_server_that_is_off(
+async def test_truncated_response_differs_from_server_that_is_off(
     server: GazeServer, client: GazeClient, call: Call
 ) -> None:
     [job_id] = await client.generate("neon_city", GenerateOptions())
@@ -774,7 +758,7 @@ async def test_an_answer_that_breaks_off_is_told_from_a_server_that_is_off(
         await call(client, job_id)
 
 
-async def test_an_image_that_breaks_off_is_told_from_a_server_that_is_off(
+async def test_truncated_image_differs_from_server_that_is_off(
     server: GazeServer, client: GazeClient
 ) -> None:
     _, image_url = await finished_image(server, client)
@@ -785,7 +769,7 @@ async def test_an_image_that_breaks_off_is_told_from_a_server_that_is_off(
 
 
 @every_call
-async def test_a_server_that_does_not_answer_in_time_is_told_from_one_that_is_off(
+async def test_timeout_differs_from_server_that_is_off(
     server: GazeServer, client: GazeClient, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
     for name in ("API_TIMEOUT", "IMAGE_TIMEOUT"):
@@ -797,7 +781,7 @@ async def test_a_server_that_does_not_answer_in_time_is_told_from_one_that_is_of
 
 
 @pytest.mark.parametrize("fault", ["hang", "truncated", "server_error", "busy"])
-async def test_a_request_for_images_is_never_repeated(
+async def test_generate_is_never_retried(
     server: GazeServer, client: GazeClient, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     timeout = ClientTimeout(total=0.05)
@@ -810,7 +794,7 @@ async def test_a_request_for_images_is_never_repeated(
     assert server.requests["generate"] == 1
 
 
-async def test_a_certificate_that_is_not_trusted_is_told_from_a_server_that_is_off(
+async def test_untrusted_certificate_raises_ssl_error(
     session: ClientSession, self_signed_url: str
 ) -> None:
     client = GazeClient(session, URL(self_signed_url), "demo-key")
@@ -819,7 +803,7 @@ async def test_a_certificate_that_is_not_trusted_is_told_from_a_server_that_is_o
         await client.list_presets()
 
 
-async def test_a_server_without_tls_is_told_from_a_server_that_is_off(
+async def test_server_without_tls_raises_ssl_error(
     session: ClientSession, server: GazeServer
 ) -> None:
     client = GazeClient(session, URL(server.url).with_scheme("https"), server.api_key)
@@ -830,7 +814,7 @@ async def test_a_server_without_tls_is_told_from_a_server_that_is_off(
 
 @every_call
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_refused_and_nothing_is_sent_there(
+async def test_redirect_is_not_followed(
     session: ClientSession, server: GazeServer, script: Script, call: Call, status: int
 ) -> None:
     script.answer = lambda: web.Response(status=status, headers={"Location": server.url})
@@ -843,7 +827,7 @@ async def test_a_redirect_is_refused_and_nothing_is_sent_there(
     assert not server.log
 
 
-async def test_a_session_that_chokes_on_a_redirect_makes_one_clear_error(
+async def test_invalid_redirect_raises_response_error(
     server: GazeServer,
 ) -> None:
     async def look(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -875,7 +859,7 @@ async def test_a_session_that_chokes_on_a_redirect_makes_one_clear_error(
         "http://{host}:port/a.png",
     ],
 )
-async def test_an_image_elsewhere_is_refused_before_anything_is_sent(
+async def test_image_on_other_server_is_not_requested(
     script: Script, scripted: GazeClient, image_url: str
 ) -> None:
     image_url = image_url.format(host=script.url.host, port=script.url.port)
@@ -886,7 +870,7 @@ async def test_an_image_elsewhere_is_refused_before_anything_is_sent(
     assert not script.paths
 
 
-async def test_the_address_of_an_image_on_another_host_is_refused(
+async def test_image_address_on_other_host_is_rejected(
     server: GazeServer, client: GazeClient
 ) -> None:
     server.faults.on(Fault.OTHER_ORIGIN)
@@ -919,7 +903,7 @@ async def test_the_address_of_an_image_on_another_host_is_refused(
         ("\\\\elsewhere.invalid\\a.png", "/%5C%5Celsewhere.invalid%5Ca.png"),
     ],
 )
-async def test_an_image_is_looked_for_below_the_address_of_the_server(
+async def test_image_address_is_resolved_below_server(
     session: ClientSession, prefix: str, image_url: str, path: str
 ) -> None:
     asked: list[str] = []
@@ -948,7 +932,7 @@ async def test_an_image_is_looked_for_below_the_address_of_the_server(
         ("/gaze/a%C3%BC.png", "/a%C3%BC.png"),
     ],
 )
-async def test_path_without_such_a_file_is_read_as_an_encoded_url(
+async def test_path_is_decoded_when_file_does_not_exist(
     session: ClientSession, image_url: str, encoded: str
 ) -> None:
     async def serve(request: web.BaseRequest) -> web.Response:
@@ -971,9 +955,7 @@ async def test_path_without_such_a_file_is_read_as_an_encoded_url(
         ("https://host/gaze", "https://host:443/gaze/a.png", "https://host/gaze/a.png"),
     ],
 )
-def test_explicit_default_port_is_the_same_origin(
-    server: str, image_url: str, resolved: str
-) -> None:
+def test_explicit_default_port_is_same_origin(server: str, image_url: str, resolved: str) -> None:
     assert resolve_image_urls(parse_host(server), image_url) == [URL(resolved)]
 
 
@@ -993,7 +975,7 @@ def test_explicit_default_port_is_the_same_origin(
         "https://host:5782/a.png",
     ],
 )
-def test_other_scheme_or_port_is_rejected_at_once_and_finally(image_url: str) -> None:
+def test_other_scheme_or_port_is_rejected_without_retry(image_url: str) -> None:
     with pytest.raises(GazeImageError, match="not on the server") as raised:
         resolve_image_urls(URL("https://host"), image_url)
 
@@ -1004,7 +986,7 @@ def test_other_scheme_or_port_is_rejected_at_once_and_finally(image_url: str) ->
     "image_url",
     ["/../a.png", "/gaze/../a.png", "/static/../../a.png", "/%2e%2e/a.png", "..%2Fa.png"],
 )
-async def test_an_image_outside_the_prefix_of_the_server_is_refused(
+async def test_image_outside_prefix_of_server_is_rejected(
     session: ClientSession, script: Script, image_url: str
 ) -> None:
     client = GazeClient(session, script.url.with_path("/gaze"), "demo-key")
@@ -1015,9 +997,7 @@ async def test_an_image_outside_the_prefix_of_the_server_is_refused(
     assert not script.paths
 
 
-async def test_api_requests_go_below_the_prefix_of_the_server(
-    session: ClientSession, script: Script
-) -> None:
+async def test_api_requests_use_prefix_of_server(session: ClientSession, script: Script) -> None:
     client = GazeClient(session, script.url.with_path("/a/gaze"), "demo-key")
     await client.list_presets()
     script.answer = lambda: web.json_response({"jobs": [{"job_id": JOB_ID}]}, status=202)

@@ -29,7 +29,7 @@ QUEUED = spoilt(job_id=st.just(JOB_ID) | st.text("abc-/", max_size=3))
 RESULT = spoilt(image_url=st.text(), seed=st.integers(0, 2**64 - 1))
 
 
-def test_presets_keep_their_order_and_ignore_what_the_guide_does_not_name() -> None:
+def test_presets_are_read_in_order_without_unknown_fields() -> None:
     data = {
         "presets": [
             {"preset_id": "b-1", "slug": "b1", "name": "Bé", "has_cover": True, "new": [1]},
@@ -58,7 +58,7 @@ def test_presets_keep_their_order_and_ignore_what_the_guide_does_not_name() -> N
         ("kirschblüte", False),
     ],
 )
-def test_only_a_slug_that_fits_a_path_is_usable(slug: str, usable: bool) -> None:
+def test_preset_with_unusable_slug_is_skipped(slug: str, usable: bool) -> None:
     data = {"presets": [{"slug": slug, "name": ""}, {"slug": "other", "name": ""}]}
 
     slugs = [preset.slug for preset in PresetList.from_dict(data).presets]
@@ -84,16 +84,16 @@ def test_only_a_slug_that_fits_a_path_is_usable(slug: str, usable: bool) -> None
         {"presets": [{"slug": 7, "name": "Neon city"}]},
     ],
 )
-def test_a_list_of_presets_of_another_shape_is_refused(data: Any) -> None:
+def test_malformed_preset_list_is_rejected(data: Any) -> None:
     with pytest.raises((ValueError, MissingField)):
         PresetList.from_dict(data)
 
 
-def test_no_presets_are_an_answer() -> None:
+def test_empty_preset_list_is_valid() -> None:
     assert PresetList.from_dict({"presets": []}).presets == []
 
 
-def test_accepted_jobs_are_known_by_their_ids() -> None:
+def test_accepted_jobs_are_identified_by_their_ids() -> None:
     data = {"jobs": [{"job_id": JOB_ID, "status": "queued"}, {"job_id": "2"}]}
 
     answer = JobList.from_dict(data)
@@ -116,7 +116,7 @@ def test_accepted_jobs_are_known_by_their_ids() -> None:
         {"jobs": [{"job_id": "a" * 65}]},
     ],
 )
-def test_an_answer_that_does_not_name_different_jobs_is_refused(data: Any) -> None:
+def test_generate_response_without_jobs_is_rejected(data: Any) -> None:
     with pytest.raises((ValueError, MissingField)):
         JobList.from_dict(data)
 
@@ -125,7 +125,7 @@ def test_an_answer_that_does_not_name_different_jobs_is_refused(data: Any) -> No
     ("name", "read"),
     [(None, "neon_city"), (7, "7"), (0.5, "0.5"), (True, "neon_city"), ([], "neon_city")],
 )
-def test_name_that_is_no_text_does_not_spoil_a_preset(name: Any, read: str) -> None:
+def test_preset_with_invalid_name_is_named_by_slug(name: Any, read: str) -> None:
     data = {"presets": [{"slug": "neon_city", "name": name}, {"slug": "bare"}]}
 
     presets = PresetList.from_dict(data).presets
@@ -134,14 +134,14 @@ def test_name_that_is_no_text_does_not_spoil_a_preset(name: Any, read: str) -> N
 
 
 @pytest.mark.parametrize("odd", [None, 7, "a", [], {}, {"slug": 7}, {"slug": "a/b"}, {"name": "A"}])
-def test_odd_preset_does_not_spoil_the_others(odd: Any) -> None:
+def test_malformed_preset_does_not_affect_others(odd: Any) -> None:
     data = {"presets": [odd, {"slug": "neon_city", "name": "Neon city"}]}
 
     assert PresetList.from_dict(data).presets == [Preset(slug="neon_city", name="Neon city")]
 
 
 @pytest.mark.parametrize("odd", [None, 7, "a", [], {}, {"job_id": 7}, {"job_id": "a/b"}])
-def test_odd_job_does_not_spoil_the_others(odd: Any) -> None:
+def test_malformed_job_does_not_affect_others(odd: Any) -> None:
     data = {"jobs": [{"job_id": JOB_ID}, odd, {"job_id": JOB_ID}]}
 
     assert JobList.from_dict(data).jobs == [QueuedJob(job_id=JOB_ID)]
@@ -158,7 +158,7 @@ def test_odd_job_does_not_spoil_the_others(odd: Any) -> None:
         (["Out of memory"], None),
     ],
 )
-def test_error_that_is_no_text_does_not_spoil_a_report(error: Any, read: str | None) -> None:
+def test_report_is_usable_when_error_is_no_text(error: Any, read: str | None) -> None:
     report = JobReport.from_dict({"id": JOB_ID, "status": "failed", "error": error})
 
     assert report == JobReport(id=JOB_ID, status="failed", error=read)
@@ -182,7 +182,7 @@ def test_error_that_is_no_text_does_not_spoil_a_report(error: Any, read: str | N
         (None, None),
     ],
 )
-def test_seed_is_read_exactly_or_not_at_all(seed: Any, read: int | None) -> None:
+def test_seed_is_read_exactly_or_omitted(seed: Any, read: int | None) -> None:
     result = JobResult.from_dict({"image_url": "/a.png", "seed": seed})
 
     assert result == JobResult(image_url="/a.png", seed=read)
@@ -216,7 +216,7 @@ def test_seed_is_read_exactly_or_not_at_all(seed: Any, read: int | None) -> None
         ),
     ],
 )
-def test_a_job_is_reported_as_the_guide_says(data: Any, report: JobReport) -> None:
+def test_job_report_is_read(data: Any, report: JobReport) -> None:
     assert JobReport.from_dict(data) == report
 
 
@@ -237,13 +237,13 @@ def test_a_job_is_reported_as_the_guide_says(data: Any, report: JobReport) -> No
         {"id": JOB_ID, "status": "done", "result": {"image_url": 7}},
     ],
 )
-def test_a_report_of_another_shape_is_refused(data: Any) -> None:
+def test_malformed_job_report_is_rejected(data: Any) -> None:
     with pytest.raises((ValueError, MissingField)):
         JobReport.from_dict(data)
 
 
 @given(spoilt(presets=st.lists(PRESET)))
-def test_any_list_of_presets_is_read_or_refused(data: Any) -> None:
+def test_any_preset_list_is_read_or_rejected(data: Any) -> None:
     try:
         answer = PresetList.from_dict(data)
     except ValueError, MissingField:
@@ -253,7 +253,7 @@ def test_any_list_of_presets_is_read_or_refused(data: Any) -> None:
 
 
 @given(spoilt(jobs=st.lists(QUEUED)))
-def test_any_answer_to_generate_is_read_or_refused(data: Any) -> None:
+def test_any_generate_response_is_read_or_rejected(data: Any) -> None:
     try:
         answer = JobList.from_dict(data)
     except ValueError, MissingField:
@@ -264,7 +264,7 @@ def test_any_answer_to_generate_is_read_or_refused(data: Any) -> None:
 
 
 @given(spoilt(id=st.just(JOB_ID), status=st.text(), error=st.none() | st.text(), result=RESULT))
-def test_any_report_is_read_or_refused(data: Any) -> None:
+def test_any_job_report_is_read_or_rejected(data: Any) -> None:
     try:
         report = JobReport.from_dict(data)
     except ValueError, MissingField:
@@ -277,11 +277,11 @@ def test_any_report_is_read_or_refused(data: Any) -> None:
         assert report.result.image_url is None or type(report.result.image_url) is str
 
 
-def test_a_request_says_only_what_is_set() -> None:
+def test_request_contains_only_fields_that_are_set() -> None:
     assert GenerateOptions().as_body() == {"count": 1}
 
 
-def test_a_request_says_all_that_is_set_even_if_it_is_nothing() -> None:
+def test_request_contains_fields_set_to_empty_values() -> None:
     options = GenerateOptions(
         count=20,
         checkpoint="Illustrious/model.safetensors",
@@ -315,5 +315,5 @@ def test_a_request_says_all_that_is_set_even_if_it_is_nothing() -> None:
         (f"{JOB_ID}\n", False),
     ],
 )
-def test_only_an_id_that_fits_a_path_can_be_that_of_a_job(text: str, expected: bool) -> None:
+def test_job_id_that_does_not_fit_path_is_rejected(text: str, expected: bool) -> None:
     assert is_job_id(text) is expected
