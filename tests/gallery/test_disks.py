@@ -82,7 +82,7 @@ LEVELS = pytest.mark.parametrize("level", [0, 1, 2], ids=["gallery", "gaze", "me
 
 @LEVELS
 @pytest.mark.parametrize("mount_point", [True, False], ids=["empty mount point", "no folder"])
-async def test_share_that_is_away_loses_nothing_and_gets_nothing(
+async def test_nothing_is_lost_or_written_while_share_is_missing(
     gallery: Gallery, folder: Path, tmp_path: Path, level: int, mount_point: bool
 ) -> None:
     kept = await _add(gallery, *range(8))
@@ -110,7 +110,7 @@ async def test_share_that_is_away_loses_nothing_and_gets_nothing(
 
 
 @LEVELS
-async def test_share_that_is_away_at_the_start_loses_nothing(
+async def test_nothing_is_lost_when_share_is_missing_at_start(
     open_gallery: OpenGallery, folder: Path, tmp_path: Path, level: int
 ) -> None:
     kept = await _add(await open_gallery(), 1, 2)
@@ -128,7 +128,7 @@ async def test_share_that_is_away_at_the_start_loses_nothing(
     assert await gallery.async_read(kept[0]) == picture(shade=1)
 
 
-async def test_retention_while_the_share_is_away_removes_nothing(
+async def test_retention_removes_nothing_while_share_is_missing(
     open_gallery: OpenGallery, folder: Path, tmp_path: Path
 ) -> None:
     await _add(await open_gallery(), *range(5))
@@ -142,9 +142,7 @@ async def test_retention_while_the_share_is_away_removes_nothing(
     assert await _listed(gallery) == ["00000004", "00000003"]
 
 
-async def test_first_share_of_a_server_that_never_saved_is_written_to(
-    gallery: Gallery, folder: Path
-) -> None:
+async def test_first_share_is_used_when_no_image_was_saved(gallery: Gallery, folder: Path) -> None:
     assert _reason(gallery) is None
     assert not folder.exists()
 
@@ -153,7 +151,7 @@ async def test_first_share_of_a_server_that_never_saved_is_written_to(
     assert (folder / MARKER).is_file()
 
 
-async def test_marker_is_remembered_when_all_images_were_deleted(
+async def test_marker_is_expected_after_all_images_are_deleted(
     gallery: Gallery, folder: Path, tmp_path: Path
 ) -> None:
     await gallery.async_delete(await _add(gallery, 1))
@@ -234,7 +232,7 @@ async def test_unreadable_marker_means_unknown(
     assert gallery.count == 1
 
 
-async def test_marker_that_was_deleted_is_written_again_beside_its_images(
+async def test_deleted_marker_is_written_again_beside_images(
     open_gallery: OpenGallery, folder: Path
 ) -> None:
     await _add(await open_gallery(), 1)
@@ -247,9 +245,7 @@ async def test_marker_that_was_deleted_is_written_again_beside_its_images(
     assert await _listed(gallery) == ["00000002", "00000001"]
 
 
-async def test_folder_that_a_person_deleted_can_be_started_again(
-    open_gallery: OpenGallery, folder: Path
-) -> None:
+async def test_deleted_folder_can_be_started_again(open_gallery: OpenGallery, folder: Path) -> None:
     gallery = await open_gallery()
     await _add(gallery, 1, 2)
     shutil.rmtree(folder)
@@ -265,7 +261,7 @@ async def test_folder_that_a_person_deleted_can_be_started_again(
     assert await _listed(gallery) == ["00000003"]
 
 
-async def test_starting_again_is_harmless_if_the_share_is_back(gallery: Gallery) -> None:
+async def test_starting_again_changes_nothing_if_share_is_back(gallery: Gallery) -> None:
     await _add(gallery, 1)
 
     await gallery.async_start_again()
@@ -273,7 +269,7 @@ async def test_starting_again_is_harmless_if_the_share_is_back(gallery: Gallery)
     assert await _listed(gallery) == ["00000001"]
 
 
-async def test_other_first_media_directory_gets_new_images_and_loses_no_old_ones(
+async def test_new_media_directory_gets_images_and_old_ones_remain(
     hass: HomeAssistant, open_gallery: OpenGallery, media_dir: Path, tmp_path: Path
 ) -> None:
     [old] = await _add(await open_gallery(), 1)
@@ -305,7 +301,7 @@ async def test_other_first_media_directory_gets_new_images_and_loses_no_old_ones
     assert len(list((media_dir / "gaze" / "gaze").rglob("*.png"))) == 2
 
 
-async def test_retention_counts_and_removes_only_what_is_on_disks_that_are_there(
+async def test_retention_ignores_images_on_missing_disks(
     hass: HomeAssistant, open_gallery: OpenGallery, media_dir: Path, tmp_path: Path
 ) -> None:
     await _add(await open_gallery(), 1, 2, 3)
@@ -318,7 +314,7 @@ async def test_retention_counts_and_removes_only_what_is_on_disks_that_are_there
     assert [found[-1] for found in await _listed(gallery)] == list("65321")
 
 
-async def test_folder_that_moved_with_its_disk_is_known_by_its_marker(
+async def test_moved_folder_is_recognized_by_marker(
     hass: HomeAssistant, open_gallery: OpenGallery, media_dir: Path, tmp_path: Path
 ) -> None:
     [kept] = await _add(await open_gallery(), 1)
@@ -335,7 +331,7 @@ async def test_folder_that_moved_with_its_disk_is_known_by_its_marker(
 # Taking over
 
 
-async def test_images_of_an_earlier_life_are_found_and_taken_over(
+async def test_images_of_removed_server_are_found_and_adopted(
     hass: HomeAssistant, open_gallery: OpenGallery, folder: Path
 ) -> None:
     gallery = await open_gallery()
@@ -365,7 +361,7 @@ async def test_images_of_an_earlier_life_are_found_and_taken_over(
     assert gallery.count == 4
 
 
-async def test_images_newer_than_a_restored_backup_are_found(
+async def test_images_newer_than_restored_backup_are_found(
     hass: HomeAssistant, open_gallery: OpenGallery
 ) -> None:
     gallery = await open_gallery()
@@ -384,7 +380,7 @@ async def test_images_newer_than_a_restored_backup_are_found(
     assert [found[:8] for found in await _listed(gallery)] == ["00000003", "00000002", "00000001"]
 
 
-async def test_prompts_in_a_png_can_be_searched_after_taking_over(
+async def test_prompts_of_adopted_png_can_be_searched(
     hass: HomeAssistant, open_gallery: OpenGallery
 ) -> None:
     graph = (
@@ -404,7 +400,7 @@ async def test_prompts_in_a_png_can_be_searched_after_taking_over(
     assert found.seed == "42"
 
 
-async def test_file_of_a_job_that_is_fetched_again_is_not_found(
+async def test_file_of_open_job_is_not_found(
     open_gallery: OpenGallery, hass: HomeAssistant
 ) -> None:
     gallery = await open_gallery()
@@ -422,7 +418,7 @@ async def test_file_of_a_job_that_is_fetched_again_is_not_found(
 # Peculiar file systems
 
 
-async def test_presets_that_differ_in_case_have_folders_that_differ_more(
+async def test_presets_that_differ_in_case_have_distinct_folders(
     gallery: Gallery, folder: Path
 ) -> None:
     [one] = await _add(gallery, 1, preset="Portrait")
@@ -435,7 +431,7 @@ async def test_presets_that_differ_in_case_have_folders_that_differ_more(
     assert len({name.casefold() for name in folders}) == 3
 
 
-async def test_file_under_another_spelling_is_not_missing(
+async def test_file_in_other_unicode_form_is_not_missing(
     open_gallery: OpenGallery, folder: Path
 ) -> None:
     await _add(await open_gallery(), 1, preset="Portrait")
@@ -447,21 +443,25 @@ async def test_file_under_another_spelling_is_not_missing(
 
 
 @pytest.mark.parametrize("preset", ["aux", "CON", "nul", "com1", "LPT9", "prn"])
-async def test_reserved_names_are_no_folders(gallery: Gallery, folder: Path, preset: str) -> None:
+async def test_reserved_names_are_not_used_for_folders(
+    gallery: Gallery, folder: Path, preset: str
+) -> None:
     [kept] = await _add(gallery, 1, preset=preset)
 
     assert kept.path.partition("/")[0].casefold() == f"{preset.casefold()}_"
 
 
 @pytest.mark.parametrize("preset", ["dots...", "space ", "a:b", "aux.png"])
-async def test_names_that_shares_refuse_are_no_folders(gallery: Gallery, preset: str) -> None:
+async def test_names_that_shares_reject_are_not_used_for_folders(
+    gallery: Gallery, preset: str
+) -> None:
     [kept] = await _add(gallery, 1, preset=preset)
 
     assert kept.path.partition("/")[0].replace("_", "").isalnum()
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS])
-async def test_file_system_without_fsync_is_written_to(
+async def test_image_is_saved_when_fsync_is_unsupported(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def unsupported(_file: int) -> None:
@@ -474,7 +474,7 @@ async def test_file_system_without_fsync_is_written_to(
     assert await gallery.async_read(kept) == picture(shade=1)
 
 
-async def test_deleted_file_is_noticed_on_a_file_system_with_coarse_time_stamps(
+async def test_deleted_file_is_noticed_with_coarse_timestamps(
     gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = 1_000_000_000
@@ -493,7 +493,7 @@ async def test_deleted_file_is_noticed_on_a_file_system_with_coarse_time_stamps(
 # Order
 
 
-async def test_late_download_of_an_earlier_job_is_not_the_newest_image(
+async def test_late_download_of_earlier_job_is_not_newest(
     open_gallery: OpenGallery,
 ) -> None:
     gallery = await open_gallery()

@@ -27,7 +27,7 @@ def secret(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_is_written_is_read(files: Files) -> None:
+def test_written_file_is_read(files: Files) -> None:
     files.write("cats/a.png", b"first")
     files.write("cats/a.png", b"second")
 
@@ -54,7 +54,7 @@ def test_what_is_written_is_read(files: Files) -> None:
         "a.png",
     ],
 )
-def test_no_path_leads_out_of_the_root(files: Files, secret: Path, path: str) -> None:
+def test_no_path_leaves_root(files: Files, secret: Path, path: str) -> None:
     files.write("cats/a.png", b"first")
 
     with pytest.raises(GalleryError):
@@ -67,7 +67,7 @@ def test_no_path_leads_out_of_the_root(files: Files, secret: Path, path: str) ->
     assert files.read("cats/a.png")[0] == b"first"
 
 
-def test_a_link_in_place_of_a_picture_is_not_followed(files: Files, secret: Path) -> None:
+def test_link_instead_of_image_is_not_followed(files: Files, secret: Path) -> None:
     files.write("cats/a.png", b"first")
     (files.root / "cats" / "a.png").unlink()
     (files.root / "cats" / "a.png").symlink_to(secret)
@@ -81,7 +81,7 @@ def test_a_link_in_place_of_a_picture_is_not_followed(files: Files, secret: Path
     assert secret.read_bytes() == b"secret"
 
 
-def test_a_link_in_place_of_a_folder_is_not_followed(files: Files, secret: Path) -> None:
+def test_link_instead_of_folder_is_not_followed(files: Files, secret: Path) -> None:
     files.write("dogs/a.png", b"first")
     (files.root / "cats").symlink_to(secret.parent, target_is_directory=True)
 
@@ -96,7 +96,7 @@ def test_a_link_in_place_of_a_folder_is_not_followed(files: Files, secret: Path)
     assert secret.read_bytes() == b"secret"
 
 
-def test_removing_what_lies_elsewhere_leaves_its_folder(files: Files, tmp_path: Path) -> None:
+def test_removal_through_link_leaves_other_folder(files: Files, tmp_path: Path) -> None:
     files.write("cats/a.png", b"first")
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -106,7 +106,7 @@ def test_removing_what_lies_elsewhere_leaves_its_folder(files: Files, tmp_path: 
     assert empty.is_dir()
 
 
-def test_a_name_that_no_file_can_have_is_gone(files: Files) -> None:
+def test_impossible_file_name_is_missing(files: Files) -> None:
     files.write("cats/a.png", b"first")
 
     for path in ("cats/a\0.png", "cats\0/a.png"):
@@ -115,7 +115,7 @@ def test_a_name_that_no_file_can_have_is_gone(files: Files) -> None:
         files.remove(path)
 
 
-def test_the_root_itself_may_be_a_link(files: Files, tmp_path: Path) -> None:
+def test_root_may_be_link(files: Files, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     files.root.parent.mkdir()
     files.root.symlink_to(tmp_path / "disk", target_is_directory=True)
@@ -126,7 +126,7 @@ def test_the_root_itself_may_be_a_link(files: Files, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "empty", "missing"])
-def test_what_is_no_picture_is_gone(files: Files, kind: str) -> None:
+def test_path_that_is_no_file_is_missing(files: Files, kind: str) -> None:
     files.write("cats/b.png", b"other")
     path = files.root / "cats" / "a.png"
     match kind:
@@ -143,14 +143,14 @@ def test_what_is_no_picture_is_gone(files: Files, kind: str) -> None:
         files.changed_at("cats/a.png")
 
 
-def test_a_disk_that_is_away_makes_no_picture_gone(files: Files) -> None:
+def test_image_on_missing_disk_is_not_missing(files: Files) -> None:
     with pytest.raises(GalleryError, match="cannot be read") as raised:
         files.read("cats/a.png")
 
     assert not isinstance(raised.value, ImageGoneError)
 
 
-def test_a_picture_that_grew_too_large_is_not_read(files: Files) -> None:
+def test_oversized_file_is_not_read(files: Files) -> None:
     files.write("cats/a.png", b"first")
     os.truncate(files.root / "cats" / "a.png", 64 * 2**20 + 1)
 
@@ -158,7 +158,7 @@ def test_a_picture_that_grew_too_large_is_not_read(files: Files) -> None:
         files.read("cats/a.png")
 
 
-def test_a_full_disk_leaves_nothing_behind(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_leaves_no_partial_file(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     files.write("cats/a.png", b"first")
 
     def full(_file: int) -> None:
@@ -172,7 +172,7 @@ def test_a_full_disk_leaves_nothing_behind(files: Files, monkeypatch: pytest.Mon
     assert files.read("cats/a.png")[0] == b"first"
 
 
-def test_a_disk_that_cannot_be_written_is_an_error(files: Files) -> None:
+def test_read_only_disk_raises_error(files: Files) -> None:
     files.root.parent.mkdir()
     files.root.write_bytes(b"a file where a folder should be")
 
@@ -180,7 +180,7 @@ def test_a_disk_that_cannot_be_written_is_an_error(files: Files) -> None:
         files.write("cats/a.png", b"first")
 
 
-def test_a_picture_that_cannot_be_removed_is_an_error(files: Files) -> None:
+def test_failed_removal_raises_error(files: Files) -> None:
     files.write("cats/a.png/b.png".rpartition("/")[0], b"first")
     (files.root / "cats" / "a.png").unlink()
     (files.root / "cats" / "a.png").mkdir()
@@ -189,9 +189,7 @@ def test_a_picture_that_cannot_be_removed_is_an_error(files: Files) -> None:
         files.remove("cats/a.png")
 
 
-def test_a_picture_that_cannot_be_read_is_an_error(
-    files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_read_raises_error(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     files.write("cats/a.png", b"first")
 
     def broken(_file: int) -> int:
@@ -204,7 +202,7 @@ def test_a_picture_that_cannot_be_read_is_an_error(
     assert not isinstance(raised.value, ImageGoneError)
 
 
-def test_a_folder_goes_with_its_last_picture(files: Files) -> None:
+def test_folder_is_removed_with_last_image(files: Files) -> None:
     files.write("cats/a.png", b"first")
     files.write("cats/b.png", b"second")
 
@@ -216,7 +214,7 @@ def test_a_folder_goes_with_its_last_picture(files: Files) -> None:
     assert not (files.root / "cats").exists()
 
 
-def test_what_an_interrupted_write_left_goes(files: Files) -> None:
+def test_partial_files_are_removed(files: Files) -> None:
     files.write("cats/a.png", b"first")
     (files.root / "cats" / ".b.png.part").write_bytes(b"half")
 
@@ -225,7 +223,7 @@ def test_what_an_interrupted_write_left_goes(files: Files) -> None:
     assert names(files.root / "cats") == ["a.png"]
 
 
-def test_only_changes_by_others_are_noticed(files: Files) -> None:
+def test_only_external_changes_are_noticed(files: Files) -> None:
     files.present()
     files.write("cats/a.png", b"first")
     files.write("cats/b.png", b"second")

@@ -61,7 +61,7 @@ async def _kept(gallery: Gallery) -> list[str]:
     return [kept.job_id for kept in await gallery.async_select(Selection())]
 
 
-async def test_a_picture_lies_where_people_look_for_it(gallery: Gallery, folder: Path) -> None:
+async def test_image_is_saved_in_folder_of_preset(gallery: Gallery, folder: Path) -> None:
     content = picture("JPEG")
 
     kept = await gallery.async_add(image("783f0268-ba85-4426-8ca2-6393c844c887"), content)
@@ -89,7 +89,7 @@ async def test_a_picture_lies_where_people_look_for_it(gallery: Gallery, folder:
         ({"seed": "9" * 300}, f"neon_city/{LOCAL}_{'9' * 20}_job1.png"),
     ],
 )
-async def test_file_names_are_never_the_servers(
+async def test_file_name_does_not_depend_on_server(
     gallery: Gallery, folder: Path, changes: dict[str, str], expected: str
 ) -> None:
     await gallery.async_add(image(**({"job_id": "job-1"} | changes)), picture())
@@ -100,7 +100,7 @@ async def test_file_names_are_never_the_servers(
     assert _files(folder.parent.parent) == [f"gaze/gaze/{expected}"]
 
 
-async def test_two_images_never_share_a_file(gallery: Gallery, folder: Path) -> None:
+async def test_images_never_share_file(gallery: Gallery, folder: Path) -> None:
     first = await gallery.async_add(image("12345678-a"), picture(shade=1))
     second = await gallery.async_add(image("12345678-b"), picture(shade=2))
     third = await gallery.async_add(image("12345678-c"), picture(shade=3))
@@ -111,9 +111,7 @@ async def test_two_images_never_share_a_file(gallery: Gallery, folder: Path) -> 
     assert _files(folder)[0] == f"neon_city/{LOCAL}_12345_12345678.png"
 
 
-async def test_a_job_has_one_image_however_often_it_is_added(
-    gallery: Gallery, folder: Path
-) -> None:
+async def test_job_added_twice_has_one_image(gallery: Gallery, folder: Path) -> None:
     await gallery.async_add(image(), picture(shade=1))
     await gallery.async_add(image(), picture(shade=2))
     kept = await gallery.async_add(image(seed="7"), picture("JPEG", shade=3))
@@ -124,7 +122,7 @@ async def test_a_job_has_one_image_however_often_it_is_added(
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", picture()[:99], png_claiming(5000, 5000)])
-async def test_what_is_no_picture_is_not_kept(
+async def test_content_that_is_no_image_is_not_saved(
     gallery: Gallery, folder: Path, content: bytes
 ) -> None:
     with pytest.raises(PictureError):
@@ -134,9 +132,7 @@ async def test_what_is_no_picture_is_not_kept(
     assert names(folder) == []
 
 
-async def test_a_disk_that_cannot_be_written_leaves_nothing_behind(
-    gallery: Gallery, folder: Path
-) -> None:
+async def test_failed_write_leaves_no_file_or_row(gallery: Gallery, folder: Path) -> None:
     put(folder, b"a file where a folder should be")
 
     with pytest.raises(GalleryError, match="cannot be saved"):
@@ -147,7 +143,7 @@ async def test_a_disk_that_cannot_be_written_leaves_nothing_behind(
     assert gallery.newest() is None
 
 
-async def test_an_index_that_cannot_be_written_leaves_no_file(
+async def test_failed_index_write_leaves_no_file(
     hass: HomeAssistant, open_gallery: OpenGallery, folder: Path
 ) -> None:
     gallery = await open_gallery()
@@ -167,7 +163,7 @@ async def test_an_index_that_cannot_be_written_leaves_no_file(
     assert gallery.count == 1
 
 
-async def test_everything_is_there_after_a_restart(open_gallery: OpenGallery) -> None:
+async def test_images_survive_restart(open_gallery: OpenGallery) -> None:
     kept = await _add(await open_gallery(), 3)
 
     gallery = await open_gallery()
@@ -177,9 +173,7 @@ async def test_everything_is_there_after_a_restart(open_gallery: OpenGallery) ->
     assert await gallery.async_read(kept[0]) == picture(shade=0)
 
 
-async def test_what_a_crash_left_half_written_goes_at_the_start(
-    open_gallery: OpenGallery, folder: Path
-) -> None:
+async def test_partial_files_are_removed_at_start(open_gallery: OpenGallery, folder: Path) -> None:
     await _add(await open_gallery(), 1)
     (folder / "neon_city" / ".x.png.part").write_bytes(b"half")
 
@@ -191,7 +185,7 @@ async def test_what_a_crash_left_half_written_goes_at_the_start(
 # Retention
 
 
-async def test_the_oldest_go_beyond_the_number_to_keep(
+async def test_oldest_images_beyond_limit_are_removed(
     hass: HomeAssistant, open_gallery: OpenGallery, folder: Path, cache: Path
 ) -> None:
     gallery = await open_gallery(GalleryOptions(keep_images=3))
@@ -205,9 +199,7 @@ async def test_the_oldest_go_beyond_the_number_to_keep(
     assert len(_files(cache / "thumbnails")) == 6
 
 
-async def test_a_lower_number_counts_from_the_start(
-    open_gallery: OpenGallery, folder: Path
-) -> None:
+async def test_lower_limit_applies_at_start(open_gallery: OpenGallery, folder: Path) -> None:
     await _add(await open_gallery(), 5)
 
     gallery = await open_gallery(GalleryOptions(keep_images=2))
@@ -216,14 +208,14 @@ async def test_a_lower_number_counts_from_the_start(
     assert len(_files(folder)) == 2
 
 
-async def test_zero_keeps_all(open_gallery: OpenGallery) -> None:
+async def test_zero_means_no_limit(open_gallery: OpenGallery) -> None:
     gallery = await open_gallery(GalleryOptions(keep_images=0))
     await _add(gallery, 5)
 
     assert gallery.count == 5
 
 
-async def test_newest_image_of_each_preset_and_recipe_stays_beyond_the_number(
+async def test_newest_image_of_preset_and_recipe_is_never_removed(
     open_gallery: OpenGallery,
 ) -> None:
     gallery = await open_gallery(GalleryOptions(keep_images=2))
@@ -238,7 +230,7 @@ async def test_newest_image_of_each_preset_and_recipe_stays_beyond_the_number(
     assert (quiet.job_id, morning.job_id) == ("00000001", "00000003")
 
 
-async def test_favorites_stay_and_do_not_count(open_gallery: OpenGallery) -> None:
+async def test_favorites_are_not_removed_or_counted(open_gallery: OpenGallery) -> None:
     gallery = await open_gallery(GalleryOptions(keep_images=2))
     await _add(gallery, 2)
     await gallery.async_mark(["00000000"], favorite=True)
@@ -248,7 +240,7 @@ async def test_favorites_stay_and_do_not_count(open_gallery: OpenGallery) -> Non
     assert await _kept(gallery) == ["00000004", "00000003", "00000000"]
 
 
-async def test_image_that_is_no_favorite_any_more_is_removed(open_gallery: OpenGallery) -> None:
+async def test_image_is_removed_when_it_is_no_favorite_anymore(open_gallery: OpenGallery) -> None:
     gallery = await open_gallery(GalleryOptions(keep_images=1))
     await _add(gallery, 1)
     await gallery.async_mark(["00000000"], favorite=True)
@@ -260,7 +252,7 @@ async def test_image_that_is_no_favorite_any_more_is_removed(open_gallery: OpenG
     assert await _kept(gallery) == ["00000001"]
 
 
-async def test_an_image_that_cannot_be_removed_stays_and_is_told_once(
+async def test_image_that_cannot_be_removed_is_logged_once(
     open_gallery: OpenGallery, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     gallery = await open_gallery(GalleryOptions(keep_images=1))
@@ -282,7 +274,7 @@ async def test_an_image_that_cannot_be_removed_stays_and_is_told_once(
 # Deleting
 
 
-async def test_deleted_images_are_gone_everywhere(
+async def test_deleted_image_is_removed_everywhere(
     hass: HomeAssistant, open_gallery: OpenGallery, folder: Path, cache: Path
 ) -> None:
     removed: list[str | None] = []
@@ -307,9 +299,7 @@ async def test_deleted_images_are_gone_everywhere(
     assert gallery.count == 1
 
 
-async def test_an_image_that_cannot_be_deleted_is_an_error_after_the_others(
-    gallery: Gallery, folder: Path
-) -> None:
+async def test_other_images_are_deleted_when_one_fails(gallery: Gallery, folder: Path) -> None:
     first, second = await _add(gallery, 2)
     (folder / first.path).unlink()
     (folder / first.path).mkdir()
@@ -321,7 +311,7 @@ async def test_an_image_that_cannot_be_deleted_is_an_error_after_the_others(
     assert await gallery.async_get(second.job_id) is None
 
 
-async def test_a_file_deleted_by_hand_is_noticed_when_it_is_read(
+async def test_deleted_file_is_noticed_when_read(
     hass: HomeAssistant, open_gallery: OpenGallery, folder: Path, cache: Path
 ) -> None:
     removed: list[int] = []
@@ -340,9 +330,7 @@ async def test_a_file_deleted_by_hand_is_noticed_when_it_is_read(
     assert len(_files(cache / "thumbnails")) == 2
 
 
-async def test_a_thumbnail_of_a_file_deleted_by_hand_is_gone_too(
-    gallery: Gallery, folder: Path
-) -> None:
+async def test_thumbnail_of_deleted_file_is_missing(gallery: Gallery, folder: Path) -> None:
     [kept] = await _add(gallery, 1)
     await gallery.async_content(kept, 256)
     (folder / kept.path).unlink()
@@ -352,9 +340,7 @@ async def test_a_thumbnail_of_a_file_deleted_by_hand_is_gone_too(
     assert gallery.count == 0
 
 
-async def test_the_path_of_a_file_deleted_by_hand_is_not_handed_out(
-    gallery: Gallery, folder: Path
-) -> None:
+async def test_path_of_deleted_file_is_not_returned(gallery: Gallery, folder: Path) -> None:
     [kept] = await _add(gallery, 1)
     (folder / kept.path).unlink()
 
@@ -363,9 +349,7 @@ async def test_the_path_of_a_file_deleted_by_hand_is_not_handed_out(
     assert gallery.count == 0
 
 
-async def test_files_deleted_by_hand_are_noticed_in_listings(
-    gallery: Gallery, folder: Path
-) -> None:
+async def test_deleted_files_are_noticed_in_listings(gallery: Gallery, folder: Path) -> None:
     first, second = await _add(gallery, 2)
     await _add(gallery, 2, start=2, preset="old", preset_name="Old")
 
@@ -380,9 +364,7 @@ async def test_files_deleted_by_hand_are_noticed_in_listings(
     assert gallery.newest() is None
 
 
-async def test_files_deleted_while_home_assistant_was_off_are_noticed_at_the_start(
-    open_gallery: OpenGallery, folder: Path
-) -> None:
+async def test_deleted_files_are_noticed_at_start(open_gallery: OpenGallery, folder: Path) -> None:
     first, second = await _add(await open_gallery(), 2)
     (folder / second.path).unlink()
 
@@ -392,7 +374,7 @@ async def test_files_deleted_while_home_assistant_was_off_are_noticed_at_the_sta
     assert gallery.count == 1
 
 
-async def test_an_empty_file_is_no_image_any_more(gallery: Gallery, folder: Path) -> None:
+async def test_empty_file_counts_as_deleted(gallery: Gallery, folder: Path) -> None:
     [kept] = await _add(gallery, 1)
     os.truncate(folder / kept.path, 0)
 
@@ -404,7 +386,7 @@ async def test_an_empty_file_is_no_image_any_more(gallery: Gallery, folder: Path
 # Metadata
 
 
-async def test_metadata_is_kept_unless_people_want_it_gone(open_gallery: OpenGallery) -> None:
+async def test_metadata_is_removed_only_on_request(open_gallery: OpenGallery) -> None:
     content = written_picture("a secret prompt")
 
     kept = await (await open_gallery()).async_add(image("with"), content)
@@ -422,7 +404,7 @@ async def test_metadata_is_kept_unless_people_want_it_gone(open_gallery: OpenGal
 # Without saving
 
 
-async def test_unsaved_images_stay_out_of_media_one_batch_a_preset(
+async def test_unsaved_images_of_last_batch_are_not_in_media(
     open_gallery: OpenGallery, folder: Path, cache: Path
 ) -> None:
     gallery = await open_gallery(GalleryOptions(save_images=False))
@@ -442,7 +424,7 @@ async def test_unsaved_images_stay_out_of_media_one_batch_a_preset(
     assert (await gallery.async_file(newest)).is_relative_to(cache)
 
 
-async def test_unsaved_images_of_one_batch_are_bounded(open_gallery: OpenGallery) -> None:
+async def test_unsaved_images_of_batch_are_bounded(open_gallery: OpenGallery) -> None:
     gallery = await open_gallery(GalleryOptions(save_images=False))
 
     await _add(gallery, 22)
@@ -450,7 +432,7 @@ async def test_unsaved_images_of_one_batch_are_bounded(open_gallery: OpenGallery
     assert len(await _kept(gallery)) == 20
 
 
-async def test_late_unsaved_image_stays_until_the_next_one(open_gallery: OpenGallery) -> None:
+async def test_late_unsaved_image_stays_until_next_one(open_gallery: OpenGallery) -> None:
     gallery = await open_gallery(GalleryOptions(save_images=False))
     await _add(gallery, 1, start=5, batch_id="second")
 
@@ -477,7 +459,7 @@ async def test_saving_can_be_turned_off_and_on(
     assert _files(cache / "newest") == []
 
 
-async def test_an_image_added_again_moves_to_where_images_are_kept_now(
+async def test_image_added_again_moves_to_current_folder(
     open_gallery: OpenGallery, folder: Path, cache: Path
 ) -> None:
     await _add(await open_gallery(GalleryOptions(save_images=False)), 1)
@@ -488,7 +470,7 @@ async def test_an_image_added_again_moves_to_where_images_are_kept_now(
     assert _files(cache / "newest") == []
 
 
-async def test_an_unsaved_image_that_outlived_a_crash_goes_at_the_start(
+async def test_unsaved_images_are_removed_at_start(
     open_gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     gallery = await open_gallery(GalleryOptions(save_images=False))
@@ -511,7 +493,7 @@ async def test_an_unsaved_image_that_outlived_a_crash_goes_at_the_start(
     assert len(_files(cache / "newest")) == 1
 
 
-async def test_a_cache_that_was_emptied_empties_the_gallery(
+async def test_emptied_cache_removes_unsaved_images(
     hass: HomeAssistant, open_gallery: OpenGallery, cache: Path
 ) -> None:
     await _add(await open_gallery(GalleryOptions(save_images=False)), 1)
@@ -527,7 +509,7 @@ async def test_a_cache_that_was_emptied_empties_the_gallery(
 # Folders
 
 
-async def test_without_a_media_directory_pictures_lie_in_the_configuration(
+async def test_images_are_saved_in_configuration_without_media_directory(
     hass: HomeAssistant, open_gallery: OpenGallery, caplog: pytest.LogCaptureFixture
 ) -> None:
     hass.config.media_dirs = {}
@@ -538,7 +520,7 @@ async def test_without_a_media_directory_pictures_lie_in_the_configuration(
     assert "No media directory is configured" in caplog.text
 
 
-async def test_the_folder_stays_when_the_server_is_renamed(
+async def test_folder_is_unchanged_when_server_is_renamed(
     hass: HomeAssistant, gallery: Gallery, folder: Path
 ) -> None:
     await _add(gallery, 1)
@@ -552,7 +534,7 @@ async def test_the_folder_stays_when_the_server_is_renamed(
     assert (folder / kept.path).is_file()
 
 
-async def test_servers_of_one_name_have_folders_of_their_own(
+async def test_servers_with_same_name_have_separate_folders(
     hass: HomeAssistant, gallery: Gallery, media_dir: Path
 ) -> None:
     MockConfigEntry(domain=DOMAIN, title="GAZE", entry_id=ENTRY_ID).add_to_hass(hass)
@@ -566,7 +548,7 @@ async def test_servers_of_one_name_have_folders_of_their_own(
     assert names(media_dir / "gaze") == ["gaze", "gaze_other2"]
 
 
-async def test_removal_takes_index_and_cache_and_leaves_pictures(
+async def test_removal_deletes_index_and_cache_but_no_images(
     hass: HomeAssistant, gallery: Gallery, folder: Path, cache: Path
 ) -> None:
     [kept] = await _add(gallery, 1)
@@ -583,7 +565,7 @@ async def test_removal_takes_index_and_cache_and_leaves_pictures(
 # Memory
 
 
-async def test_only_the_newest_pictures_are_kept_in_memory(gallery: Gallery, folder: Path) -> None:
+async def test_only_newest_images_are_cached_in_memory(gallery: Gallery, folder: Path) -> None:
     [kept] = await _add(gallery, 1)
     first = await gallery.async_content(kept)
     second = await gallery.async_content(kept)

@@ -67,13 +67,13 @@ async def _found(index: Index, selection: Selection, **page: int) -> list[str]:
         ("' OR 1=1 --", []),
     ],
 )
-async def test_a_search_finds_all_words_in_any_case(
+async def test_search_finds_all_words_in_any_case(
     filled: Index, search: str, expected: list[str]
 ) -> None:
     assert await _found(filled, Selection(search=search)) == expected
 
 
-async def test_images_are_chosen_by_preset_month_tag_and_time(filled: Index) -> None:
+async def test_images_are_filtered_by_preset_month_tag_and_time(filled: Index) -> None:
     assert await _found(filled, Selection(preset="a_cat")) == ["job-0"]
     assert await _found(filled, Selection(month="2026-09")) == ["job-3"]
     assert await _found(filled, Selection(tag="Wallpaper")) == ["job-1"]
@@ -83,7 +83,7 @@ async def test_images_are_chosen_by_preset_month_tag_and_time(filled: Index) -> 
     assert await _found(filled, Selection(month="2026-08", search="neon")) == ["job-2", "job-1"]
 
 
-async def test_a_listing_has_pages(filled: Index) -> None:
+async def test_listing_has_pages(filled: Index) -> None:
     [first, second] = await filled.async_entries(Selection(), 2)
     rest = await filled.async_entries(Selection(below=second.number), 2)
 
@@ -106,14 +106,14 @@ async def test_presets_and_months_are_counted(filled: Index) -> None:
     ]
 
 
-async def test_a_month_is_that_of_the_place(hass: HomeAssistant, index: Index) -> None:
+async def test_month_depends_on_time_zone(hass: HomeAssistant, index: Index) -> None:
     await hass.config.async_set_time_zone("Pacific/Auckland")
     await index.async_add(image(made_at=1785499200.0))  # 2026-07-31 12:00 UTC
 
     assert [folder.key for folder in await index.async_months()] == ["2026-08"]
 
 
-async def test_image_that_is_added_again_keeps_its_place_and_marks(filled: Index) -> None:
+async def test_image_added_again_has_same_order_and_marks(filled: Index) -> None:
     await filled.async_mark(["job-0"], favorite=True, hidden=None)
 
     await filled.async_add(image("job-0", path="p/0.png", seed="7"))
@@ -125,7 +125,7 @@ async def test_image_that_is_added_again_keeps_its_place_and_marks(filled: Index
     assert (found.seed, found.favorite) == ("7", True)
 
 
-async def test_images_are_in_the_order_in_which_they_were_finished(index: Index) -> None:
+async def test_images_are_ordered_by_finish(index: Index) -> None:
     for job_id, made_at in (("late", 3.0), ("early", 1.0), ("same", 3.0), ("between", 2.0)):
         await index.async_add(image(job_id, made_at=MADE_AT + made_at))
 
@@ -133,7 +133,7 @@ async def test_images_are_in_the_order_in_which_they_were_finished(index: Index)
     assert (await index.async_newest_by_preset())[-1].job_id == "same"
 
 
-async def test_image_of_a_clock_that_was_ahead_hides_no_later_one(index: Index) -> None:
+async def test_image_of_fast_clock_hides_no_later_image(index: Index) -> None:
     now = dt_util.utcnow().timestamp()
     await index.async_add(image("future", made_at=now + 13 * 3600))
     await index.async_add(image("first", made_at=now))
@@ -142,7 +142,7 @@ async def test_image_of_a_clock_that_was_ahead_hides_no_later_one(index: Index) 
     assert await _found(index, Selection()) == ["second", "first", "future"]
 
 
-async def test_what_is_found_is_what_was_added(index: Index) -> None:
+async def test_index_returns_added_images(index: Index) -> None:
     added = image(tag="t", path="p/x.png", width=64, height=96, size=1000, saved=False)
     [stored] = await index.async_add(added)
 
@@ -152,7 +152,7 @@ async def test_what_is_found_is_what_was_added(index: Index) -> None:
     assert await index.async_unsaved() == [stored]
 
 
-async def test_a_store_that_fails_is_a_gallery_error(index: Index) -> None:
+async def test_failing_store_raises_gallery_error(index: Index) -> None:
     await index.async_close()
 
     with pytest.raises(GalleryError, match="cannot be read"):
@@ -161,7 +161,7 @@ async def test_a_store_that_fails_is_a_gallery_error(index: Index) -> None:
         await index.async_add(image())
 
 
-async def test_an_addition_writes_the_same_whatever_there_is(
+async def test_addition_cost_does_not_depend_on_index_size(
     hass: HomeAssistant, index: Index
 ) -> None:
     log = Path(hass.config.path(".storage", "gaze.entry.gallery.db-wal"))
@@ -214,7 +214,7 @@ async def test_index_of_0_1_0_is_migrated(hass: HomeAssistant) -> None:
     await index.async_close()
 
 
-async def test_marking_reports_unknown_images_and_changes_nothing(filled: Index) -> None:
+async def test_marking_unknown_images_changes_nothing(filled: Index) -> None:
     found = await filled.async_mark(["job-0", "nowhere"], favorite=True, hidden=None)
 
     assert found == (["nowhere"], 0)

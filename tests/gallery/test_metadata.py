@@ -31,7 +31,7 @@ def _told(kind: str, **options: Any) -> bytes:
     return result.getvalue()
 
 
-def test_a_png_loses_its_texts_and_keeps_its_pixels() -> None:
+def test_png_loses_texts_but_no_pixels() -> None:
     content = written_picture(SECRET)
 
     stripped = strip(content, "image/png")
@@ -53,7 +53,7 @@ def test_a_png_loses_its_texts_and_keeps_its_pixels() -> None:
         ("WEBP", {"quality": 50}),
     ],
 )
-def test_other_pictures_lose_their_metadata_and_keep_pixels_and_colours(
+def test_jpeg_and_webp_lose_metadata_but_no_pixels_or_colors(
     kind: str, options: dict[str, Any]
 ) -> None:
     content = _told(kind, **options)
@@ -71,26 +71,26 @@ def test_other_pictures_lose_their_metadata_and_keep_pixels_and_colours(
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_a_picture_without_metadata_stays_as_it_is(kind: str) -> None:
+def test_image_without_metadata_is_unchanged(kind: str) -> None:
     content = picture(kind)
 
     assert strip(content, CONTENT_TYPES[kind]) == content
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_what_follows_a_picture_goes(kind: str) -> None:
+def test_trailing_bytes_are_removed(kind: str) -> None:
     content = picture(kind)
 
     assert strip(content + SECRET.encode(), CONTENT_TYPES[kind]) == content
 
 
-def test_a_jpeg_in_print_colours_keeps_them() -> None:
+def test_cmyk_jpeg_has_same_colors() -> None:
     content = picture("JPEG", mode="CMYK")
 
     assert pixels(strip(content, "image/jpeg")) == pixels(content)
 
 
-def test_filling_between_the_segments_of_a_jpeg_is_skipped() -> None:
+def test_jpeg_fill_bytes_are_skipped() -> None:
     content = picture("JPEG")
 
     assert strip(content[:2] + b"\xff\xff" + content[2:], "image/jpeg") == content
@@ -98,21 +98,21 @@ def test_filling_between_the_segments_of_a_jpeg_is_skipped() -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
-def test_a_picture_that_is_cut_off_cannot_be_stripped(kind: str, part: float) -> None:
+def test_truncated_image_is_rejected(kind: str, part: float) -> None:
     content = picture(kind)
 
     with pytest.raises(PictureError, match="metadata cannot be removed"):
         strip(content[: int(len(content) * part)], CONTENT_TYPES[kind])
 
 
-def test_a_webp_whose_chunk_ends_behind_it_cannot_be_stripped() -> None:
+def test_webp_with_oversized_chunk_is_rejected() -> None:
     content = picture("WEBP")
 
     with pytest.raises(PictureError):
         strip(content[:16] + b"\xff\xff\xff\x7f" + content[20:], "image/webp")
 
 
-def test_a_jpeg_with_something_between_its_segments_cannot_be_stripped() -> None:
+def test_jpeg_with_bytes_between_segments_is_rejected() -> None:
     content = picture("JPEG")
 
     with pytest.raises(PictureError):

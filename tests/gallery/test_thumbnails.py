@@ -50,7 +50,7 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> Counter:
 
 
 @pytest.mark.parametrize("side", [256, 512])
-async def test_a_thumbnail_is_made_once(
+async def test_thumbnail_is_created_once(
     hass: HomeAssistant, gallery: Gallery, counter: Counter, cache: Path, side: int
 ) -> None:
     kept = await gallery.async_add(image(), picture(size=(1000, 600)))
@@ -70,9 +70,7 @@ async def test_a_thumbnail_is_made_once(
     assert len(names(cache / "thumbnails")) == 2
 
 
-async def test_whoever_asks_at_the_same_time_gets_the_same(
-    gallery: Gallery, counter: Counter
-) -> None:
+async def test_simultaneous_requests_get_same_thumbnail(gallery: Gallery, counter: Counter) -> None:
     kept = await gallery.async_add(image(), picture(size=(1000, 600)))
 
     contents = await asyncio.gather(*(gallery.async_content(kept, 256) for _ in range(8)))
@@ -81,7 +79,7 @@ async def test_whoever_asks_at_the_same_time_gets_the_same(
     assert counter.made == 1
 
 
-async def test_few_are_made_at_a_time(gallery: Gallery, counter: Counter) -> None:
+async def test_few_thumbnails_are_created_at_once(gallery: Gallery, counter: Counter) -> None:
     images = [
         await gallery.async_add(
             image(f"job-{number}", made_at=MADE_AT + number), picture(size=(900, 900), shade=number)
@@ -95,7 +93,7 @@ async def test_few_are_made_at_a_time(gallery: Gallery, counter: Counter) -> Non
     assert counter.most_at_once <= 2
 
 
-async def test_another_picture_gets_another_thumbnail(
+async def test_changed_image_gets_new_thumbnail(
     hass: HomeAssistant, gallery: Gallery, counter: Counter, folder: Path
 ) -> None:
     kept = await gallery.async_add(image(), picture(size=(600, 300)))
@@ -114,7 +112,7 @@ async def test_another_picture_gets_another_thumbnail(
     assert counter.made == 2
 
 
-async def test_a_file_that_became_no_picture_is_an_error(gallery: Gallery, folder: Path) -> None:
+async def test_damaged_file_raises_error(gallery: Gallery, folder: Path) -> None:
     kept = await gallery.async_add(image(), picture())
     (folder / kept.path).write_bytes(b"<html>")
 
@@ -123,7 +121,7 @@ async def test_a_file_that_became_no_picture_is_an_error(gallery: Gallery, folde
     assert gallery.count == 1
 
 
-async def test_a_cache_that_cannot_be_written_costs_only_time(
+async def test_thumbnail_works_when_cache_is_read_only(
     hass: HomeAssistant, gallery: Gallery, counter: Counter, cache: Path
 ) -> None:
     put(cache, b"a file where a folder should be")
@@ -139,7 +137,7 @@ async def test_a_cache_that_cannot_be_written_costs_only_time(
 
 
 @pytest.mark.parametrize("resolution", [100, 10_000_000, 2_000_000_000])
-async def test_thumbnail_matches_on_a_file_system_with_coarse_time_stamps(
+async def test_thumbnail_matches_with_coarse_timestamps(
     hass: HomeAssistant,
     gallery: Gallery,
     counter: Counter,
@@ -159,7 +157,7 @@ async def test_thumbnail_matches_on_a_file_system_with_coarse_time_stamps(
     assert counter.made == 1
 
 
-async def test_image_that_is_added_again_gets_new_thumbnails(
+async def test_image_added_again_gets_new_thumbnails(
     hass: HomeAssistant, gallery: Gallery, counter: Counter
 ) -> None:
     await gallery.async_add(image(), picture(size=(600, 300)))

@@ -48,9 +48,7 @@ def url(entry: MockConfigEntry, kept: Image) -> str:
     return f"/api/gaze/image/{entry.entry_id}/{kept.job_id}"
 
 
-async def test_a_picture_is_served_with_what_lets_a_browser_keep_it(
-    client: Client, url: str
-) -> None:
+async def test_image_is_served_with_cache_headers(client: Client, url: str) -> None:
     response = await client.get(url)
 
     assert response.status == HTTPStatus.OK
@@ -62,7 +60,7 @@ async def test_a_picture_is_served_with_what_lets_a_browser_keep_it(
 
 
 @pytest.mark.parametrize("query", [{}, {"size": "256"}])
-async def test_head_has_the_headers_of_get_and_no_body(
+async def test_head_has_headers_of_get_without_body(
     client: Client, url: str, query: dict[str, str]
 ) -> None:
     got = await client.get(url, params=query)
@@ -79,7 +77,7 @@ async def test_head_has_the_headers_of_get_and_no_body(
 
 
 @pytest.mark.parametrize("side", [256, 512])
-async def test_a_thumbnail_is_a_small_webp(client: Client, url: str, side: int) -> None:
+async def test_thumbnail_is_small_webp(client: Client, url: str, side: int) -> None:
     response = await client.get(url, params={"size": str(side)})
 
     assert response.status == HTTPStatus.OK
@@ -90,9 +88,7 @@ async def test_a_thumbnail_is_a_small_webp(client: Client, url: str, side: int) 
 
 
 @pytest.mark.parametrize("query", [{}, {"size": "256"}])
-async def test_what_a_browser_has_is_not_sent_again(
-    client: Client, url: str, query: dict[str, str]
-) -> None:
+async def test_unchanged_image_gets_304(client: Client, url: str, query: dict[str, str]) -> None:
     first = await client.get(url, params=query)
 
     again = await client.get(url, params=query, headers={"If-None-Match": first.headers["ETag"]})
@@ -106,16 +102,14 @@ async def test_what_a_browser_has_is_not_sent_again(
 
 
 @pytest.mark.parametrize("size", ["", "0", "-1", "257", "256.0", "9999999999", "²⁵⁶"])
-async def test_any_other_size_is_refused(client: Client, url: str, size: str) -> None:
+async def test_unsupported_size_is_rejected(client: Client, url: str, size: str) -> None:
     response = await client.get(url, params={"size": size})
 
     assert response.status == HTTPStatus.BAD_REQUEST
     assert await response.text() == "The size is one of 256, 512"
 
 
-async def test_nobody_sees_a_picture_without_a_login(
-    hass_client_no_auth: ClientSessionGenerator, url: str
-) -> None:
+async def test_image_requires_login(hass_client_no_auth: ClientSessionGenerator, url: str) -> None:
     client = await hass_client_no_auth()
 
     assert (await client.get(url)).status == HTTPStatus.UNAUTHORIZED
@@ -123,7 +117,7 @@ async def test_nobody_sees_a_picture_without_a_login(
 
 
 @pytest.mark.parametrize("query", ["", "?size=256"])
-async def test_a_signed_path_works_without_a_login(
+async def test_signed_path_works_without_login(
     hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator, url: str, query: str
 ) -> None:
     client = await hass_client_no_auth()
@@ -147,7 +141,7 @@ async def test_a_signed_path_works_without_a_login(
         "01K3OTHER000000000000OTHER/job-1",
     ],
 )
-async def test_what_is_not_in_the_index_is_not_found(
+async def test_image_missing_in_index_is_not_found(
     hass: HomeAssistant, client: Client, entry: MockConfigEntry, kept: Image, path: str
 ) -> None:
     MockConfigEntry(domain="other", entry_id="01K3OTHER000000000000OTHER").add_to_hass(hass)
@@ -159,7 +153,7 @@ async def test_what_is_not_in_the_index_is_not_found(
 
 
 @pytest.mark.parametrize("path", ["{}/..%2F..%2Fsecrets.yaml", "..%2F{}/job-1", "{}/../job-1"])
-async def test_a_way_up_leads_nowhere(
+async def test_path_traversal_is_not_found(
     client: Client, entry: MockConfigEntry, kept: Image, path: str
 ) -> None:
     address = f"/api/gaze/image/{path.format(entry.entry_id)}"
@@ -170,7 +164,7 @@ async def test_a_way_up_leads_nowhere(
     assert response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}
 
 
-async def test_a_server_that_is_not_set_up_shows_nothing(
+async def test_image_is_not_found_when_server_is_not_loaded(
     hass: HomeAssistant, client: Client, entry: MockConfigEntry, url: str
 ) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
@@ -197,7 +191,7 @@ def secret(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("query", ["", "?size=256"])
-async def test_a_link_in_the_folder_is_not_followed(
+async def test_link_in_folder_is_not_followed(
     client: Client, url: str, file: Path, secret: Path, query: str
 ) -> None:
     take_away(file)
@@ -208,7 +202,7 @@ async def test_a_link_in_the_folder_is_not_followed(
     assert response.status == HTTPStatus.NOT_FOUND
 
 
-async def test_a_deleted_file_is_not_found_and_leaves_the_index(
+async def test_deleted_file_is_not_found_and_leaves_index(
     client: Client, entry: MockConfigEntry, url: str, file: Path
 ) -> None:
     take_away(file)
@@ -217,9 +211,7 @@ async def test_a_deleted_file_is_not_found_and_leaves_the_index(
     assert entry.runtime_data.gallery.count == 0
 
 
-async def test_a_file_that_became_no_picture_has_no_thumbnail(
-    client: Client, url: str, file: Path
-) -> None:
+async def test_damaged_file_has_no_thumbnail(client: Client, url: str, file: Path) -> None:
     put(file, b"<html>")
 
     response = await client.get(url, params={"size": "256"})
