@@ -99,7 +99,7 @@ def bodies(server: GazeServer) -> list[tuple[str, dict[str, Any]]]:
     return [(job.preset.slug, dict(job.body)) for job in server.jobs]
 
 
-async def test_the_action_gives_a_picture_whose_media_id_resolves(
+async def test_action_returns_image_with_media_id(
     hass: HomeAssistant, server: GazeServer, ask: Ask, media_dir: Path
 ) -> None:
     await choose(hass, NAME)
@@ -122,7 +122,7 @@ async def test_the_action_gives_a_picture_whose_media_id_resolves(
     assert image["images"][0]["job_id"] == job_id
 
 
-async def test_the_picture_is_in_gallery_events_and_image_entities_too(
+async def test_image_of_task_is_saved_and_shown(
     hass: HomeAssistant, server: GazeServer, ask: Ask
 ) -> None:
     await choose(hass, NAME)
@@ -143,7 +143,7 @@ async def test_the_picture_is_in_gallery_events_and_image_entities_too(
         assert state.state not in {STATE_UNKNOWN, STATE_UNAVAILABLE}
 
 
-async def test_what_the_panel_says_of_size_model_and_negative_holds(
+async def test_task_uses_size_checkpoint_and_negative_of_controls(
     hass: HomeAssistant, server: GazeServer, ask: Ask
 ) -> None:
     await choose(hass, NAME)
@@ -179,7 +179,7 @@ async def test_what_the_panel_says_of_size_model_and_negative_holds(
     assert (answer["width"], answer["height"]) == (128, 64)
 
 
-async def test_a_size_with_one_side_only_is_left_to_the_preset(
+async def test_task_ignores_incomplete_size_of_controls(
     hass: HomeAssistant, server: GazeServer, ask: Ask
 ) -> None:
     await choose(hass, NAME)
@@ -192,7 +192,7 @@ async def test_a_size_with_one_side_only_is_left_to_the_preset(
     assert bodies(server) == [(PRESET, {"count": 1, "extra_positive": "a dog"})]
 
 
-async def test_without_a_choice_the_first_preset_is_taken(
+async def test_task_uses_first_preset_when_none_is_selected(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, ask: Ask
 ) -> None:
     asked = asyncio.create_task(ask("a dog"))
@@ -203,7 +203,7 @@ async def test_without_a_choice_the_first_preset_is_taken(
     assert bodies(server) == [(first, {"count": 1, "extra_positive": "a dog"})]
 
 
-async def test_without_presets_it_is_said_where_to_choose(
+async def test_task_without_presets_names_controls(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -222,7 +222,7 @@ async def test_without_presets_it_is_said_where_to_choose(
     assert server.requests["generate"] == 0
 
 
-async def test_a_preset_that_went_is_named(
+async def test_error_names_deleted_preset_of_controls(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, ask: Ask
 ) -> None:
     await choose(hass, NAME)
@@ -236,7 +236,7 @@ async def test_a_preset_that_went_is_named(
     assert server.requests["generate"] == 0
 
 
-async def test_instructions_that_are_too_long_are_refused_before_anything_is_queued(
+async def test_task_with_long_instructions_queues_nothing(
     hass: HomeAssistant, server: GazeServer, ask: Ask
 ) -> None:
     await choose(hass, NAME)
@@ -249,7 +249,7 @@ async def test_instructions_that_are_too_long_are_refused_before_anything_is_que
     assert server.requests["generate"] == 0
 
 
-async def test_the_longest_instructions_reach_the_server(
+async def test_longest_instructions_are_sent(
     hass: HomeAssistant, server: GazeServer, ask: Ask
 ) -> None:
     await choose(hass, NAME)
@@ -261,7 +261,7 @@ async def test_the_longest_instructions_reach_the_server(
     assert server.jobs[0].body["extra_positive"] == "x" * MAX_TEXT
 
 
-async def test_attachments_are_refused_by_the_action(
+async def test_action_rejects_attachments(
     hass: HomeAssistant, server: GazeServer, ask: Ask
 ) -> None:
     job = await made(hass, server)
@@ -280,7 +280,7 @@ async def test_attachments_are_refused_by_the_action(
     assert server.requests["generate"] == 1
 
 
-async def test_attachments_are_refused_by_the_entity(
+async def test_entity_rejects_attachments(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, tmp_path: Path
 ) -> None:
     await choose(hass, NAME)
@@ -297,7 +297,7 @@ async def test_attachments_are_refused_by_the_entity(
     assert server.requests["generate"] == 0
 
 
-async def test_the_result_leaves_the_prompt_as_it_was(
+async def test_result_does_not_change_prompt_of_controls(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await choose(hass, NAME)
@@ -318,7 +318,7 @@ async def test_the_result_leaves_the_prompt_as_it_was(
     ("error", "words"),
     [("out of memory", "out of memory"), ("<b>no\nmemory</b>", "no memory")],
 )
-async def test_reason_of_a_failed_job_is_logged_as_one_line(
+async def test_reason_of_failed_job_is_logged_as_one_line(
     hass: HomeAssistant,
     server: GazeServer,
     ask: Ask,
@@ -338,7 +338,9 @@ async def test_reason_of_a_failed_job_is_logged_as_one_line(
     assert any(server.jobs[0].job_id in line and words in line for line in caplog.messages)
 
 
-async def test_a_lost_job_is_told(hass: HomeAssistant, server: GazeServer, ask: Ask) -> None:
+async def test_task_fails_when_job_is_lost(
+    hass: HomeAssistant, server: GazeServer, ask: Ask
+) -> None:
     await choose(hass, NAME)
 
     asked = asyncio.create_task(ask())
@@ -350,7 +352,7 @@ async def test_a_lost_job_is_told(hass: HomeAssistant, server: GazeServer, ask: 
     assert caught.value.translation_key == "job_failed_lost"
 
 
-async def test_a_job_that_is_no_longer_followed_is_told(
+async def test_task_fails_when_tracking_stops(
     hass: HomeAssistant, server: GazeServer, ask: Ask
 ) -> None:
     await choose(hass, NAME)
@@ -364,9 +366,7 @@ async def test_a_job_that_is_no_longer_followed_is_told(
     assert caught.value.translation_key == "job_failed_stopped"
 
 
-async def test_what_the_server_did_to_the_request_is_told(
-    hass: HomeAssistant, server: GazeServer, ask: Ask
-) -> None:
+async def test_task_reports_server_error(hass: HomeAssistant, server: GazeServer, ask: Ask) -> None:
     await choose(hass, NAME)
     server.faults.on(Fault.SERVER_ERROR, "generate")
 
@@ -376,7 +376,7 @@ async def test_what_the_server_did_to_the_request_is_told(
     assert caught.value.translation_key == "server_failed"
 
 
-async def test_an_image_that_takes_too_long_is_told_and_goes_on(
+async def test_job_continues_when_task_times_out(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, ask: Ask
 ) -> None:
     hass.config_entries.async_update_entry(entry, options={CONF_AI_TASK_TIMEOUT: 0.2 / 60})
@@ -395,7 +395,7 @@ async def test_an_image_that_takes_too_long_is_told_and_goes_on(
     assert answer["jobs"][0]["status"] == "done"
 
 
-async def test_task_waits_for_a_queue_that_moves_and_not_for_one_that_stands(
+async def test_task_waits_only_while_queue_moves(
     hass: HomeAssistant,
     server: GazeServer,
     ask: Ask,
@@ -419,7 +419,7 @@ async def test_task_waits_for_a_queue_that_moves_and_not_for_one_that_stands(
     assert caught.value.translation_key == "image_not_finished"
 
 
-async def test_a_caller_that_goes_away_leaves_the_job_followed(
+async def test_job_is_tracked_when_task_is_cancelled(
     hass: HomeAssistant, server: GazeServer, ask: Ask
 ) -> None:
     await choose(hass, NAME)
@@ -436,7 +436,7 @@ async def test_a_caller_that_goes_away_leaves_the_job_followed(
     assert (await act(hass, "list_images"))["images"][0]["job_id"] == job_id
 
 
-async def test_a_picture_comes_across_a_reload(
+async def test_task_returns_image_after_reload(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, ask: Ask
 ) -> None:
     await choose(hass, NAME)
@@ -450,7 +450,7 @@ async def test_a_picture_comes_across_a_reload(
     assert answer["media_source_id"]
 
 
-async def test_a_picture_that_was_deleted_at_once_is_told(
+async def test_task_fails_when_image_is_deleted(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, ask: Ask
 ) -> None:
     await choose(hass, NAME)
@@ -472,7 +472,7 @@ async def test_a_picture_that_was_deleted_at_once_is_told(
     assert gallery.count == 0
 
 
-async def test_the_entity_belongs_to_the_server(
+async def test_ai_task_entity_belongs_to_server(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     entity_registry: er.EntityRegistry,
@@ -492,7 +492,7 @@ async def test_the_entity_belongs_to_the_server(
     assert state.attributes["supported_features"] == AITaskEntityFeature.GENERATE_IMAGE
 
 
-async def test_jobs_of_others_write_no_state(
+async def test_ai_task_state_ignores_other_jobs(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     changes = async_capture_events(hass, EVENT_STATE_CHANGED)
@@ -503,7 +503,7 @@ async def test_jobs_of_others_write_no_state(
     assert ENTITY_ID not in {event.data["entity_id"] for event in changes}
 
 
-async def test_it_is_unavailable_while_the_server_is_off(
+async def test_ai_task_is_unavailable_while_server_is_off(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -524,7 +524,7 @@ async def test_it_is_unavailable_while_the_server_is_off(
     assert on.state == STATE_UNKNOWN
 
 
-async def test_several_servers_each_have_their_own(
+async def test_each_server_has_ai_task(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, setup_integration: SetUp
 ) -> None:
     second = MockConfigEntry(domain=DOMAIN, title="GAZE (second)", data=dict(entry.data))

@@ -57,7 +57,7 @@ def _copied(path: Path, *suffixes: str) -> int:
         return int(connection.execute(COUNT).fetchone()[0])
 
 
-async def test_main_file_is_complete_and_stays_the_same_during_backup(
+async def test_main_file_is_complete_and_unchanged_during_backup(
     hass: HomeAssistant, database: Database, path: Path
 ) -> None:
     await _fill(database, 0, 1)
@@ -72,7 +72,7 @@ async def test_main_file_is_complete_and_stays_the_same_during_backup(
     assert await database.async_read(COUNT) == [(3600,)]
 
 
-async def test_any_beginning_of_the_log_is_a_complete_store(
+async def test_store_is_complete_with_any_part_of_log(
     hass: HomeAssistant, database: Database, path: Path
 ) -> None:
     await async_pre_backup(hass)
@@ -92,7 +92,7 @@ async def test_any_beginning_of_the_log_is_a_complete_store(
     assert found == {0, 600, 1200, 1800}
 
 
-async def test_store_that_is_reopened_during_backup_leaves_the_main_file(
+async def test_main_file_is_unchanged_when_store_reopens_during_backup(
     hass: HomeAssistant, database: Database, path: Path
 ) -> None:
     await async_pre_backup(hass)
@@ -107,7 +107,7 @@ async def test_store_that_is_reopened_during_backup_leaves_the_main_file(
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["ended", "never ended"])
-async def test_log_moves_into_the_main_file_after_backup(
+async def test_log_is_merged_into_main_file_after_backup(
     hass: HomeAssistant, database: Database, path: Path, ended: bool
 ) -> None:
     await async_pre_backup(hass)
@@ -124,12 +124,12 @@ async def test_log_moves_into_the_main_file_after_backup(
     assert path.stat().st_size > before
 
 
-async def test_backup_without_a_server_is_harmless(hass: HomeAssistant) -> None:
+async def test_backup_works_without_server(hass: HomeAssistant) -> None:
     await async_pre_backup(hass)
     await async_post_backup(hass)
 
 
-async def test_restored_backup_has_the_jobs_and_images_of_its_time(
+async def test_restored_backup_has_jobs_and_images_of_its_time(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     storage = Path(hass.config.path(".storage"))
@@ -153,9 +153,7 @@ async def test_restored_backup_has_the_jobs_and_images_of_its_time(
     assert coordinator.gallery.newest().job_id == second
 
 
-async def test_entry_with_store_of_newer_version_asks_for_an_update(
-    hass: HomeAssistant, entry: MockConfigEntry
-) -> None:
+async def test_setup_fails_when_store_is_newer(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
     store = Path(hass.config.path(".storage", f"gaze.{entry.entry_id}.gallery.db"))
     with closing(sqlite3.connect(store)) as connection:

@@ -93,7 +93,7 @@ async def test_texts_are_sent_as_typed(hass: HomeAssistant, server: GazeServer) 
 
 
 @pytest.mark.usefixtures("entry")
-async def test_without_presets_the_controls_ask_for_one(
+async def test_button_fails_when_no_preset_is_selected(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     server.presets.clear()

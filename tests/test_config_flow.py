@@ -88,7 +88,7 @@ def _suggested(schema: Any) -> dict[str, Any]:
     return values
 
 
-async def test_a_server_is_set_up_in_one_form(hass: HomeAssistant, server: GazeServer) -> None:
+async def test_server_is_set_up_in_one_form(hass: HomeAssistant, server: GazeServer) -> None:
     form = await begin(hass)
     assert (form["type"], form["step_id"]) == (FlowResultType.FORM, "user")
     assert not form["errors"]
@@ -115,7 +115,7 @@ async def test_a_server_is_set_up_in_one_form(hass: HomeAssistant, server: GazeS
 
 
 @pytest.mark.parametrize("advanced", [{}, {ADVANCED: {}}])
-async def test_a_client_that_leaves_the_section_out_gets_its_default(
+async def test_omitted_section_uses_defaults(
     hass: HomeAssistant, server: GazeServer, advanced: dict[str, Any]
 ) -> None:
     result = await add(hass, host=server.url, api_key=server.api_key, **advanced)
@@ -124,7 +124,7 @@ async def test_a_client_that_leaves_the_section_out_gets_its_default(
     assert result["data"][CONF_VERIFY_SSL] is True
 
 
-async def test_the_form_reaches_the_frontend_with_a_collapsed_section(
+async def test_section_is_collapsed_in_frontend(
     hass: HomeAssistant, hass_client: ClientSessionGenerator, server: GazeServer
 ) -> None:
     assert await async_setup_component(hass, "config", {})
@@ -153,7 +153,7 @@ async def test_the_form_reaches_the_frontend_with_a_collapsed_section(
     assert form["errors"] == {CONF_API_KEY: "invalid_auth"}
 
 
-async def test_a_form_without_an_address_is_refused(hass: HomeAssistant) -> None:
+async def test_form_without_address_is_rejected(hass: HomeAssistant) -> None:
     form = await begin(hass)
 
     with pytest.raises(InvalidData):
@@ -181,7 +181,7 @@ async def test_a_form_without_an_address_is_refused(hass: HomeAssistant) -> None
         ("münchen.local", "http://xn--mnchen-3ya.local:5782", "GAZE (münchen.local)"),
     ],
 )
-async def test_further_servers_are_told_apart_by_their_address(
+async def test_title_of_second_server_contains_host(
     hass: HomeAssistant, added_entry: MockConfigEntry, address: str, url: str, title: str
 ) -> None:
     with patch(LIST_PRESETS, return_value=[]):  # none of these addresses is this host
@@ -193,7 +193,7 @@ async def test_further_servers_are_told_apart_by_their_address(
 
 
 @pytest.mark.parametrize("address", ["{url}", "127.0.0.1:{port}", "HTTP://127.0.0.1:{port}/"])
-async def test_the_same_address_twice_is_refused(
+async def test_same_address_twice_is_rejected(
     hass: HomeAssistant, server: GazeServer, added_entry: MockConfigEntry, address: str
 ) -> None:
     address = address.format(url=server.url, port=server.port)
@@ -236,7 +236,7 @@ def fault(name: str, value: Any = True) -> Callable[[GazeServer], object]:
         pytest.param(fault("huge_json"), {"base": "not_gaze"}, id="huge"),
     ],
 )
-async def test_each_fault_has_its_error_and_can_be_recovered_from(
+async def test_each_fault_has_error_and_flow_recovers(
     hass: HomeAssistant,
     server: GazeServer,
     break_it: Callable[[GazeServer], object],
@@ -260,9 +260,7 @@ async def test_each_fault_has_its_error_and_can_be_recovered_from(
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_a_server_that_does_not_answer_in_time_can_be_recovered_from(
-    hass: HomeAssistant, server: GazeServer
-) -> None:
+async def test_flow_recovers_from_timeout(hass: HomeAssistant, server: GazeServer) -> None:
     user_input = {CONF_HOST: server.url, CONF_API_KEY: server.api_key}
     server.faults.on(Fault.HANG)
     with patch("custom_components.gaze.api.client.API_TIMEOUT", ClientTimeout(total=0.1)):
@@ -277,7 +275,7 @@ async def test_a_server_that_does_not_answer_in_time_can_be_recovered_from(
 
 
 @pytest.mark.parametrize("host", ["", "gaze local", "ftp://gaze.local", "gaze.local:0", "[fd00::5"])
-async def test_what_is_no_address_is_said_at_its_field(
+async def test_invalid_address_has_error_at_its_field(
     hass: HomeAssistant, server: GazeServer, host: str
 ) -> None:
     form = await add(hass, host=host, api_key=server.api_key)
@@ -291,7 +289,7 @@ async def test_what_is_no_address_is_said_at_its_field(
 
 
 @pytest.mark.parametrize("api_key", ["", "  ", "schlüssel", "key\r\nX-Other: 1", "\x7f", "“key”"])
-async def test_a_key_that_no_header_can_carry_is_refused_without_asking(
+async def test_impossible_key_is_rejected_without_request(
     hass: HomeAssistant, server: GazeServer, api_key: str
 ) -> None:
     form = await add(hass, host=server.url, api_key=api_key)
@@ -304,9 +302,7 @@ async def test_a_key_that_no_header_can_carry_is_refused_without_asking(
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_a_path_where_gaze_is_not_can_be_corrected(
-    hass: HomeAssistant, server: GazeServer
-) -> None:
+async def test_flow_recovers_from_wrong_path(hass: HomeAssistant, server: GazeServer) -> None:
     form = await add(hass, host=f"{server.url}/prefix", api_key=server.api_key)
 
     assert form["errors"] == {"base": "not_gaze"}
@@ -317,9 +313,7 @@ async def test_a_path_where_gaze_is_not_can_be_corrected(
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_something_that_does_not_speak_http_is_not_gaze(
-    hass: HomeAssistant, server: GazeServer
-) -> None:
+async def test_server_without_http_is_not_gaze(hass: HomeAssistant, server: GazeServer) -> None:
     async def greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"SSH-2.0-OpenSSH_10.0\r\n")
 
@@ -335,7 +329,7 @@ async def test_something_that_does_not_speak_http_is_not_gaze(
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_a_self_signed_certificate_is_accepted_on_request_only(
+async def test_self_signed_certificate_is_accepted_only_on_request(
     hass: HomeAssistant, self_signed_url: str
 ) -> None:
     user_input = {CONF_HOST: self_signed_url, CONF_API_KEY: "key"}
@@ -350,7 +344,7 @@ async def test_a_self_signed_certificate_is_accepted_on_request_only(
     assert result["data"] == {**user_input, CONF_VERIFY_SSL: False}
 
 
-async def test_https_where_only_http_is_spoken_can_be_corrected(
+async def test_flow_recovers_from_https_without_tls(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     form = await add(hass, host=f"https://127.0.0.1:{server.port}", api_key=server.api_key)
@@ -362,7 +356,7 @@ async def test_https_where_only_http_is_spoken_can_be_corrected(
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_what_nobody_thought_of_is_logged_and_can_be_recovered_from(
+async def test_flow_logs_unexpected_error_and_recovers(
     hass: HomeAssistant, server: GazeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     user_input = {CONF_HOST: server.url, CONF_API_KEY: server.api_key}
@@ -378,7 +372,7 @@ async def test_what_nobody_thought_of_is_logged_and_can_be_recovered_from(
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_a_new_key_mends_the_entry_and_loads_it_again(
+async def test_reauth_stores_key_and_reloads_entry(
     hass: HomeAssistant, server: GazeServer, added_entry: MockConfigEntry
 ) -> None:
     new_key = server.regenerate_key()
@@ -404,7 +398,7 @@ async def test_a_new_key_mends_the_entry_and_loads_it_again(
         (offline, {"base": "cannot_connect"}),
     ],
 )
-async def test_a_new_key_that_does_not_work_is_asked_for_again(
+async def test_reauth_shows_error_when_key_is_invalid(
     hass: HomeAssistant,
     server: GazeServer,
     added_entry: MockConfigEntry,
@@ -430,7 +424,7 @@ async def test_a_new_key_that_does_not_work_is_asked_for_again(
     assert added_entry.data[CONF_API_KEY] == server.api_key
 
 
-async def test_a_server_that_moved_is_reconfigured(
+async def test_reconfigure_changes_address(
     hass: HomeAssistant, server: GazeServer, added_entry: MockConfigEntry
 ) -> None:
     hass.config_entries.async_update_entry(
@@ -465,7 +459,7 @@ async def test_a_server_that_moved_is_reconfigured(
 
 
 @pytest.mark.parametrize("no_key", [{}, {CONF_API_KEY: ""}, {CONF_API_KEY: "  "}])
-async def test_reconfiguring_without_a_key_keeps_the_present_one(
+async def test_reconfigure_without_key_uses_stored_key(
     hass: HomeAssistant, server: GazeServer, added_entry: MockConfigEntry, no_key: dict[str, str]
 ) -> None:
     form = await added_entry.start_reconfigure_flow(hass)
@@ -482,7 +476,7 @@ async def test_reconfiguring_without_a_key_keeps_the_present_one(
     ["http://gaze.local:{port}", "http://127.0.0.1:1", "https://127.0.0.1:{port}"],
     ids=["host", "port", "scheme"],
 )
-async def test_reconfiguring_to_another_origin_requires_the_key_again(
+async def test_reconfigure_requires_key_when_origin_changes(
     hass: HomeAssistant,
     server: GazeServer,
     added_entry: MockConfigEntry,
@@ -504,7 +498,7 @@ async def test_reconfiguring_to_another_origin_requires_the_key_again(
     assert result["reason"] == "reconfigure_successful"
 
 
-async def test_reconfiguring_to_another_path_keeps_the_key(
+async def test_reconfigure_uses_stored_key_when_path_changes(
     hass: HomeAssistant, server: GazeServer, added_entry: MockConfigEntry
 ) -> None:
     data = {**added_entry.data, CONF_HOST: f"{server.url}/gaze"}
@@ -517,7 +511,7 @@ async def test_reconfiguring_to_another_path_keeps_the_key(
     assert added_entry.data[CONF_API_KEY] == server.api_key
 
 
-async def test_reconfiguring_reports_errors_and_changes_nothing_until_it_works(
+async def test_reconfigure_changes_nothing_when_validation_fails(
     hass: HomeAssistant, server: GazeServer, added_entry: MockConfigEntry
 ) -> None:
     before = dict(added_entry.data)
@@ -536,7 +530,7 @@ async def test_reconfiguring_reports_errors_and_changes_nothing_until_it_works(
     assert added_entry.data == before
 
 
-async def test_reconfiguring_to_the_address_of_another_server_is_refused(
+async def test_reconfigure_rejects_address_of_other_server(
     hass: HomeAssistant, server: GazeServer, added_entry: MockConfigEntry
 ) -> None:
     data = {**added_entry.data, CONF_HOST: "http://gaze.local:5782"}
@@ -555,7 +549,7 @@ async def test_reconfiguring_to_the_address_of_another_server_is_refused(
     ("title", "new_title"),
     [("GAZE (gaze.local)", "GAZE (127.0.0.1:{port})"), ("Basement", "Basement")],
 )
-async def test_a_title_made_of_the_address_follows_it_and_one_made_by_people_stays(
+async def test_reconfigure_updates_only_automatic_title(
     hass: HomeAssistant, server: GazeServer, title: str, new_title: str
 ) -> None:
     entry = MockConfigEntry(
@@ -575,7 +569,7 @@ async def test_a_title_made_of_the_address_follows_it_and_one_made_by_people_sta
     assert entry.title == new_title.format(port=server.port)
 
 
-async def test_every_field_is_named_and_explained(
+async def test_fields_have_names_and_descriptions(
     hass: HomeAssistant, added_entry: MockConfigEntry, texts: dict[str, str]
 ) -> None:
     forms = [
@@ -603,7 +597,7 @@ async def test_every_field_is_named_and_explained(
             assert texts[key].format(**placeholders)
 
 
-def test_every_error_and_every_end_is_explained(texts: dict[str, str]) -> None:
+def test_errors_and_aborts_have_texts(texts: dict[str, str]) -> None:
     explained = {key for key in texts if key.startswith(("abort.", "error."))}
 
     assert explained == {
@@ -619,7 +613,7 @@ def test_every_error_and_every_end_is_explained(texts: dict[str, str]) -> None:
     }
 
 
-async def test_the_key_appears_in_no_log_and_no_form(
+async def test_key_is_in_no_log_and_no_form(
     hass: HomeAssistant,
     server: GazeServer,
     added_entry: MockConfigEntry,
@@ -654,7 +648,7 @@ async def choices_of_presets(hass: HomeAssistant, entry: MockConfigEntry) -> dic
     }
 
 
-async def test_options_have_defaults_and_load_the_entry_again(
+async def test_options_have_defaults_and_reload_entry(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
     before = entry.runtime_data
@@ -681,9 +675,7 @@ async def test_options_have_defaults_and_load_the_entry_again(
     assert entry.runtime_data is not before
 
 
-async def test_options_show_what_was_chosen_before(
-    hass: HomeAssistant, entry: MockConfigEntry
-) -> None:
+async def test_options_show_stored_values(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     options = {
         CONF_PRESETS: ["neon_city"],
         CONF_SAVE_IMAGES: False,
@@ -712,7 +704,7 @@ async def test_options_show_what_was_chosen_before(
         {"no_such_option": True},
     ],
 )
-async def test_options_that_make_no_sense_are_refused(
+async def test_invalid_options_are_rejected(
     hass: HomeAssistant, added_entry: MockConfigEntry, user_input: dict[str, Any]
 ) -> None:
     form = await hass.config_entries.options.async_init(added_entry.entry_id)
@@ -721,7 +713,7 @@ async def test_options_that_make_no_sense_are_refused(
         await hass.config_entries.options.async_configure(form["flow_id"], user_input)
 
 
-async def test_options_offer_the_presets_of_the_server_and_those_chosen_that_it_lost(
+async def test_options_offer_current_and_selected_presets(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     hass.config_entries.async_update_entry(entry, options={CONF_PRESETS: ["lost", "neon_city"]})
@@ -732,7 +724,7 @@ async def test_options_offer_the_presets_of_the_server_and_those_chosen_that_it_
     assert choices == {"lost": "lost", **names}
 
 
-async def test_options_offer_what_was_chosen_while_the_server_is_not_loaded(
+async def test_options_offer_selected_presets_when_server_is_not_loaded(
     hass: HomeAssistant, added_entry: MockConfigEntry
 ) -> None:
     hass.config_entries.async_update_entry(added_entry, options={CONF_PRESETS: ["neon_city"]})

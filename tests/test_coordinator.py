@@ -12,7 +12,7 @@ from .images import press
 from .test_services import PRESET, act, made
 
 
-async def test_the_last_request_is_queued_once_more_with_a_new_seed(
+async def test_last_request_is_repeated_with_new_seed(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await act(hass, "generate", preset=PRESET, count=2, seed=5, extra_positive="a cat")
@@ -22,7 +22,7 @@ async def test_the_last_request_is_queued_once_more_with_a_new_seed(
     assert [job.body for job in server.jobs[2:]] == [{"count": 2, "extra_positive": "a cat"}] * 2
 
 
-async def test_before_the_first_request_there_is_none_to_queue_once_more(
+async def test_repeat_fails_before_first_request(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     with pytest.raises(ServiceValidationError) as caught:
@@ -32,7 +32,7 @@ async def test_before_the_first_request_there_is_none_to_queue_once_more(
     assert server.requests["generate"] == 0
 
 
-async def test_presets_are_listed_when_that_is_asked_for(
+async def test_presets_are_refreshed_on_request(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.put_preset("brand_new", "Brand new")
@@ -42,7 +42,7 @@ async def test_presets_are_listed_when_that_is_asked_for(
     assert "brand_new" in entry.runtime_data.data
 
 
-async def test_a_list_that_is_asked_for_and_does_not_come_is_told(
+async def test_refresh_reports_error_when_listing_fails(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.set_online(False)
@@ -53,7 +53,7 @@ async def test_a_list_that_is_asked_for_and_does_not_come_is_told(
     assert caught.value.translation_key == "update_failed"
 
 
-async def test_a_listener_that_fails_keeps_neither_the_others_nor_the_job(
+async def test_failing_listener_does_not_affect_job_or_others(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -72,7 +72,7 @@ async def test_a_listener_that_fails_keeps_neither_the_others_nor_the_job(
     assert "a listener with a bug" in caplog.text
 
 
-async def test_reason_of_a_rejected_request_is_logged(
+async def test_reason_of_rejected_request_is_logged(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -88,7 +88,7 @@ async def test_reason_of_a_rejected_request_is_logged(
     assert "no such checkpoint" in caplog.text
 
 
-async def test_without_an_image_entity_of_its_own_a_job_names_the_servers(
+async def test_job_names_entity_of_server_when_preset_has_none(
     hass: HomeAssistant, server: GazeServer, config_entry: MockConfigEntry, entry: MockConfigEntry
 ) -> None:
     hass.config_entries.async_update_entry(entry, options={"presets": ["oilpainting"]})
@@ -100,7 +100,7 @@ async def test_without_an_image_entity_of_its_own_a_job_names_the_servers(
     assert answer["jobs"][0]["entity_id"] == "image.gaze_latest_image"
 
 
-async def test_failed_listing_turns_nothing_off_while_other_requests_succeed(
+async def test_server_is_available_when_only_listing_fails(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await act(hass, "generate", preset=PRESET)
@@ -115,7 +115,7 @@ async def test_failed_listing_turns_nothing_off_while_other_requests_succeed(
     assert PRESET in entry.runtime_data.data
 
 
-async def test_failed_listing_turns_the_server_off_without_other_responses(
+async def test_server_is_unavailable_when_listing_and_requests_fail(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.SERVER_ERROR, "presets")
@@ -132,7 +132,7 @@ async def test_failed_listing_turns_the_server_off_without_other_responses(
     assert not hass.states.is_state("button.gaze_neon_city_generate", "unavailable")
 
 
-async def test_lost_connection_turns_the_server_off_at_once(
+async def test_server_is_unavailable_when_connection_is_lost(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await act(hass, "generate", preset=PRESET)

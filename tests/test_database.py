@@ -44,7 +44,7 @@ def _damage(path: Path, content: bytes, start: int = 0) -> None:
         file.write(content)
 
 
-async def test_what_was_written_is_there_after_a_kill(
+async def test_completed_write_survives_kill(
     hass: HomeAssistant, database: Database, path: Path
 ) -> None:
     await database.async_write(INSERT, ("a", "1"), ("b", "2"))
@@ -58,7 +58,7 @@ async def test_what_was_written_is_there_after_a_kill(
     await copy.async_close()
 
 
-async def test_a_write_does_all_rows_or_none(database: Database) -> None:
+async def test_write_is_atomic(database: Database) -> None:
     await database.async_write(INSERT, ("a", "1"))
 
     with pytest.raises(sqlite3.IntegrityError):
@@ -68,7 +68,7 @@ async def test_a_write_does_all_rows_or_none(database: Database) -> None:
     assert await database.async_read(ALL) == [("a", "1"), ("c", "4")]
 
 
-async def test_a_statement_that_makes_no_sense_changes_nothing(database: Database) -> None:
+async def test_invalid_statement_changes_nothing(database: Database) -> None:
     with pytest.raises(sqlite3.OperationalError):
         await database.async_write("INSERT INTO nothing VALUES (?)", ("a",))
     with pytest.raises(sqlite3.OperationalError):
@@ -78,7 +78,7 @@ async def test_a_statement_that_makes_no_sense_changes_nothing(database: Databas
     assert len(await database.async_read(ALL)) == 1
 
 
-async def test_many_can_write_at_once(database: Database) -> None:
+async def test_concurrent_writes_succeed(database: Database) -> None:
     await asyncio.gather(
         *(database.async_write(INSERT, (f"{number:03}", "x")) for number in range(40))
     )
@@ -89,7 +89,7 @@ async def test_many_can_write_at_once(database: Database) -> None:
 @pytest.mark.parametrize(
     "content", [b"this is no database" * 100, b"SQLite format 3\0" + bytes(4096)]
 )
-async def test_a_damaged_store_is_set_aside(
+async def test_damaged_store_is_set_aside(
     hass: HomeAssistant,
     path: Path,
     content: bytes,
@@ -110,7 +110,7 @@ async def test_a_damaged_store_is_set_aside(
     await database.async_close()
 
 
-async def test_a_store_with_damage_inside_is_set_aside(
+async def test_store_with_damaged_pages_is_set_aside(
     hass: HomeAssistant, database: Database, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await database.async_write(INSERT, *((f"{number:05}", "x" * 500) for number in range(200)))
@@ -125,16 +125,14 @@ async def test_a_store_with_damage_inside_is_set_aside(
     await again.async_close()
 
 
-async def test_a_store_that_cannot_be_used_at_all_is_an_error(
-    hass: HomeAssistant, path: Path
-) -> None:
+async def test_unusable_store_raises_error(hass: HomeAssistant, path: Path) -> None:
     os.makedirs(path)  # noqa: PTH103
 
     with pytest.raises(sqlite3.OperationalError):
         await Database(hass, NAME, SCHEMA).async_open()
 
 
-async def test_a_closed_store_is_an_error_and_opens_again(database: Database) -> None:
+async def test_closed_store_raises_error_and_reopens(database: Database) -> None:
     await database.async_write(INSERT, ("a", "1"))
     await database.async_close()
     await database.async_close()
@@ -146,7 +144,7 @@ async def test_a_closed_store_is_an_error_and_opens_again(database: Database) ->
     assert await database.async_read(ALL) == [("a", "1")]
 
 
-async def test_removal_leaves_nothing(database: Database, path: Path) -> None:
+async def test_removed_store_leaves_no_files(database: Database, path: Path) -> None:
     await database.async_write(INSERT, ("a", "1"))
 
     await database.async_remove()
@@ -173,9 +171,7 @@ async def test_store_without_version_is_migrated(
     await newer.async_close()
 
 
-async def test_migration_that_fails_changes_nothing(
-    hass: HomeAssistant, database: Database
-) -> None:
+async def test_failed_migration_changes_nothing(hass: HomeAssistant, database: Database) -> None:
     await database.async_write(INSERT, ("a", "1"))
     await database.async_close()
 
@@ -187,9 +183,7 @@ async def test_migration_that_fails_changes_nothing(
     assert await database.async_read("PRAGMA user_version") == [(1,)]
 
 
-async def test_store_of_newer_version_is_refused_and_unchanged(
-    hass: HomeAssistant, path: Path
-) -> None:
+async def test_newer_store_is_rejected_and_unchanged(hass: HomeAssistant, path: Path) -> None:
     newer = Database(hass, NAME, SCHEMA, ADD_COLOR)
     await newer.async_open()
     await newer.async_close()
@@ -202,7 +196,7 @@ async def test_store_of_newer_version_is_refused_and_unchanged(
     assert _names(path.parent) == [NAME]
 
 
-async def test_change_returns_its_result_and_is_undone_if_it_fails(database: Database) -> None:
+async def test_change_returns_result_or_is_rolled_back(database: Database) -> None:
     def insert(connection: sqlite3.Connection) -> int:
         connection.execute(INSERT, ("a", "1"))
         return 7

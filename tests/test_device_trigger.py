@@ -69,7 +69,7 @@ async def _automate(hass: HomeAssistant, *device_ids: str) -> list[ServiceCall]:
 
 
 @pytest.mark.parametrize("slug", [None, "neon_city"])
-async def test_every_device_offers_all_triggers(
+async def test_each_device_offers_all_triggers(
     hass: HomeAssistant, entry: MockConfigEntry, slug: str | None
 ) -> None:
     device_id = _device_id(hass, entry, slug)
@@ -80,7 +80,7 @@ async def test_every_device_offers_all_triggers(
     assert ours == [{**_trigger(device_id, trigger_type), "metadata": {}} for trigger_type in TYPES]
 
 
-async def test_a_preset_fires_for_its_own_jobs_and_the_server_for_all(
+async def test_preset_fires_for_its_jobs_and_server_for_all(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     everything = _device_id(hass, entry)
@@ -109,7 +109,7 @@ async def test_a_preset_fires_for_its_own_jobs_and_the_server_for_all(
     ]
 
 
-async def test_a_started_image_is_told(
+async def test_started_job_fires_trigger(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     calls = await _automate(hass, _device_id(hass, entry, "neon_city"))
@@ -123,7 +123,7 @@ async def test_a_started_image_is_told(
     assert [call.data["type"] for call in calls] == ["queued", "started"]
 
 
-async def test_the_server_fires_for_presets_that_are_no_devices(
+async def test_server_fires_for_presets_without_device(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     hass.config_entries.async_update_entry(entry, options={CONF_PRESETS: ["oilpainting"]})
@@ -135,13 +135,13 @@ async def test_the_server_fires_for_presets_that_are_no_devices(
     assert [call.data["type"] for call in calls] == ["queued", "finished"]
 
 
-async def test_an_unknown_type_is_refused(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+async def test_unknown_type_is_rejected(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     with pytest.raises(vol.Invalid):
         await async_validate_trigger_config(hass, _trigger(_device_id(hass, entry), "painted"))
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_device_that_is_gone_is_named(hass: HomeAssistant) -> None:
+async def test_error_names_deleted_device(hass: HomeAssistant) -> None:
     info = TriggerInfo(
         domain="test",
         name="test",

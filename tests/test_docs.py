@@ -221,7 +221,7 @@ async def home(
 # Every block
 
 
-def test_code_blocks_have_a_language() -> None:
+def test_code_blocks_have_language() -> None:
     languages = {str(block): block.language for page in MANUAL for block in blocks(page)}
 
     assert {
@@ -295,7 +295,7 @@ async def test_gaze_actions_accept_their_data(hass: HomeAssistant, entry: MockCo
             assert ("response_variable" in step) is answers_only, str(block)
 
 
-def test_event_triggers_use_fields_of_the_event() -> None:
+def test_event_triggers_use_fields_of_event() -> None:
     [example] = blocks("docs/events.md", "json")
     fields = json.loads(example.text).keys()
     chosen = [
@@ -312,7 +312,7 @@ def test_event_triggers_use_fields_of_the_event() -> None:
         assert Reason(data.get("reason", "lost")), at
 
 
-def test_dashboards_have_cards_with_a_type() -> None:
+def test_dashboards_have_cards_with_type() -> None:
     for block in of_kind("dashboard"):
         for view in recipe(block)["views"]:
             cards = [card for section in view["sections"] for card in section["cards"]]
@@ -385,7 +385,7 @@ async def test_event_matches_its_example(
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("expected_lingering_timers", [True])  # of tomorrow's trigger
-async def test_image_of_the_day_is_announced_when_it_is_finished(
+async def test_image_of_day_is_announced_when_finished(
     hass: HomeAssistant, server: GazeServer
 ) -> None:
     assert await async_setup_component(hass, NOTIFICATION, {})
@@ -417,7 +417,7 @@ async def test_image_of_the_day_is_announced_when_it_is_finished(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_phone_gets_the_image_with_the_tag(hass: HomeAssistant, server: GazeServer) -> None:
+async def test_phone_receives_image_with_tag(hass: HomeAssistant, server: GazeServer) -> None:
     messages = async_mock_service(hass, "notify", "mobile_app_phone")
     await set_up(hass, automation("Finished images on the phone"))
     await make_image(hass, server, "neon_city")
@@ -433,7 +433,7 @@ async def test_phone_gets_the_image_with_the_tag(hass: HomeAssistant, server: Ga
     assert message.data["data"]["image"].endswith(f"/{job_id}")
 
 
-async def test_failure_shows_a_notification(
+async def test_failure_shows_notification(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     notes = async_mock_service(hass, NOTIFICATION, "create")

@@ -56,20 +56,20 @@ def test_every_page_loads_little() -> None:
     assert MODULES / "vendor" / "lit.js" not in EVERY_PAGE
 
 
-def test_page_with_both_cards_stays_within_its_budget() -> None:
+def test_page_with_both_cards_is_within_budget() -> None:
     raw, compressed = measure(BOTH_CARDS)
 
     assert raw <= WITH_CARDS[0]
     assert compressed <= WITH_CARDS[1]
 
 
-def test_viewer_stays_within_its_budget() -> None:
+def test_viewer_is_within_budget() -> None:
     raw, _ = measure(imported_by(MODULES / "viewer.js") - BOTH_CARDS)
 
     assert 0 < raw <= VIEWER
 
 
-def test_modules_import_nothing_from_the_internet() -> None:
+def test_modules_import_nothing_from_internet() -> None:
     for path in MODULES.rglob("*.js"):
         if path.parent.name != "vendor":
             assert not re.search(r"https?://(?!www\.w3\.org/)", path.read_text()), path
@@ -83,7 +83,7 @@ async def loaded(hass: HomeAssistant) -> None:
     assert await async_setup_component(hass, DOMAIN, {})
 
 
-async def test_loader_imports_modules_without_a_login(
+async def test_loader_imports_modules_without_login(
     hass: HomeAssistant, loaded: None, hass_client_no_auth: ClientSessionGenerator
 ) -> None:
     client = await hass_client_no_auth()
@@ -100,7 +100,7 @@ async def test_loader_imports_modules_without_a_login(
     assert await module.read() == (MODULES / "cards.js").read_bytes()
 
 
-async def test_loader_is_validated_by_its_etag(
+async def test_loader_is_validated_by_etag(
     hass: HomeAssistant, loaded: None, hass_client_no_auth: ClientSessionGenerator
 ) -> None:
     client = await hass_client_no_auth()
@@ -123,7 +123,7 @@ def test_hash_changes_with_names_and_bytes(tmp_path: Path) -> None:
     assert len({first, second, third}) == 3
 
 
-async def test_frontend_loads_the_loader(hass: HomeAssistant) -> None:
+async def test_frontend_loads_loader(hass: HomeAssistant) -> None:
     assert await async_setup_component(hass, "frontend", {})
 
     assert await async_setup_component(hass, DOMAIN, {})

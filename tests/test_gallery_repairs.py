@@ -62,7 +62,7 @@ async def _submit(
     return result
 
 
-async def test_disk_that_is_away_is_reported_until_it_is_back(
+async def test_missing_disk_is_reported_until_it_returns(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
@@ -84,7 +84,7 @@ async def test_disk_that_is_away_is_reported_until_it_is_back(
     assert entry.runtime_data.gallery.count == 1
 
 
-async def test_folder_that_cannot_be_read_is_reported_until_it_can(
+async def test_unreadable_folder_is_reported_until_readable(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
@@ -109,7 +109,7 @@ async def test_folder_that_cannot_be_read_is_reported_until_it_can(
 
 
 @pytest.mark.usefixtures("repairs")
-async def test_folder_that_a_person_deleted_is_started_again_on_request(
+async def test_deleted_folder_is_started_again_on_request(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
@@ -131,7 +131,7 @@ async def test_folder_that_a_person_deleted_is_started_again_on_request(
 
 
 @pytest.mark.usefixtures("repairs")
-async def test_server_that_was_removed_and_added_again_takes_over_its_images(
+async def test_server_added_again_adopts_its_images(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
@@ -163,7 +163,7 @@ async def test_server_that_was_removed_and_added_again_takes_over_its_images(
     assert state.state != "unknown"
 
 
-async def test_images_of_another_server_are_not_offered(
+async def test_images_of_other_server_are_not_offered(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
@@ -183,7 +183,7 @@ async def test_images_of_another_server_are_not_offered(
     assert sorted(path.name for path in (media_dir / "gaze").iterdir()) == ["gaze"]
 
 
-async def test_fix_of_a_server_that_is_not_loaded_says_so(
+async def test_fix_aborts_when_server_is_not_loaded(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,

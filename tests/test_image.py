@@ -22,7 +22,7 @@ def _state(hass: HomeAssistant, entity_id: str) -> str:
     return state.state
 
 
-async def test_a_preset_shows_its_own_newest_image(
+async def test_preset_shows_its_newest_image(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
@@ -42,7 +42,7 @@ async def test_a_preset_shows_its_own_newest_image(
     assert _state(hass, "image.gaze_oil_painting") == STATE_UNKNOWN
 
 
-async def test_people_see_the_icon_until_there_is_an_image(
+async def test_icon_is_shown_before_first_image(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     before = hass.states.get("image.gaze_neon_city")
@@ -56,7 +56,7 @@ async def test_people_see_the_icon_until_there_is_an_image(
     assert after.attributes[ATTR_ENTITY_PICTURE].startswith("/api/image_proxy/")
 
 
-async def test_a_preset_that_comes_back_shows_its_old_image(
+async def test_returned_preset_shows_its_image(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     await make_image(hass, server, "neon_city")
@@ -72,7 +72,7 @@ async def test_a_preset_that_comes_back_shows_its_old_image(
     assert _state(hass, "image.gaze_neon_city") == before
 
 
-async def test_a_deleted_file_gives_way_to_the_image_before(
+async def test_previous_image_is_shown_when_file_is_deleted(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, media_dir: Path
 ) -> None:
     await make_image(hass, server, "neon_city")
@@ -90,7 +90,7 @@ async def test_a_deleted_file_gives_way_to_the_image_before(
     assert _state(hass, "image.gaze_neon_city") == before
 
 
-async def test_brand_image_is_served_before_the_first_image(
+async def test_brand_image_is_served_before_first_image(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
@@ -106,7 +106,7 @@ async def test_brand_image_is_served_before_the_first_image(
     assert _state(hass, "image.gaze_neon_city") == STATE_UNKNOWN
 
 
-async def test_late_image_of_an_earlier_job_changes_no_state(
+async def test_late_image_of_earlier_job_changes_no_state(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     await make_image(hass, server, "neon_city")
@@ -122,7 +122,7 @@ async def test_late_image_of_an_earlier_job_changes_no_state(
     assert after == before
 
 
-async def test_entities_fall_back_when_an_image_is_hidden(
+async def test_previous_image_is_shown_when_image_is_hidden(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     await make_image(hass, server, "neon_city")

@@ -21,7 +21,7 @@ def kept_files(hass: HomeAssistant) -> list[str]:
     return sorted(path.name for path in Path(hass.config.path(STORAGE_DIR)).glob(f"{DOMAIN}.*"))
 
 
-async def test_a_server_can_be_unloaded_and_set_up_again(
+async def test_server_is_unloaded_and_set_up_again(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
     assert await hass.config_entries.async_unload(entry.entry_id)
@@ -33,7 +33,7 @@ async def test_a_server_can_be_unloaded_and_set_up_again(
     assert entry.state is ConfigEntryState.LOADED
 
 
-async def test_a_server_that_never_answered_is_tried_again_later(
+async def test_setup_is_retried_when_server_never_responded(
     hass: HomeAssistant, server: GazeServer, config_entry: MockConfigEntry, media_dir: Path
 ) -> None:
     server.set_online(False)
@@ -45,7 +45,7 @@ async def test_a_server_that_never_answered_is_tried_again_later(
     assert config_entry.error_reason_translation_key == "update_failed"
 
 
-async def test_images_are_shown_when_home_assistant_starts_while_the_server_is_off(
+async def test_images_are_shown_when_server_is_off_at_start(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await made(hass, server)
@@ -71,7 +71,7 @@ async def test_images_are_shown_when_home_assistant_starts_while_the_server_is_o
     assert hass.states.is_state("binary_sensor.gaze_connectivity", "on")
 
 
-async def test_jobs_are_followed_once_home_assistant_has_started(
+async def test_jobs_are_tracked_when_home_assistant_has_started(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await act(hass, "generate", preset=PRESET)
@@ -91,7 +91,7 @@ async def test_jobs_are_followed_once_home_assistant_has_started(
     assert before == 0
 
 
-async def test_removing_a_server_keeps_the_pictures_and_nothing_else(
+async def test_only_images_remain_when_server_is_removed(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
 ) -> None:
     await made(hass, server)
@@ -104,7 +104,7 @@ async def test_removing_a_server_keeps_the_pictures_and_nothing_else(
     assert len(list(media_dir.rglob("*.png"))) == 1
 
 
-async def test_a_store_that_cannot_be_used_is_told(
+async def test_setup_reports_unusable_store(
     hass: HomeAssistant, config_entry: MockConfigEntry, media_dir: Path
 ) -> None:
     Path(hass.config.path(STORAGE_DIR, f"{DOMAIN}.{config_entry.entry_id}.jobs.db")).mkdir(
@@ -118,7 +118,7 @@ async def test_a_store_that_cannot_be_used_is_told(
     assert config_entry.error_reason_translation_key == "store_unusable"
 
 
-async def test_a_store_that_cannot_be_used_is_no_server_that_is_off(
+async def test_unusable_store_differs_from_server_that_is_off(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
@@ -134,7 +134,7 @@ async def test_a_store_that_cannot_be_used_is_no_server_that_is_off(
 @pytest.mark.parametrize(
     "fault", [Fault.GARBAGE_JSON, Fault.WRONG_TYPES, Fault.MISSING_FIELDS, Fault.HUGE_JSON]
 )
-async def test_a_bad_list_leaves_the_last_good_one_standing(
+async def test_last_presets_stay_when_listing_is_malformed(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, fault: Fault
 ) -> None:
     server.faults.on(fault, "presets")
@@ -145,7 +145,7 @@ async def test_a_bad_list_leaves_the_last_good_one_standing(
     assert not entry.runtime_data.last_update_success
 
 
-async def test_the_key_is_in_no_log(
+async def test_key_is_in_no_log(
     hass: HomeAssistant,
     server: GazeServer,
     config_entry: MockConfigEntry,
@@ -164,7 +164,7 @@ async def test_the_key_is_in_no_log(
     assert config_entry.data["api_key"] not in caplog.text
 
 
-async def test_the_key_goes_out_as_a_header_of_api_requests_only(
+async def test_key_is_sent_only_as_header_of_api_requests(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await made(hass, server)

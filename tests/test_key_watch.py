@@ -49,7 +49,7 @@ async def generate(hass: HomeAssistant) -> None:
 
 
 @pytest.mark.parametrize("request_api", [list_presets, generate])
-async def test_key_refused_twice_asks_for_a_new_one_within_15_seconds(
+async def test_new_key_is_requested_when_key_is_rejected_twice(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -73,7 +73,7 @@ async def test_key_refused_twice_asks_for_a_new_one_within_15_seconds(
 
 
 @pytest.mark.parametrize("fault", [Fault.KEY_REGENERATED, Fault.SERVER_ERROR])
-async def test_one_passing_refusal_changes_nothing(
+async def test_one_rejection_changes_nothing(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, fault: Fault
 ) -> None:
     await generate(hass)
@@ -93,7 +93,7 @@ async def test_one_passing_refusal_changes_nothing(
     assert reauth_flows(hass) == []
 
 
-async def test_two_refusals_at_one_moment_count_once(
+async def test_simultaneous_rejections_count_once(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.KEY_REGENERATED, times=2)
@@ -107,7 +107,7 @@ async def test_two_refusals_at_one_moment_count_once(
     assert hass.states.is_state(CONNECTIVITY, "on")
 
 
-async def test_page_of_a_proxy_is_never_about_the_key(
+async def test_page_of_proxy_is_not_about_key(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.regenerate_key()
@@ -128,7 +128,7 @@ async def test_page_of_a_proxy_is_never_about_the_key(
     assert state.attributes["problem"] == "unexpected_response"
 
 
-async def test_refused_image_is_not_about_the_key(
+async def test_refused_image_is_not_about_key(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.SERVER_ERROR, "image", value=403, times=1)
@@ -140,7 +140,7 @@ async def test_refused_image_is_not_about_the_key(
     assert hass.states.is_state(CONNECTIVITY, "on")
 
 
-async def test_flow_closes_at_the_first_good_response(
+async def test_flow_closes_at_first_good_response(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     old = server.api_key
@@ -163,7 +163,7 @@ async def test_flow_closes_at_the_first_good_response(
     assert hass.states.is_state(CONNECTIVITY, "on")
 
 
-async def test_presets_are_polled_and_images_shown_while_the_key_is_invalid(
+async def test_presets_are_polled_and_images_shown_while_key_is_invalid(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     job = await made(hass, server)
@@ -182,7 +182,7 @@ async def test_presets_are_polled_and_images_shown_while_the_key_is_invalid(
     assert entry.runtime_data.data
 
 
-async def test_start_with_a_refused_key_loads_what_is_on_disk(
+async def test_start_with_rejected_key_loads_stored_presets(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     job = await made(hass, server)
@@ -201,7 +201,7 @@ async def test_start_with_a_refused_key_loads_what_is_on_disk(
     assert [image["job_id"] for image in listed["images"]] == [job["job_id"]]
 
 
-async def test_first_start_with_a_refused_key_loads_without_presets(
+async def test_first_start_with_rejected_key_loads_without_presets(
     hass: HomeAssistant,
     server: GazeServer,
     config_entry: MockConfigEntry,
@@ -224,7 +224,7 @@ async def test_first_start_with_a_refused_key_loads_without_presets(
     assert reauth_flows(hass) == []
 
 
-async def test_confirmation_is_cancelled_with_the_entry(
+async def test_confirmation_is_cancelled_when_entry_unloads(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.regenerate_key()

@@ -72,7 +72,7 @@ async def test_favorites_and_hidden_images_are_listed_on_request(
     assert await _listed(act, hidden=True, recipe="morning") == ["job-2"]
 
 
-async def test_marking_what_is_marked_changes_nothing_and_fires_nothing(
+async def test_marking_again_changes_and_fires_nothing(
     hass: HomeAssistant, act: Act, images: list[str]
 ) -> None:
     events = async_capture_events(hass, EVENT_GAZE)
@@ -85,7 +85,7 @@ async def test_marking_what_is_marked_changes_nothing_and_fires_nothing(
 
 
 @pytest.mark.parametrize("job_ids", [["nowhere"], ["job-0", "nowhere", "job-1", "neither"]])
-async def test_unknown_images_are_named_and_nothing_changes(
+async def test_error_names_unknown_images_and_nothing_changes(
     act: Act, images: list[str], job_ids: list[str]
 ) -> None:
     with pytest.raises(ServiceValidationError) as raised:
@@ -107,7 +107,7 @@ async def test_unknown_images_are_named_and_nothing_changes(
         ({"entity_id": "image.gaze_paper_forest", "hidden": True}, "entity_without_image"),
     ],
 )
-async def test_call_that_means_nothing_says_what_is_wrong(
+async def test_empty_call_raises_error(
     act: Act, images: list[str], data: dict[str, Any], key: str
 ) -> None:
     with pytest.raises(ServiceValidationError) as raised:
@@ -116,7 +116,7 @@ async def test_call_that_means_nothing_says_what_is_wrong(
     assert raised.value.translation_key == key
 
 
-async def test_image_that_an_entity_shows_is_marked_and_the_entity_falls_back(
+async def test_image_of_entity_is_hidden_and_previous_one_is_shown(
     hass: HomeAssistant, act: Act, images: list[str]
 ) -> None:
     shown = hass.states.get("image.gaze_neon_city")
@@ -131,7 +131,7 @@ async def test_image_that_an_entity_shows_is_marked_and_the_entity_falls_back(
     assert await _listed(act, hidden=True) == ["job-3"]
 
 
-async def test_entity_whose_images_are_all_hidden_shows_none(
+async def test_entity_shows_no_image_when_all_are_hidden(
     hass: HomeAssistant, act: Act, images: list[str]
 ) -> None:
     await act("mark_images", job_id=images, hidden=True)
@@ -152,7 +152,7 @@ async def test_favorites_are_deleted_only_on_request(act: Act, images: list[str]
     assert await act("delete_images", preset="neon_city", include_favorites=True) == {"deleted": 1}
 
 
-async def test_marking_works_while_the_disk_is_away(
+async def test_marking_works_while_disk_is_missing(
     act: Act, images: list[str], media_dir: Path, tmp_path: Path
 ) -> None:
     away = shutil.move(media_dir, tmp_path / "away")
@@ -165,7 +165,7 @@ async def test_marking_works_while_the_disk_is_away(
     assert len(await _listed(act, favorite=True)) == 4
 
 
-async def test_media_has_a_folder_for_each_thing_that_has_images(
+async def test_media_has_folders_for_existing_images(
     hass: HomeAssistant, act: Act, entry: MockConfigEntry, images: list[str]
 ) -> None:
     await act("mark_images", job_id=["job-0", "job-1"], favorite=True)
@@ -209,7 +209,7 @@ async def _images_in(hass: HomeAssistant, media_content_id: str) -> list[str]:
     return [child.media_content_id.rpartition("/")[2] for child in folder.children or []]
 
 
-async def test_folder_without_images_does_not_appear(
+async def test_folder_without_images_is_hidden(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     top = await async_browse_media(hass, "media-source://gaze")

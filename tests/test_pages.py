@@ -55,7 +55,7 @@ def test_generated_sections_are_current(page: Path) -> None:
     assert render(text) == text, "Run scripts/docs"
 
 
-def test_docs_have_a_generated_section_for_every_action() -> None:
+def test_docs_have_generated_section_for_every_action() -> None:
     assert {f"action {action}" for action in ACTIONS} <= section_names()
 
 

@@ -21,9 +21,7 @@ LIMIT = 16 * 2**10
 
 
 @pytest.mark.usefixtures("entry")
-async def test_event_and_response_have_the_fields_of_a_job(
-    hass: HomeAssistant, server: GazeServer
-) -> None:
+async def test_event_and_response_have_job_fields(hass: HomeAssistant, server: GazeServer) -> None:
     events = async_capture_events(hass, EVENT_GAZE)
     job = await made(hass, server)
 
@@ -35,7 +33,7 @@ async def test_event_and_response_have_the_fields_of_a_job(
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("character", ["x", "Ж", "\n", "\x01"])
-async def test_event_stays_small_and_response_whole(
+async def test_event_is_truncated_and_response_is_complete(
     hass: HomeAssistant, server: GazeServer, character: str
 ) -> None:
     events = async_capture_events(hass, EVENT_GAZE)
@@ -55,7 +53,7 @@ async def test_event_stays_small_and_response_whole(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_event_with_short_texts_is_whole(hass: HomeAssistant) -> None:
+async def test_event_with_short_texts_is_complete(hass: HomeAssistant) -> None:
     events = async_capture_events(hass, EVENT_GAZE)
 
     await act(hass, "generate", preset=PRESET, extra_positive="x" * 5000, tag="y" * 500)
@@ -64,7 +62,7 @@ async def test_event_with_short_texts_is_whole(hass: HomeAssistant) -> None:
     assert events[0].data["tag"] == "y" * 500
 
 
-async def test_file_path_is_that_of_the_saved_image(
+async def test_file_path_names_saved_image(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
 ) -> None:
     events = async_capture_events(hass, EVENT_GAZE)

@@ -72,7 +72,7 @@ NO_RESPONSE = {"stop_tracking", "save_image"}
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("action", CHANGES)
-async def test_change_is_refused_if_user_may_not_press_generate(
+async def test_change_is_rejected_if_user_may_not_press_generate(
     hass: HomeAssistant,
     server: GazeServer,
     call_as: CallAs,
@@ -103,7 +103,7 @@ async def test_generate_is_allowed_if_user_may_press_generate(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_renamed_button_still_stands_for_the_permission(
+async def test_renamed_button_still_grants_permission(
     hass: HomeAssistant, call_as: CallAs, entity_registry: er.EntityRegistry
 ) -> None:
     user = user_with(hass, "button.paint")
@@ -114,7 +114,7 @@ async def test_renamed_button_still_stands_for_the_permission(
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("action", LISTS)
-async def test_lists_are_refused_if_user_may_not_see_the_latest_image(
+async def test_lists_are_rejected_if_user_may_not_see_latest_image(
     hass: HomeAssistant,
     server: GazeServer,
     call_as: CallAs,
@@ -130,7 +130,7 @@ async def test_lists_are_refused_if_user_may_not_see_the_latest_image(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_unknown_user_is_refused(hass: HomeAssistant) -> None:
+async def test_unknown_user_is_rejected(hass: HomeAssistant) -> None:
     with pytest.raises(Unauthorized):
         await hass.services.async_call(
             DOMAIN,
@@ -142,7 +142,7 @@ async def test_unknown_user_is_refused(hass: HomeAssistant) -> None:
 
 
 @pytest.mark.usefixtures("entry", "second_entry")
-async def test_generate_picks_only_servers_that_user_may_control(
+async def test_generate_uses_only_servers_that_user_may_control(
     hass: HomeAssistant,
     server: GazeServer,
     second_server: GazeServer,

@@ -119,7 +119,7 @@ EVIDENCE: dict[str, Callable[[], bool]] = {
 }
 
 
-def test_every_rule_has_its_answer_and_there_are_no_others() -> None:
+def test_every_rule_has_status_and_no_other_rule_exists() -> None:
     rules = [rule for tier in TIERS for rule in RULES[tier].split()]
 
     assert len(rules) == 54
@@ -127,7 +127,7 @@ def test_every_rule_has_its_answer_and_there_are_no_others() -> None:
 
 
 @pytest.mark.parametrize("rule", ANSWERS)
-def test_an_answer_is_a_known_one_and_says_why(rule: str) -> None:
+def test_rule_has_known_status_and_comment(rule: str) -> None:
     status, comment = ANSWERS[rule]
 
     assert status in {"done", "exempt", "todo"}
@@ -135,11 +135,11 @@ def test_an_answer_is_a_known_one_and_says_why(rule: str) -> None:
 
 
 @pytest.mark.parametrize("rule", EVIDENCE)
-def test_a_rule_that_is_done_shows_in_the_tree(rule: str) -> None:
+def test_done_rule_has_evidence_in_repository(rule: str) -> None:
     assert ANSWERS[rule][0] != "done" or EVIDENCE[rule]()
 
 
-def test_the_manifest_claims_no_more_than_is_met() -> None:
+def test_manifest_claims_only_fulfilled_scale() -> None:
     claimed = MANIFEST.get("quality_scale")
 
     assert claimed in {None, *TIERS}

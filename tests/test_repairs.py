@@ -106,14 +106,14 @@ def places(issue: ir.IssueEntry) -> str:
 
 
 @pytest.mark.usefixtures("entry")
-async def test_all_is_well_at_first(hass: HomeAssistant, told: Told) -> None:
+async def test_no_issue_is_reported_at_first(hass: HomeAssistant, told: Told) -> None:
     await automate(hass, actions=[generate("neon_city"), generate("Oil painting")])
 
     assert told() == {}
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_panels_preset_is_missed_until_it_is_back(
+async def test_missing_preset_of_controls_is_reported_until_it_returns(
     hass: HomeAssistant, server: GazeServer, told: Told
 ) -> None:
     await choose(hass, "Neon city")
@@ -138,7 +138,7 @@ async def test_the_panels_preset_is_missed_until_it_is_back(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_another_choice_in_the_panel_ends_it(
+async def test_issue_is_deleted_when_other_preset_is_selected(
     hass: HomeAssistant, server: GazeServer, told: Told
 ) -> None:
     await choose(hass, "Neon city")
@@ -150,7 +150,7 @@ async def test_another_choice_in_the_panel_ends_it(
     assert told() == {}
 
 
-async def test_a_preset_of_the_option_is_missed_by_the_name_of_the_option(
+async def test_missing_preset_of_option_is_reported(
     hass: HomeAssistant,
     config_entry: MockConfigEntry,
     setup_integration: SetUp,
@@ -185,7 +185,7 @@ async def test_a_preset_of_the_option_is_missed_by_the_name_of_the_option(
         {"parallel": [generate("neon_city"), {"sequence": [generate("long_gone")]}]},
     ],
 )
-async def test_a_preset_that_an_automation_asks_for_is_missed(
+async def test_missing_preset_of_automation_is_reported(
     hass: HomeAssistant, told: Told, step: dict[str, Any], freezer: FrozenDateTimeFactory
 ) -> None:
     await automate(hass, actions=[step])
@@ -211,7 +211,7 @@ async def test_a_preset_that_an_automation_asks_for_is_missed(
         generate("long_gone", config_entry_id=["01K3GAZE00000000000000TEST"]),
     ],
 )
-async def test_what_may_well_work_is_not_missed(
+async def test_uncertain_preset_is_not_reported(
     hass: HomeAssistant, told: Told, step: dict[str, Any], freezer: FrozenDateTimeFactory
 ) -> None:
     await automate(hass, actions=[step])
@@ -222,7 +222,7 @@ async def test_what_may_well_work_is_not_missed(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_automations_of_any_form_are_read(
+async def test_automation_in_any_form_is_read(
     hass: HomeAssistant, told: Told, freezer: FrozenDateTimeFactory
 ) -> None:
     fields: dict[str, Any] = {"what": {"selector": {"action": {}}}}
@@ -246,7 +246,7 @@ async def test_automations_of_any_form_are_read(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_script_is_named_too_and_each_place_once(
+async def test_script_is_reported_and_each_place_once(
     hass: HomeAssistant, told: Told, freezer: FrozenDateTimeFactory
 ) -> None:
     steps = [generate("long_gone"), generate(" Long_Gone")]
@@ -264,7 +264,7 @@ async def test_a_script_is_named_too_and_each_place_once(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_an_edited_automation_ends_it_at_once(
+async def test_issue_is_deleted_when_automation_is_edited(
     hass: HomeAssistant, told: Told, freezer: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await automate(hass, actions=[generate("long_gone")])
@@ -283,7 +283,7 @@ async def test_an_edited_automation_ends_it_at_once(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_the_button_and_the_device_of_a_vanished_preset_are_missed(
+async def test_button_and_device_of_deleted_preset_are_reported(
     hass: HomeAssistant,
     server: GazeServer,
     told: Told,
@@ -315,7 +315,7 @@ async def test_the_button_and_the_device_of_a_vanished_preset_are_missed(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_preset_of_another_server_is_not_missed(
+async def test_preset_of_other_server_is_not_reported(
     hass: HomeAssistant,
     other_server: GazeServer,
     setup_integration: SetUp,
@@ -345,7 +345,7 @@ async def test_a_preset_of_another_server_is_not_missed(
     await look(hass, freezer)
 
 
-async def test_a_server_that_is_off_since_the_start_misses_nothing(
+async def test_nothing_is_reported_when_server_is_off_since_start(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
@@ -381,7 +381,7 @@ async def test_silent_server_is_not_reported(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_one_empty_list_of_presets_is_not_believed(
+async def test_one_empty_preset_list_is_ignored(
     hass: HomeAssistant, server: GazeServer, told: Told, device_registry: dr.DeviceRegistry
 ) -> None:
     await choose(hass, "Neon city")
@@ -404,7 +404,7 @@ async def test_one_empty_list_of_presets_is_not_believed(
     assert len(device_registry.devices) == 1
 
 
-async def test_one_empty_list_after_a_start_is_not_believed(
+async def test_one_empty_preset_list_after_start_is_ignored(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -463,7 +463,7 @@ async def test_disabled_step_is_not_reported(
     assert told() == {}
 
 
-async def test_host_is_in_no_placeholder(
+async def test_placeholders_do_not_contain_host(
     hass: HomeAssistant,
     config_entry: MockConfigEntry,
     setup_integration: SetUp,
@@ -491,7 +491,7 @@ async def test_host_is_in_no_placeholder(
 
 
 @pytest.mark.usefixtures("entry")
-async def test_a_full_disk_is_told_when_a_picture_finds_no_room(
+async def test_full_disk_is_reported_when_image_does_not_fit(
     hass: HomeAssistant,
     server: GazeServer,
     told: Told,
@@ -520,7 +520,7 @@ async def test_a_full_disk_is_told_when_a_picture_finds_no_room(
 
 
 @pytest.mark.parametrize("store", ["jobs", "gallery"])
-async def test_a_store_that_was_set_aside_is_told_until_somebody_confirms(
+async def test_damaged_store_is_reported_until_confirmed(
     hass: HomeAssistant,
     config_entry: MockConfigEntry,
     setup_integration: SetUp,
@@ -575,7 +575,7 @@ async def test_reason_is_logged_if_file_cannot_be_deleted(
 # The entry
 
 
-async def test_a_disabled_or_removed_server_is_wrong_in_no_way(
+async def test_disabled_or_removed_server_has_no_issues(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     told: Told,

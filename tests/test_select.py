@@ -33,13 +33,13 @@ def _options(hass: HomeAssistant) -> list[str]:
     return options
 
 
-async def test_the_presets_are_offered_by_name_in_the_servers_order(
+async def test_presets_are_offered_by_name_in_order_of_server(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     assert _options(hass) == [preset.name for preset in server.presets.values()]
 
 
-async def test_the_first_preset_is_chosen_until_a_person_chooses(
+async def test_first_preset_is_selected_until_user_selects(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
 ) -> None:
     first = next(iter(server.presets.values()))

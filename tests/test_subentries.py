@@ -91,7 +91,7 @@ async def test_listener_receives_removal_of_its_type_only(hass: HomeAssistant) -
     assert recipes == []
 
 
-async def test_stopped_subentries_call_nobody(hass: HomeAssistant) -> None:
+async def test_stopped_subentries_call_no_listener(hass: HomeAssistant) -> None:
     entry = MockConfigEntry()
     entry.add_to_hass(hass)
     subentries = Subentries(hass=hass, entry=entry)

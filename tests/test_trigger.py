@@ -51,7 +51,7 @@ def is_available(hass: HomeAssistant) -> bool:
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("key", TRIGGERS)
-async def test_trigger_fires_once_with_the_job(
+async def test_trigger_fires_once_with_job(
     hass: HomeAssistant, server: GazeServer, key: str
 ) -> None:
     fired = await automate(hass, key, SERVER)
@@ -91,7 +91,7 @@ def device_id(hass: HomeAssistant, entry: MockConfigEntry, slug: str | None = No
         ("image", ["neon_city"]),
     ],
 )
-async def test_trigger_fires_for_the_jobs_of_its_target(
+async def test_trigger_fires_for_jobs_of_target(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, kind: str, fires: list[str]
 ) -> None:
     area = ar.async_get(hass).async_create("Studio")
@@ -136,7 +136,7 @@ async def test_trigger_filters_by_reason(hass: HomeAssistant, server: GazeServer
     assert [event.data["reason"] for event in fired] == ["stopped"]
 
 
-async def test_trigger_survives_reload_and_goes_with_its_automation(
+async def test_trigger_survives_reload_and_ends_with_automation(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -170,7 +170,7 @@ async def test_trigger_survives_reload_and_goes_with_its_automation(
         ("image_eaten", SERVER, {}),
     ],
 )
-async def test_trigger_that_cannot_work_is_invalid(
+async def test_impossible_trigger_is_invalid(
     hass: HomeAssistant,
     entity_registry: er.EntityRegistry,
     key: str,
@@ -206,7 +206,7 @@ async def checked(hass: HomeAssistant, key: str, target: Any) -> bool:
 @pytest.mark.parametrize(
     ("key", "expected"), [("is_idle", [True, False]), ("is_generating", [False, True])]
 )
-async def test_condition_follows_the_queue(
+async def test_condition_depends_on_queue(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -223,7 +223,7 @@ async def test_condition_follows_the_queue(
     assert [before, await checked(hass, key, target)] == expected
 
 
-async def test_condition_follows_the_connection(
+async def test_condition_depends_on_connection(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     target = {"device_id": device_id(hass, entry)}

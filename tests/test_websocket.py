@@ -105,7 +105,7 @@ async def test_job_is_shown_from_queue_to_image(
     assert shown["images"] == {"newest": job_id, "count": 1}
 
 
-async def test_learned_duration_gives_order_of_expected_ends(
+async def test_learned_duration_orders_expected_ends(
     hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
 ) -> None:
     await subscribe(client)
@@ -151,7 +151,7 @@ async def test_removed_server_disappears(
             pass
 
 
-async def test_many_changes_give_few_small_messages(
+async def test_many_changes_send_few_small_messages(
     hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
 ) -> None:
     for number in range(200):
@@ -192,7 +192,7 @@ async def test_nothing_is_sent_if_nothing_changed(
     assert (await client.receive_json())["type"] == "pong"
 
 
-async def test_images_come_page_by_page_while_others_arrive(
+async def test_pages_are_stable_while_images_arrive(
     hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
 ) -> None:
     made = [await make_image(hass, server, NEON) for _ in range(3)]
@@ -239,7 +239,7 @@ async def test_invalid_limit_is_an_error(client: MockHAClientWebSocket, limit: A
     assert not (await list_images(client, limit=limit))["success"]
 
 
-async def test_list_shortens_prompts_and_single_image_has_them_whole(
+async def test_prompts_are_truncated_in_list_and_complete_in_single_image(
     hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
 ) -> None:
     text = "word " * 1000

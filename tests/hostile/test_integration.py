@@ -215,7 +215,7 @@ async def test_the_largest_and_the_worst_pictures_hold_nothing_up(
 
 
 @pytest.mark.usefixtures("faultless")
-async def test_more_presets_than_anybody_has_are_refused(
+async def test_too_many_presets_are_rejected(
     hass: HomeAssistant, setup_integration: SetUp, hostile: Hostile, watch: Watch
 ) -> None:
     entry = hostile.entry("crowd", "presets")

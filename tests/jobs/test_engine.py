@@ -548,7 +548,7 @@ async def test_learned_durations_outlive_a_restart(
     assert expected == pytest.approx(8.0, abs=1.5)
 
 
-async def test_a_damaged_store_is_set_aside(
+async def test_damaged_store_is_set_aside(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
