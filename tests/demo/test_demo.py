@@ -69,7 +69,7 @@ def _ended(pid: int) -> bool:
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_a_port_in_use_is_replaced_by_a_free_one() -> None:
+def test_used_port_is_replaced_by_free_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
@@ -77,13 +77,13 @@ def test_a_port_in_use_is_replaced_by_a_free_one() -> None:
 
 
 @pytest.mark.usefixtures("socket_enabled")
-def test_a_free_port_is_taken_as_wanted() -> None:
+def test_free_port_is_used_as_requested() -> None:
     wanted = free_port()
 
     assert free_port(wanted) == wanted
 
 
-async def test_a_program_that_ends_at_its_start_is_told_with_what_it_wrote(tmp_path: Path) -> None:
+async def test_error_contains_output_when_program_ends_at_start(tmp_path: Path) -> None:
     program = Program(
         sys.executable,
         "-c",
@@ -97,7 +97,7 @@ async def test_a_program_that_ends_at_its_start_is_told_with_what_it_wrote(tmp_p
         await program.wait_ready(_never)
 
 
-async def test_a_program_that_is_not_ready_in_time_is_told(tmp_path: Path) -> None:
+async def test_error_is_raised_when_program_is_not_ready_in_time(tmp_path: Path) -> None:
     program = Program("sleep", "60", folder=tmp_path, output=tmp_path / "server.out")
     await program.start()
 
@@ -106,7 +106,7 @@ async def test_a_program_that_is_not_ready_in_time_is_told(tmp_path: Path) -> No
     await program.kill()
 
 
-async def test_a_program_is_asked_to_end(tmp_path: Path) -> None:
+async def test_program_is_terminated(tmp_path: Path) -> None:
     program = Program("sleep", "60", folder=tmp_path, output=tmp_path / "sleep.out")
     await program.start()
 
@@ -116,7 +116,7 @@ async def test_a_program_is_asked_to_end(tmp_path: Path) -> None:
     assert await program.wait() == -signal.SIGTERM
 
 
-async def test_a_program_that_does_not_listen_is_killed(
+async def test_program_is_killed_when_it_ignores_termination(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STOPPING", 0.1)
@@ -136,7 +136,7 @@ async def test_a_program_that_does_not_listen_is_killed(
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv of util-linux")
-async def test_a_program_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+async def test_program_ends_when_parent_is_killed(tmp_path: Path) -> None:
     parent = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -158,7 +158,7 @@ async def test_a_program_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     await wait_until(ended, what="The end of the child", seconds=10)
 
 
-def test_the_configuration_is_complete_and_looks_for_nothing_in_the_network(
+def test_configuration_is_complete_without_network_discovery(
     home_assistant: HomeAssistant,
 ) -> None:
     home_assistant.prepare()
@@ -170,21 +170,21 @@ def test_the_configuration_is_complete_and_looks_for_nothing_in_the_network(
     assert "default_config" not in configuration
 
 
-def test_the_integration_is_the_one_of_the_checkout(home_assistant: HomeAssistant) -> None:
+def test_integration_is_that_of_checkout(home_assistant: HomeAssistant) -> None:
     home_assistant.prepare()
 
     link = home_assistant.folder / "custom_components" / "gaze"
     assert link.resolve() == CHECKOUT / "custom_components" / "gaze"
 
 
-def test_home_assistant_listens_on_this_machine_alone(home_assistant: HomeAssistant) -> None:
+def test_home_assistant_listens_only_on_loopback(home_assistant: HomeAssistant) -> None:
     home_assistant.prepare()
 
     stored = json.loads((home_assistant.folder / ".storage" / "http").read_text())
     assert stored["data"] == {"server_host": ["127.0.0.1"], "server_port": 8123}
 
 
-def test_a_second_run_keeps_what_was_set_up_and_may_change_the_port(
+def test_second_run_has_same_setup_on_new_port(
     home_assistant: HomeAssistant,
 ) -> None:
     home_assistant.prepare()
@@ -218,7 +218,7 @@ def test_dashboard_uses_strategy_of_integration(home_assistant: HomeAssistant) -
         "WARNING (MainThread) [homeassistant.helpers.entity] Update of image.gaze_a is slow",
     ],
 )
-def test_the_log_complains_about_the_integration(record: str) -> None:
+def test_log_records_of_integration_are_problems(record: str) -> None:
     for stamp in (STAMP, f"{STAMP}+00:00"):  # since 2026.11 with the offset
         log = f"{UNTESTED}{stamp} {record}\n{UNTESTED}"
 
@@ -232,18 +232,18 @@ def test_the_log_complains_about_the_integration(record: str) -> None:
         'ERROR (MainThread) [haffmpeg.core] FFmpeg fails\n  File "/home/me/gaze/lib/core.py"',
     ],
 )
-def test_other_records_of_the_log_are_no_complaints(record: str) -> None:
+def test_other_log_records_are_no_problems(record: str) -> None:
     assert complaints(f"{UNTESTED}{STAMP} {record}\n{UNTESTED}") == []
 
 
-def test_a_server_address_without_its_key_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_server_address_without_key_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--once", "--gaze-url", "http://127.0.0.1:5782"])
 
     assert "--gaze-url and --api-key belong together" in capsys.readouterr().err
 
 
-def test_another_version_may_be_named_by_a_relative_path() -> None:
+def test_other_version_is_found_by_relative_path() -> None:
     options = parse(["--hass", ".venv-next/bin/hass"])
 
     assert options.hass == Path.cwd() / ".venv-next" / "bin" / "hass"

@@ -82,7 +82,7 @@ async def test_regenerate_takes_image_that_display_shows(
         ({"entity_id": "image.somebody_else"}, "not_an_image_entity"),
     ],
 )
-async def test_image_that_is_not_clear_is_refused(
+async def test_ambiguous_image_is_rejected(
     hass: HomeAssistant, entry: MockConfigEntry, fields: dict[str, str], error: str
 ) -> None:
     with pytest.raises(ServiceValidationError) as caught:
@@ -111,7 +111,7 @@ async def test_show_image_changes_display_even_on_hold(
     assert player.state.shown != older
 
 
-async def test_show_image_refuses_device_that_is_no_display(
+async def test_show_image_rejects_device_that_is_no_display(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     job_id = await make_image(hass, server, PRESET)

@@ -80,7 +80,7 @@ async def test_esphome_gets_baseline_jpeg_of_its_size(
     assert Pillow.open(BytesIO(content)).size == (240, 320)
 
 
-async def test_color_frame_asks_with_head_before_each_fetch(
+async def test_color_frame_sends_head_before_each_fetch(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,

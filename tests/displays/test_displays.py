@@ -253,7 +253,7 @@ async def test_fetch_is_shown_by_sensor(
     assert not hass.states.is_state("sensor.gaze_hall_last_fetched", "unknown")
 
 
-async def test_new_address_ends_old_one(
+async def test_old_address_is_invalid_after_new_one(
     hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, screen: Client
 ) -> None:
     hass.config.internal_url = "http://192.168.1.5:8123"
@@ -274,7 +274,7 @@ async def test_new_address_ends_old_one(
     assert shown.configuration_url == f"http://192.168.1.5:8123{path(entry, player)}"
 
 
-async def test_reconfigured_display_renders_anew(
+async def test_reconfigured_display_renders_again(
     hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, screen: Client
 ) -> None:
     player = await add_display(width=80, height=40)
@@ -348,7 +348,7 @@ async def test_form_shows_error_at_field_and_recovers(
     assert result["type"] == "create_entry"
 
 
-async def test_display_survives_restart_without_server(
+async def test_display_survives_restart_while_server_is_off(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,

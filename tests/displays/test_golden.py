@@ -66,5 +66,5 @@ def test_rendered_image_looks_like_stored_one(name: str) -> None:
     assert most <= TOLERANCE.get(options["format"], 0)
 
 
-def test_no_stored_image_is_unused() -> None:
+def test_every_stored_image_is_used() -> None:
     assert {file.stem for file in GOLDEN.iterdir()} == set(CASES)

@@ -51,7 +51,7 @@ async def test_wrong_tokens_all_get_same_response(
     assert len({headers for _, _, headers in seen if headers}) == 1
 
 
-async def test_peer_outside_local_network_is_refused(
+async def test_peer_outside_local_network_is_rejected(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     add_display: AddDisplay,
@@ -79,7 +79,7 @@ async def test_forwarded_header_of_untrusted_proxy_opens_nothing(
 
 
 @pytest.mark.parametrize("size", ["0", "1", "20000", "-5", "1.5", "abc", "", "9" * 400])
-async def test_impossible_size_is_refused(
+async def test_impossible_size_is_rejected(
     entry: MockConfigEntry, add_display: AddDisplay, screen: Client, size: str
 ) -> None:
     player = await add_display()

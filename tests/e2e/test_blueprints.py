@@ -53,7 +53,7 @@ async def _arrived(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_the_buttons_of_a_notification_work_from_the_phone_on(
+async def test_notification_buttons_work_from_phone(
     tmp_path: Path, push: Push, hass_program: Path
 ) -> None:
     api_key = secrets.token_hex(16)

@@ -46,7 +46,7 @@ async def _choose_preset(visitor: Visitor, typed: str, shown: str) -> None:
     await page.get_by_text(shown, exact=True).last.click()
 
 
-async def test_actions_are_performed_by_clicking(house: House, visit: Visit) -> None:
+async def test_actions_are_performed_in_browser(house: House, visit: Visit) -> None:
     home_assistant = house.home_assistant
     visitor = await visit(1280, 1700)
     page = visitor.page

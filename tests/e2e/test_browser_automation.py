@@ -21,7 +21,7 @@ pytestmark = [
 TRIGGERS = ("finished", "failed", "started", "queued")
 
 
-async def test_an_automation_made_by_clicking_runs(house: House, visit: Visit) -> None:
+async def test_automation_created_in_browser_runs(house: House, visit: Visit) -> None:
     home_assistant = house.home_assistant
     visitor = await visit()
     page = visitor.page

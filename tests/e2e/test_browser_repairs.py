@@ -47,7 +47,7 @@ async def _read(visitor: Visitor, *path: str, **placeholders: str) -> None:
     )
 
 
-async def test_repairs_are_read_and_mended(house: House, visit: Visit) -> None:
+async def test_repairs_are_shown_and_fixed(house: House, visit: Visit) -> None:
     file = await _leave_things_to_mend(house)
     visitor = await visit()
     page = visitor.page

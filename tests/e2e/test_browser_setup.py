@@ -58,7 +58,7 @@ async def _entry(home_assistant: HomeAssistant) -> dict[str, Any]:
     return entry
 
 
-async def test_a_server_is_added_by_clicking(empty_house: House, visit: Visit) -> None:
+async def test_server_is_added_in_browser(empty_house: House, visit: Visit) -> None:
     home_assistant, server = empty_house.home_assistant, empty_house.server
     visitor = await visit()
     page = visitor.page
@@ -101,7 +101,7 @@ async def test_a_server_is_added_by_clicking(empty_house: House, visit: Visit) -
     await visitor.look("again")
 
 
-async def test_icon_and_logo_fit_the_theme(house: House, visit: Visit) -> None:
+async def test_icon_and_logo_match_theme(house: House, visit: Visit) -> None:
     for theme in ("light", "dark"):
         await _expect_brand(await visit(), theme)
 
@@ -129,7 +129,7 @@ async def _expect_brand(visitor: Visitor, theme: Literal["light", "dark"]) -> No
     await visitor.look(f"device-{theme}")
 
 
-async def test_the_details_of_a_server_are_changed_by_clicking(house: House, visit: Visit) -> None:
+async def test_server_is_reconfigured_in_browser(house: House, visit: Visit) -> None:
     home_assistant, server = house.home_assistant, house.server
     visitor = await visit()
     page = visitor.page
@@ -194,7 +194,7 @@ async def test_the_details_of_a_server_are_changed_by_clicking(house: House, vis
 
 
 @pytest.mark.parametrize("language", os.environ.get("LANGUAGES", "de").split())
-async def test_another_language_is_shown_throughout(
+async def test_other_language_is_shown_throughout(
     house: House, visit: Visit, language: str
 ) -> None:
     if not (TRANSLATIONS / f"{language}.json").exists():

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 IMAGE = "image.gaze_latest_image"
 
 
-async def test_a_first_image_arrives_and_outlives_a_restart(house: House) -> None:
+async def test_first_image_survives_restart(house: House) -> None:
     home_assistant, server = house.home_assistant, house.server
 
     answer, events = await generate(home_assistant, await first_preset(home_assistant))

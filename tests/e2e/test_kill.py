@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 
 
 @pytest.mark.timeout(240)  # four starts of Home Assistant, on a machine that may be busy
-async def test_no_picture_is_lost_however_home_assistant_ends(
+async def test_no_image_is_lost_when_home_assistant_is_killed(
     tmp_path: Path, hass_program: Path
 ) -> None:
     seed = int(os.environ.get("SEED") or secrets.randbelow(10_000))

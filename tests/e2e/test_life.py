@@ -81,9 +81,7 @@ async def _log_everything(home_assistant: HomeAssistant) -> None:
     await home_assistant.call_action("logger", "set_default_level", {"level": "debug"})
 
 
-async def test_each_mistake_in_the_form_has_its_own_error(
-    empty_house: House, self_signed_url: str
-) -> None:
+async def test_each_invalid_field_has_its_error(empty_house: House, self_signed_url: str) -> None:
     home_assistant, server = empty_house.home_assistant, empty_house.server
     await _log_everything(home_assistant)
 
@@ -262,7 +260,7 @@ async def _is_removed_but_for_its_pictures(house: House) -> None:
     assert _pictures(home_assistant) == pictures != []
 
 
-async def test_an_entry_goes_through_all_that_people_do_to_it(house: House) -> None:
+async def test_entry_survives_every_user_operation(house: House) -> None:
     await _log_everything(house.home_assistant)
 
     await _cannot_be_added_twice(house)
@@ -418,7 +416,7 @@ async def _deletes(house: House, foreign: str) -> None:
     assert gone.value.status == HTTPStatus.NOT_FOUND
 
 
-async def test_every_action_answers_and_what_it_makes_is_found_everywhere(house: House) -> None:
+async def test_every_action_responds_and_images_appear_everywhere(house: House) -> None:
     await _log_everything(house.home_assistant)
 
     jobs = await _generates_and_tells(house)
@@ -434,7 +432,7 @@ async def test_every_action_answers_and_what_it_makes_is_found_everywhere(house:
 
 
 @pytest.mark.parametrize("older", sorted(STORES.iterdir()), ids=lambda path: path.name)
-async def test_what_an_older_version_kept_is_taken_over(empty_house: House, older: Path) -> None:
+async def test_stores_of_older_version_are_loaded(empty_house: House, older: Path) -> None:
     home_assistant, server = empty_house.home_assistant, empty_house.server
     await home_assistant.stop()
     open_job = server.add(server.presets[PRESET], {}).job_id

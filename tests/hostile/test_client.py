@@ -153,12 +153,12 @@ async def session(socket_enabled: None) -> AsyncGenerator[ClientSession]:
         yield session
 
 
-def test_the_table_has_each_hostility() -> None:
+def test_table_has_each_hostility() -> None:
     assert OUTCOMES.keys() == HOSTILITIES.keys()
 
 
 @pytest.mark.usefixtures("watch", "faultless")
-async def test_whatever_a_server_does_is_one_clear_error_in_time(
+async def test_hostile_response_raises_one_error_in_time(
     session: ClientSession, hostile: Hostile, loop: WatchedLoop
 ) -> None:
     assert API_TIMEOUT.total is not None
@@ -181,7 +181,7 @@ async def test_whatever_a_server_does_is_one_clear_error_in_time(
 
 
 @pytest.mark.usefixtures("faultless", "setup_integration")
-async def test_the_config_flow_tells_what_a_server_does(
+async def test_config_flow_reports_hostile_server(
     hass: HomeAssistant, hostile: Hostile, loop: WatchedLoop
 ) -> None:
     found: dict[str, dict[str, str] | None] = {}
@@ -205,7 +205,7 @@ async def test_the_config_flow_tells_what_a_server_does(
     assert result["type"] is FlowResultType.CREATE_ENTRY
 
 
-async def test_far_too_much_takes_no_more_memory_than_the_limits_say(
+async def test_oversized_response_uses_limited_memory(
     session: ClientSession, hostile: Hostile
 ) -> None:
     names = [name for name in HOSTILITIES if "_gigabyte" in name or "_bomb" in name]
@@ -236,7 +236,7 @@ async def trusting(
         yield session
 
 
-async def test_a_trusted_certificate_is_taken(trusting: ClientSession, hostile: Hostile) -> None:
+async def test_trusted_certificate_is_accepted(trusting: ClientSession, hostile: Hostile) -> None:
     client = GazeClient(trusting, URL(hostile.tls["good"]), API_KEY)
 
     assert await client.list_presets() == []
@@ -244,7 +244,7 @@ async def test_a_trusted_certificate_is_taken(trusting: ClientSession, hostile: 
 
 @pytest.mark.parametrize("kind", ["expired", "another"])
 @pytest.mark.parametrize("place", ENDPOINTS)
-async def test_a_certificate_that_is_not_good_gets_no_key(
+async def test_key_is_not_sent_to_invalid_certificate(
     trusting: ClientSession, hostile: Hostile, kind: str, place: str
 ) -> None:
     client = GazeClient(trusting, URL(hostile.tls[kind]), API_KEY)
@@ -255,7 +255,7 @@ async def test_a_certificate_that_is_not_good_gets_no_key(
 
 
 @pytest.mark.parametrize("place", ENDPOINTS)
-async def test_a_server_that_speaks_no_tls_gets_no_key(
+async def test_key_is_not_sent_to_server_without_tls(
     trusting: ClientSession, hostile: Hostile, place: str
 ) -> None:
     client = GazeClient(trusting, URL(hostile.url()).with_scheme("https"), API_KEY)
@@ -298,7 +298,7 @@ BODIES: Final[dict[str, bytes]] = {
 
 
 @pytest.mark.usefixtures("watch", "faultless")
-async def test_the_longest_answers_hold_nothing_up(
+async def test_longest_responses_do_not_block_event_loop(
     session: ClientSession, hostile: Hostile
 ) -> None:
     found: dict[tuple[str, str], type[BaseException] | None] = {}

@@ -159,7 +159,7 @@ CASES: Final[dict[Fault, list[Case]]] = {
 }
 
 
-def test_the_table_has_each_fault() -> None:
+def test_table_has_each_fault() -> None:
     assert CASES.keys() == set(Fault)
 
 
@@ -216,7 +216,7 @@ def state(hass: HomeAssistant, entity_id: str) -> str:
 
 @pytest.mark.usefixtures("faultless")
 @pytest.mark.parametrize("fault", [fault for fault, cases in CASES.items() if cases])
-async def test_a_fault_is_one_clear_sight_and_passes(
+async def test_fault_has_one_visible_effect_and_passes(
     hass: HomeAssistant,
     server: GazeServer,
     config_entry: MockConfigEntry,

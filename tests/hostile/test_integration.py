@@ -80,7 +80,7 @@ async def set_up(
 
 
 @pytest.mark.usefixtures("faultless")
-async def test_the_last_presets_stay_whatever_the_server_says(
+async def test_last_presets_stay_when_response_is_hostile(
     hass: HomeAssistant,
     setup_integration: SetUp,
     hostile: Hostile,
@@ -107,7 +107,7 @@ async def test_the_last_presets_stay_whatever_the_server_says(
 
 
 @pytest.mark.usefixtures("faultless")
-async def test_a_generation_that_nobody_knows_of_is_one_clear_error(
+async def test_uncertain_generation_raises_one_error(
     hass: HomeAssistant,
     setup_integration: SetUp,
     hostile: Hostile,
@@ -143,7 +143,7 @@ async def test_a_generation_that_nobody_knows_of_is_one_clear_error(
 
 @pytest.mark.usefixtures("faultless")
 @pytest.mark.parametrize("place", ["job", "image"])
-async def test_a_job_outlives_whatever_the_server_does_and_ends_once(
+async def test_job_survives_hostile_server_and_ends_once(
     hass: HomeAssistant,
     setup_integration: SetUp,
     hostile: Hostile,
@@ -187,7 +187,7 @@ async def test_a_job_outlives_whatever_the_server_does_and_ends_once(
 
 
 @pytest.mark.usefixtures("faultless")
-async def test_the_largest_and_the_worst_pictures_hold_nothing_up(
+async def test_largest_images_do_not_block_event_loop(
     hass: HomeAssistant,
     setup_integration: SetUp,
     hostile: Hostile,
@@ -231,7 +231,7 @@ async def test_too_many_presets_are_rejected(
 
 
 @pytest.mark.usefixtures("faultless")
-async def test_as_many_presets_as_there_may_be_come_and_go_in_portions(
+async def test_most_presets_come_and_go_without_blocking(
     hass: HomeAssistant, setup_integration: SetUp, hostile: Hostile, watch: Watch
 ) -> None:
     entry = hostile.entry("tide", "presets")

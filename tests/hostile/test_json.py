@@ -172,7 +172,7 @@ shared = settings(
 
 @settings(shared, max_examples=150)
 @given(endpoint=st.sampled_from(list(GOOD)), data=st.data())
-async def test_the_client_returns_what_it_promises_or_raises_a_documented_error(
+async def test_client_returns_model_or_raises_documented_error(
     script: Script, client: GazeClient, endpoint: str, data: st.DataObject
 ) -> None:
     script.said = {endpoint: data.draw(bodies | nearly(endpoint))}
@@ -208,7 +208,7 @@ async def entry(script: Script, setup_integration: SetUp) -> MockConfigEntry:
 @pytest.mark.usefixtures("faultless")
 @settings(shared, max_examples=25)
 @given(body=bodies | nearly("presets"))
-async def test_an_entry_keeps_the_last_good_presets(
+async def test_entry_has_last_good_presets(
     hass: HomeAssistant, script: Script, entry: MockConfigEntry, body: bytes
 ) -> None:
     coordinator = entry.runtime_data
@@ -230,7 +230,7 @@ async def test_an_entry_keeps_the_last_good_presets(
 @pytest.mark.usefixtures("faultless")
 @settings(shared, max_examples=40)
 @given(endpoint=st.sampled_from(["generate", "job"]), data=st.data())
-async def test_each_job_that_is_accepted_ends_once(
+async def test_accepted_job_ends_once(
     hass: HomeAssistant,
     script: Script,
     entry: MockConfigEntry,

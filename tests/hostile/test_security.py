@@ -58,7 +58,7 @@ def texts(value: object) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("setup_integration")
-async def test_the_key_is_shown_nowhere(
+async def test_key_is_shown_nowhere(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     hostile: Hostile,
@@ -135,7 +135,7 @@ def path(entry: MockConfigEntry, kept: Image) -> str:
     return f"/api/gaze/image/{entry.entry_id}/{kept.job_id}"
 
 
-async def test_a_signature_is_good_for_one_path_and_one_time(
+async def test_signature_is_valid_for_one_path_and_time(
     hass: HomeAssistant, hass_client_no_auth: ClientSessionGenerator, path: str
 ) -> None:
     client = await hass_client_no_auth()
@@ -161,7 +161,7 @@ async def test_a_signature_is_good_for_one_path_and_one_time(
         assert b"PNG" not in await response.read()
 
 
-async def test_a_signature_goes_with_the_login_that_made_it(
+async def test_signature_is_invalid_after_its_login_ends(
     hass: HomeAssistant,
     hass_admin_user: User,
     hass_client_no_auth: ClientSessionGenerator,
@@ -177,7 +177,7 @@ async def test_a_signature_goes_with_the_login_that_made_it(
     assert (await client.get(signed)).status == HTTPStatus.UNAUTHORIZED
 
 
-async def test_a_signature_of_another_user_ends_with_its_time_and_with_the_user(
+async def test_signature_expires_or_ends_with_its_user(
     hass: HomeAssistant,
     hass_read_only_user: User,
     hass_client_no_auth: ClientSessionGenerator,
@@ -222,7 +222,7 @@ EVIL_IDS: Final = (
 
 
 @pytest.mark.parametrize("query", ["", "?size=256"])
-async def test_no_id_leads_anywhere_else(
+async def test_hostile_id_is_not_found(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     entry: MockConfigEntry,
@@ -256,7 +256,7 @@ async def test_no_id_leads_anywhere_else(
         "month/../2026-08",
     ],
 )
-async def test_no_media_id_leads_anywhere_else(
+async def test_hostile_media_id_is_not_found(
     hass: HomeAssistant, entry: MockConfigEntry, kept: Image, identifier: str
 ) -> None:
     assert await async_setup_component(hass, "media_source", {})
@@ -296,7 +296,7 @@ def tamper(hass: HomeAssistant, entry: MockConfigEntry, kept: Image) -> Callable
         "neon_city/secret\0.png",
     ],
 )
-async def test_an_index_that_somebody_changed_leads_nowhere_else(
+async def test_manipulated_index_leads_to_no_other_file(
     hass: HomeAssistant,
     hass_client: ClientSessionGenerator,
     entry: MockConfigEntry,
@@ -332,7 +332,7 @@ async def test_an_index_that_somebody_changed_leads_nowhere_else(
         assert (folder / "secret.png").read_bytes() == SECRET
 
 
-async def test_removing_what_lies_elsewhere_leaves_empty_folders_alone(
+async def test_removal_through_link_leaves_other_empty_folders(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     tamper: Callable[[str, bool], None],

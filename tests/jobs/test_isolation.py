@@ -25,7 +25,7 @@ DELAY = 60.0  # seconds by which one problem may delay others
 @pytest.mark.parametrize(
     "fault", [Fault.SERVER_ERROR, Fault.GARBAGE_JSON, Fault.HANG, Fault.TRUNCATED]
 )
-async def test_job_with_a_broken_status_delays_no_other(
+async def test_job_with_malformed_status_delays_no_other(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, fault: Fault
 ) -> None:
     answer = await generate(hass, count=3)
@@ -63,7 +63,7 @@ async def test_bad_images_delay_no_other(
     assert [job["reason"] for job in jobs] == ["download"] * 3 + [None]
 
 
-async def test_pages_of_a_proxy_end_no_job(
+async def test_proxy_pages_end_no_job(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     answer = await generate(hass, count=10)
@@ -79,7 +79,7 @@ async def test_pages_of_a_proxy_end_no_job(
     assert {job["status"] for job in jobs} == {"done"}
 
 
-async def test_finished_image_outlives_half_an_hour_of_proxy_pages(
+async def test_finished_image_survives_half_hour_of_proxy_pages(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.IMAGE_DELETED, "image", times=1)
@@ -176,7 +176,7 @@ async def test_finished_job_tracked_again_is_returned_without_events(
     assert events == []
 
 
-async def test_unforeseen_error_ends_only_its_own_job_and_is_logged_once(
+async def test_unexpected_error_ends_only_its_job_and_is_logged_once(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -206,7 +206,7 @@ async def test_unforeseen_error_ends_only_its_own_job_and_is_logged_once(
     assert logged[0].exc_info is not None
 
 
-async def test_unforeseen_error_while_saving_is_tried_again(
+async def test_saving_is_retried_after_unexpected_error(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,

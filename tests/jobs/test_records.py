@@ -20,7 +20,7 @@ def job(job_id: str) -> Job:
     )
 
 
-async def test_a_job_is_kept_although_whoever_keeps_it_is_cancelled(hass: HomeAssistant) -> None:
+async def test_job_is_stored_when_caller_is_cancelled(hass: HomeAssistant) -> None:
     records = Records(hass, "entry")
     await records.async_open()
     keeping = [

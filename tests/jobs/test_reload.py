@@ -72,7 +72,7 @@ def events(hass: HomeAssistant) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("interrupt", [reload, reconfigure, change_options, disable_and_enable])
-async def test_job_survives_an_interruption_during_its_request(
+async def test_job_survives_interruption_during_request(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -94,7 +94,7 @@ async def test_job_survives_an_interruption_during_its_request(
 
 
 @pytest.mark.parametrize("interrupt", [reload, reconfigure, change_options, disable_and_enable])
-async def test_job_survives_an_interruption_during_its_download(
+async def test_job_survives_interruption_during_download(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -132,7 +132,7 @@ async def test_finished_event_never_fires_while_entities_are_unloaded(
     assert None not in {event["shown"] for event in finished}
 
 
-async def test_request_is_refused_with_one_error_while_the_server_unloads(
+async def test_request_is_rejected_while_server_unloads(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await hass.services.async_call(
@@ -158,7 +158,7 @@ async def test_request_is_refused_with_one_error_while_the_server_unloads(
     assert server.requests["generate"] == 1
 
 
-async def test_request_is_refused_when_the_server_reloads_while_its_presets_are_listed(
+async def test_request_is_rejected_when_server_reloads_during_listing(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.put_preset("brand_new", "Brand new")
@@ -177,7 +177,7 @@ async def test_request_is_refused_when_the_server_reloads_while_its_presets_are_
     assert server.jobs == []
 
 
-async def test_removing_the_entry_during_a_request_leaves_no_files(
+async def test_no_files_remain_when_entry_is_removed_during_request(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -196,7 +196,7 @@ async def test_removing_the_entry_during_a_request_leaves_no_files(
     assert not [record for record in caplog.records if record.exc_info]
 
 
-async def test_request_in_flight_is_on_disk_when_home_assistant_has_stopped(
+async def test_request_in_flight_is_stored_when_home_assistant_stops(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
 ) -> None:
     server.faults.on(Fault.LATENCY, "generate", value=SLOW)
@@ -242,7 +242,7 @@ async def test_engine_continues_when_unloading_fails(
     await coordinator(entry).async_close()
 
 
-async def test_image_in_the_gallery_is_not_downloaded_again(
+async def test_saved_image_is_not_downloaded_again(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
 ) -> None:
     answer = await generate(hass)

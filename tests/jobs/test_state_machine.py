@@ -652,9 +652,7 @@ class HomeAndServer(RuleBasedStateMachine):
 
 @pytest.mark.timeout(0 if THOROUGH else 600)
 @pytest.mark.usefixtures("socket_enabled")
-def test_each_accepted_job_ends_exactly_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_accepted_job_ends_exactly_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     complaints = Complaints()
     logging.getLogger().addHandler(complaints)

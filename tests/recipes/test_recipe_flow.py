@@ -113,7 +113,7 @@ async def test_deleted_recipe_leaves_no_device_and_no_entity(
     assert list(entry.runtime_data.recipes) == []
 
 
-async def test_preset_that_comes_and_goes_leaves_the_recipe_alone(
+async def test_recipe_is_unchanged_when_preset_comes_and_goes(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     await add_recipe()
@@ -145,7 +145,7 @@ async def test_preset_that_comes_and_goes_leaves_the_recipe_alone(
         ({"size_and_model": {"width": 16384, "height": 16384}}, {"base": "size_too_large"}),
     ],
 )
-async def test_mistake_is_shown_at_its_field_and_stores_nothing(
+async def test_invalid_field_shows_error_and_stores_nothing(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     add_recipe: AddRecipe,
@@ -172,7 +172,7 @@ async def test_template_with_syntax_error_is_rejected(
     assert "prompt" in str(caught.value.schema_errors)
 
 
-async def test_form_offers_live_presets_and_takes_others(
+async def test_form_offers_current_presets_and_accepts_others(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     form = await start(hass, entry)
@@ -186,7 +186,7 @@ async def test_form_offers_live_presets_and_takes_others(
     assert entry.subentries[recipe_id].data["preset"] == "not_there_yet"
 
 
-async def test_form_of_a_server_that_is_not_loaded_takes_typed_presets(
+async def test_form_accepts_typed_presets_when_server_is_not_loaded(
     hass: HomeAssistant, entry: MockConfigEntry
 ) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
@@ -200,7 +200,7 @@ async def test_form_of_a_server_that_is_not_loaded_takes_typed_presets(
     assert hass.states.get("image.gaze_new") is not None
 
 
-async def test_rename_by_home_assistant_renames_the_device(
+async def test_rename_in_home_assistant_renames_device(
     hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     recipe_id = await add_recipe()

@@ -57,7 +57,7 @@ async def test_button_renders_templates_at_each_press(
     ]
 
 
-async def test_every_field_of_a_recipe_reaches_the_server(
+async def test_every_recipe_field_is_sent_to_server(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     recipe_id = await add_recipe(
@@ -82,7 +82,7 @@ async def test_every_field_of_a_recipe_reaches_the_server(
 
 
 @pytest.mark.parametrize("name", ["morning_wallpaper", "MORNING wallpaper ", None])
-async def test_recipe_is_called_by_slug_name_or_id_with_variables_and_overrides(
+async def test_recipe_runs_by_slug_name_or_id_with_overrides(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -116,7 +116,7 @@ async def test_recipe_is_called_by_slug_name_or_id_with_variables_and_overrides(
         ({"recipe": "existing", "seed": "-1"}, "invalid_seed"),
     ],
 )
-async def test_mistake_of_the_caller_is_one_clear_error_and_no_repair(
+async def test_invalid_call_raises_error_and_creates_no_issue(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -135,7 +135,7 @@ async def test_mistake_of_the_caller_is_one_clear_error_and_no_repair(
 
 
 @pytest.mark.parametrize("data", [{}, {"preset": PRESET, "recipe": "existing"}])
-async def test_generate_needs_either_a_preset_or_a_recipe(
+async def test_generate_requires_either_preset_or_recipe(
     hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe, data: dict[str, Any]
 ) -> None:
     await add_recipe("Existing")
@@ -144,7 +144,7 @@ async def test_generate_needs_either_a_preset_or_a_recipe(
         await act(hass, "generate", **data)
 
 
-async def test_two_recipes_of_one_name_are_told_apart_by_id(
+async def test_recipes_with_same_name_are_distinguished_by_id(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     first, second = await add_recipe("One"), await add_recipe("Two")
@@ -158,7 +158,7 @@ async def test_two_recipes_of_one_name_are_told_apart_by_id(
     assert response["jobs"][0]["recipe"] == first
 
 
-async def test_template_that_fails_is_one_error_and_one_repair_until_it_runs(
+async def test_failing_template_has_one_issue_until_it_renders(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     hass.states.async_set("sensor.hour", "7")
@@ -179,7 +179,7 @@ async def test_template_that_fails_is_one_error_and_one_repair_until_it_runs(
     assert [job.body["extra_positive"] for job in server.jobs] == ["9.0 o'clock"]
 
 
-async def test_preset_that_vanished_is_one_error_and_one_repair_until_it_is_back(
+async def test_missing_preset_has_one_issue_until_it_returns(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     recipe_id = await add_recipe()
@@ -198,7 +198,7 @@ async def test_preset_that_vanished_is_one_error_and_one_repair_until_it_is_back
 
 
 @pytest.mark.parametrize("how", ["delete", "unload"])
-async def test_repair_goes_with_the_recipe_and_the_server(
+async def test_issue_is_deleted_with_recipe_or_server(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe, how: str
 ) -> None:
     recipe_id = await add_recipe(preset="gone")
@@ -216,7 +216,7 @@ async def test_repair_goes_with_the_recipe_and_the_server(
 
 
 @pytest.mark.parametrize("prompt", ["", "{{ states('sensor.none') if false }}", "  "])
-async def test_prompt_that_renders_to_nothing_uses_the_preset_as_it_is(
+async def test_empty_rendered_prompt_uses_preset_unchanged(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -230,7 +230,7 @@ async def test_prompt_that_renders_to_nothing_uses_the_preset_as_it_is(
     assert server.jobs[0].body == {"count": 1}
 
 
-async def test_html_in_a_prompt_stays_text(
+async def test_html_in_prompt_stays_text(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     await add_recipe(prompt="<script>alert(1)</script> {{ '<b>' }}")
@@ -240,7 +240,7 @@ async def test_html_in_a_prompt_stays_text(
     assert server.jobs[0].body["extra_positive"] == "<script>alert(1)</script> <b>"
 
 
-async def test_image_of_a_recipe_carries_it_and_is_found_by_it(
+async def test_image_of_recipe_is_found_by_recipe(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     recipe_id = await add_recipe()
@@ -260,7 +260,7 @@ async def test_image_of_a_recipe_carries_it_and_is_found_by_it(
     assert {data["writer"] for data in mine} == {None}
 
 
-async def test_recipe_deleted_while_its_job_runs_loses_nothing(
+async def test_image_is_saved_when_recipe_is_deleted_during_job(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     recipe_id = await add_recipe()
@@ -279,7 +279,7 @@ async def test_recipe_deleted_while_its_job_runs_loses_nothing(
     assert by_name == by_id
 
 
-async def test_generate_again_repeats_the_rendered_text(
+async def test_generate_again_uses_rendered_text(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     hass.states.async_set("sensor.weather", "sunny")
@@ -305,7 +305,7 @@ async def test_last_seed_is_used_again(
     assert str(server.jobs[1].body["seed"]) == first["seed"] == second["seed"]
 
 
-async def test_busy_recipe_skips_and_another_of_the_preset_does_not(
+async def test_busy_recipe_skips_and_other_recipe_runs(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     first = await add_recipe("One", seed_and_count={"if_busy": "skip"})
@@ -318,7 +318,7 @@ async def test_busy_recipe_skips_and_another_of_the_preset_does_not(
     assert skipped == [False, True, False]
 
 
-async def test_oldest_images_beyond_keep_go_but_no_others(
+async def test_only_oldest_images_beyond_recipe_limit_are_removed(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     recipe_id = await add_recipe(seed_and_count={"keep": 2})
@@ -350,7 +350,7 @@ async def test_oldest_images_beyond_keep_go_but_no_others(
         ("", "a red fox"),
     ],
 )
-async def test_ai_task_of_a_recipe_takes_instructions(
+async def test_ai_task_of_recipe_uses_instructions(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -375,7 +375,7 @@ async def test_ai_task_of_a_recipe_takes_instructions(
     assert [job.body for job in server.jobs] == [{"count": 1, "extra_positive": expected}]
 
 
-async def test_recipes_are_listed_without_their_templates(
+async def test_recipes_are_listed_without_templates(
     hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     recipe_id = await add_recipe(prompt="a secret wish")
@@ -395,7 +395,7 @@ async def test_recipes_are_listed_without_their_templates(
     }
 
 
-async def test_editor_offers_live_recipes(
+async def test_editor_offers_current_recipes(
     hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     async def offered() -> Any:
@@ -428,7 +428,7 @@ async def test_diagnostics_hide_templates(
     assert "secret" not in str(found)
 
 
-async def test_reconfigured_recipe_does_not_disturb_an_open_job(
+async def test_reconfigured_recipe_does_not_affect_open_job(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
     recipe_id = await add_recipe()
@@ -501,7 +501,7 @@ async def _say(value: Any) -> Any:
         lambda: _say({"prompt": ["a fox"], "title": 7}),
     ],
 )
-async def test_writer_that_fails_leaves_the_plain_prompt(
+async def test_plain_prompt_is_used_when_writer_fails(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -522,7 +522,7 @@ async def test_writer_that_fails_leaves_the_plain_prompt(
 
 
 @pytest.mark.parametrize("writer_id", ["ai_task.gone", "ai_task.gaze"])
-async def test_writer_that_is_gone_or_cannot_write_leaves_the_plain_prompt(
+async def test_plain_prompt_is_used_when_writer_is_missing_or_unsuitable(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -536,7 +536,7 @@ async def test_writer_that_is_gone_or_cannot_write_leaves_the_plain_prompt(
     assert server.jobs[0].body["extra_positive"] == "a fox"
 
 
-async def test_writer_that_is_slow_leaves_the_plain_prompt(
+async def test_plain_prompt_is_used_when_writer_is_slow(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -557,7 +557,7 @@ async def test_writer_that_is_slow_leaves_the_plain_prompt(
     assert server.jobs[0].body["extra_positive"] == "a fox"
 
 
-async def test_book_of_a_writer_is_truncated(
+async def test_long_text_of_writer_is_truncated(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -596,7 +596,7 @@ EXAMPLES = [block for block in blocks("docs/recipes.md", "yaml") if "name" in pa
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda block: parse(block)["name"])
-async def test_example_of_the_manual_runs(
+async def test_example_of_docs_runs(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -617,5 +617,5 @@ async def test_example_of_the_manual_runs(
     assert bool(writer.tasks) is ("language_model" in parse(example))
 
 
-def test_manual_has_five_examples() -> None:
+def test_docs_have_five_examples() -> None:
     assert len(EXAMPLES) == 5

@@ -20,7 +20,7 @@ from .requests import GENERATE, PRESETS, ask, fetch, finished_image, queue, stat
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-def test_each_fault_says_what_it_does_and_does_it() -> None:
+def test_each_fault_does_what_it_describes() -> None:
     for fault in Fault:
         behavior = fault.behavior
         assert behavior.summary
@@ -42,7 +42,7 @@ def test_each_fault_says_what_it_does_and_does_it() -> None:
         (("job", "presets"), 429, 429, 429),
     ],
 )
-def test_a_fault_has_endpoints_and_a_value(
+def test_fault_has_endpoints_and_value(
     endpoints: tuple[str, ...], value: Any, on_job: int | None, on_presets: int | None
 ) -> None:
     faults = Faults()
@@ -53,7 +53,7 @@ def test_a_fault_has_endpoints_and_a_value(
     assert faults.use(Fault.BUSY, Target(endpoint=Endpoint.PRESETS)) == on_presets
 
 
-def test_a_fault_without_endpoints_concerns_those_of_its_definition() -> None:
+def test_fault_without_endpoints_uses_default_endpoints() -> None:
     faults = Faults()
     faults.on(Fault.GARBAGE_JSON)
 
@@ -66,7 +66,7 @@ def test_a_fault_without_endpoints_concerns_those_of_its_definition() -> None:
     assert concerned == [Endpoint.PRESETS, Endpoint.GENERATE, Endpoint.JOB]
 
 
-def test_a_fault_that_could_never_act_is_refused() -> None:
+def test_fault_that_never_applies_is_rejected() -> None:
     faults = Faults()
 
     with pytest.raises(ValueError, match="no endpoint jobs"):
@@ -103,7 +103,7 @@ def test_a_fault_that_could_never_act_is_refused() -> None:
         ("redirect=http://127.0.0.1:1/", [(None, "http://127.0.0.1:1/")]),
     ],
 )
-def test_the_command_line_turns_faults_on(text: str, active: list[tuple[str | None, Any]]) -> None:
+def test_command_line_enables_faults(text: str, active: list[tuple[str | None, Any]]) -> None:
     faults = Faults()
     faults.on(Fault.BUSY, "image")
     faults.off(Fault.BUSY)
@@ -116,7 +116,7 @@ def test_the_command_line_turns_faults_on(text: str, active: list[tuple[str | No
     ]
 
 
-def test_the_command_line_limits_faults() -> None:
+def test_command_line_limits_faults() -> None:
     faults = Faults()
 
     faults.set_from_text("busy=job:429 job=7 preset=neon_city times=3 seconds=60")
@@ -128,7 +128,7 @@ def test_the_command_line_limits_faults() -> None:
     assert active.until is not None
 
 
-async def test_a_fault_concerns_one_job_and_its_image(
+async def test_fault_applies_to_one_job_and_its_image(
     server: GazeServer, client: ClientSession
 ) -> None:
     addresses = [await finished_image(server, client) for _ in range(2)]
@@ -142,7 +142,7 @@ async def test_a_fault_concerns_one_job_and_its_image(
     assert images == [502, 200]
 
 
-async def test_a_fault_concerns_one_image(server: GazeServer, client: ClientSession) -> None:
+async def test_fault_applies_to_one_image(server: GazeServer, client: ClientSession) -> None:
     addresses = [await finished_image(server, client) for _ in range(2)]
     bad = server.jobs[0].job_id
     server.faults.on(Fault.IMAGE_DELETED, image=bad)
@@ -153,7 +153,7 @@ async def test_a_fault_concerns_one_image(server: GazeServer, client: ClientSess
     assert await status_of(client, bad) == "done"
 
 
-async def test_a_fault_concerns_one_preset_its_jobs_and_their_images(
+async def test_fault_applies_to_one_preset_with_jobs_and_images(
     server: GazeServer, client: ClientSession
 ) -> None:
     address = await finished_image(server, client)
@@ -171,7 +171,9 @@ async def test_a_fault_concerns_one_preset_its_jobs_and_their_images(
     assert (await ask(client, PRESETS))[0] == HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-async def test_fields_of_one_preset_may_be_odd(server: GazeServer, client: ClientSession) -> None:
+async def test_fault_changes_fields_of_one_preset(
+    server: GazeServer, client: ClientSession
+) -> None:
     server.faults.on(Fault.SET_FIELDS, "presets", preset="neon_city", value={"name": None})
 
     _, listed = await ask(client, PRESETS)
@@ -180,7 +182,7 @@ async def test_fields_of_one_preset_may_be_odd(server: GazeServer, client: Clien
     assert [slug for slug, name in names.items() if name is None] == ["neon_city"]
 
 
-async def test_fields_of_one_job_may_be_odd(server: GazeServer, client: ClientSession) -> None:
+async def test_fault_changes_fields_of_one_job(server: GazeServer, client: ClientSession) -> None:
     for _ in range(2):
         await finished_image(server, client)
     odd, plain = (job.job_id for job in server.jobs)
@@ -192,7 +194,7 @@ async def test_fields_of_one_job_may_be_odd(server: GazeServer, client: ClientSe
     assert (await ask(client, f"/api/v1/job/{plain}"))[1]["error"] is None
 
 
-async def test_a_newer_fault_replaces_one_with_the_same_scope_only(
+async def test_newer_fault_replaces_fault_of_same_scope(
     server: GazeServer, client: ClientSession
 ) -> None:
     (job_id, _) = await queue(client, count=2)
@@ -205,7 +207,7 @@ async def test_a_newer_fault_replaces_one_with_the_same_scope_only(
     assert len(server.faults.active) == 2
 
 
-async def test_a_fault_goes_off_after_its_time(server: GazeServer, client: ClientSession) -> None:
+async def test_fault_ends_after_its_duration(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.BUSY, "presets", seconds=0.05)
     off = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().call_later(0.06, off.set_result, None)
@@ -218,7 +220,7 @@ async def test_a_fault_goes_off_after_its_time(server: GazeServer, client: Clien
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 502])
-async def test_a_proxy_may_respond_with_a_page(
+async def test_proxy_responds_with_page(
     server: GazeServer, client: ClientSession, status: int
 ) -> None:
     server.faults.on(Fault.PROXY_PAGE, value=status)
@@ -231,7 +233,7 @@ async def test_a_proxy_may_respond_with_a_page(
     assert not server.jobs
 
 
-async def test_a_proxy_may_time_out_after_a_request_is_carried_out(
+async def test_proxy_times_out_after_request_is_executed(
     server: GazeServer, client: ClientSession
 ) -> None:
     server.faults.on(Fault.PROXY_TIMEOUT, "generate")
@@ -242,7 +244,7 @@ async def test_a_proxy_may_time_out_after_a_request_is_carried_out(
     assert len(server.jobs) == 1
 
 
-async def test_a_request_may_be_carried_out_late(server: GazeServer, client: ClientSession) -> None:
+async def test_request_is_executed_late(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.DELAY, "generate", value=3600)
 
     sent = asyncio.create_task(queue(client))
@@ -254,16 +256,14 @@ async def test_a_request_may_be_carried_out_late(server: GazeServer, client: Cli
     sent.cancel()
 
 
-async def test_the_list_of_presets_may_be_empty(server: GazeServer, client: ClientSession) -> None:
+async def test_preset_list_is_empty(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.EMPTY_LIST, times=1)
 
     assert (await ask(client, PRESETS))[1] == {"presets": []}
     assert len((await ask(client, PRESETS))[1]["presets"]) == 5
 
 
-async def test_the_address_of_an_image_may_be_any_text(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_image_address_is_any_text(server: GazeServer, client: ClientSession) -> None:
     address = await finished_image(server, client)
     server.faults.on(Fault.IMAGE_ADDRESS, value="https://gaze.local:443{path}#end")
 
@@ -287,7 +287,7 @@ async def test_the_address_of_an_image_may_be_any_text(
         ("unknown", "application/octet-stream", b"GAZE9000"),
     ],
 )
-async def test_an_image_may_be_of_another_kind(
+async def test_image_has_other_format(
     server: GazeServer, client: ClientSession, kind: str, content_type: str, start: bytes
 ) -> None:
     address = await finished_image(server, client)
@@ -299,7 +299,7 @@ async def test_an_image_may_be_of_another_kind(
     assert data.startswith(start)
 
 
-async def test_a_file_name_may_be_odd(server: GazeServer, client: ClientSession) -> None:
+async def test_file_name_is_unusual(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.FILE_NAME, preset="oilpainting", value="a #1? 50%2F ü.png")
 
     addresses = [await finished_image(server, client) for _ in range(2)]
@@ -312,7 +312,7 @@ async def test_a_file_name_may_be_odd(server: GazeServer, client: ClientSession)
     assert data == server.picture(server.jobs[0].job_id)
 
 
-async def test_a_request_may_queue_more_jobs_than_it_says(
+async def test_request_queues_more_jobs_than_requested(
     server: GazeServer, client: ClientSession
 ) -> None:
     server.faults.on(Fault.EXTRA_JOBS, times=1)
@@ -321,7 +321,7 @@ async def test_a_request_may_queue_more_jobs_than_it_says(
     assert len(await queue(client)) == 1
 
 
-async def test_a_fault_goes_off_after_its_times(server: GazeServer, client: ClientSession) -> None:
+async def test_fault_ends_after_its_count(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.SERVER_ERROR, "presets", times=2)
 
     statuses = [(await ask(client, path))[0] for path in (PRESETS, "/api/v1/job/x", *[PRESETS] * 2)]
@@ -329,7 +329,7 @@ async def test_a_fault_goes_off_after_its_times(server: GazeServer, client: Clie
     assert statuses == [500, 404, 500, 200]
 
 
-async def test_one_fault_refuses_a_request_and_the_other_waits_its_turn(
+async def test_first_fault_rejects_request_and_second_is_not_counted(
     server: GazeServer, client: ClientSession
 ) -> None:
     server.faults.on(Fault.SERVER_ERROR, "presets", times=1)
@@ -340,9 +340,7 @@ async def test_one_fault_refuses_a_request_and_the_other_waits_its_turn(
     assert statuses == [503, 500, 200]
 
 
-async def test_a_fault_goes_off_at_the_end_of_its_block(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_fault_ends_with_its_block(server: GazeServer, client: ClientSession) -> None:
     with server.faults.on(Fault.BUSY, "presets", value=429):
         inside, _ = await ask(client, PRESETS)
     outside, _ = await ask(client, PRESETS)
@@ -350,7 +348,7 @@ async def test_a_fault_goes_off_at_the_end_of_its_block(
     assert (inside, outside) == (429, 200)
 
 
-async def test_faults_that_act_together_all_act(server: GazeServer, client: ClientSession) -> None:
+async def test_simultaneous_faults_all_apply(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.SERVER_ERROR)
     server.faults.on(Fault.HTML_ERRORS)
 
@@ -362,7 +360,7 @@ async def test_faults_that_act_together_all_act(server: GazeServer, client: Clie
     assert "<h1>Internal Server Error</h1>" in page
 
 
-async def test_all_faults_can_be_turned_off(server: GazeServer, client: ClientSession) -> None:
+async def test_all_faults_can_be_disabled(server: GazeServer, client: ClientSession) -> None:
     for fault in Fault:
         server.faults.on(fault)
 
@@ -372,15 +370,13 @@ async def test_all_faults_can_be_turned_off(server: GazeServer, client: ClientSe
     assert (await ask(client, PRESETS))[0] == HTTPStatus.OK
 
 
-async def test_errors_may_say_nothing(server: GazeServer, client: ClientSession) -> None:
+async def test_errors_have_no_reason(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.NO_REASON)
 
     assert await ask(client, "/api/v1/job/nobody") == (HTTPStatus.NOT_FOUND, {})
 
 
-async def test_the_key_may_be_refused_everywhere_but_for_images(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_key_is_rejected_except_for_images(server: GazeServer, client: ClientSession) -> None:
     address = await finished_image(server, client)
     server.faults.on(Fault.KEY_REGENERATED)
 
@@ -390,7 +386,7 @@ async def test_the_key_may_be_refused_everywhere_but_for_images(
 
 
 @pytest.mark.parametrize(("preset", "other_status"), [(None, 404), ("oilpainting", 202)])
-async def test_a_preset_may_vanish_between_listing_and_generating(
+async def test_preset_is_missing_between_listing_and_generating(
     server: GazeServer, client: ClientSession, preset: str | None, other_status: int
 ) -> None:
     server.faults.on(Fault.PRESET_VANISHES, preset=preset)
@@ -403,7 +399,7 @@ async def test_a_preset_may_vanish_between_listing_and_generating(
     assert (named.status, other.status) == (HTTPStatus.NOT_FOUND, other_status)
 
 
-async def test_a_busy_server_does_not_queue_and_says_when_to_come_again(
+async def test_busy_server_queues_nothing_and_sends_retry_after(
     server: GazeServer, client: ClientSession
 ) -> None:
     server.faults.on(Fault.BUSY, "generate", value=429)
@@ -417,7 +413,7 @@ async def test_a_busy_server_does_not_queue_and_says_when_to_come_again(
     assert server.jobs == []
 
 
-async def test_a_redirect_names_another_place(server: GazeServer, client: ClientSession) -> None:
+async def test_redirect_has_other_address(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.REDIRECT, value="http://127.0.0.1:1/elsewhere")
 
     async with client.get(PRESETS, allow_redirects=False) as response:
@@ -426,7 +422,7 @@ async def test_a_redirect_names_another_place(server: GazeServer, client: Client
 
 
 @pytest.mark.parametrize("name", ["jobs_404", "image_deleted"])
-async def test_jobs_and_images_may_be_unknown(
+async def test_jobs_and_images_are_unknown(
     server: GazeServer, client: ClientSession, name: str
 ) -> None:
     address = await finished_image(server, client)
@@ -441,7 +437,7 @@ async def test_jobs_and_images_may_be_unknown(
     assert (hidden.status, shown.status) == (HTTPStatus.NOT_FOUND, HTTPStatus.OK)
 
 
-async def test_only_open_jobs_report_an_unknown_status(
+async def test_only_open_jobs_have_unknown_status(
     server: GazeServer, client: ClientSession
 ) -> None:
     (job_id,) = await queue(client)
@@ -463,7 +459,7 @@ async def test_only_open_jobs_report_an_unknown_status(
         (Fault.MISSING_FIELDS, "relative_path", {"image_url", "seed"}),
     ],
 )
-async def test_a_done_job_may_lack_what_matters(
+async def test_done_job_lacks_required_fields(
     server: GazeServer, client: ClientSession, fault: Fault, value: Any, result: set[str] | None
 ) -> None:
     await finished_image(server, client)
@@ -475,9 +471,7 @@ async def test_a_done_job_may_lack_what_matters(
     assert (set(job["result"]) if "result" in job else None) == result
 
 
-async def test_an_image_may_be_said_to_lie_elsewhere(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_image_address_names_other_server(server: GazeServer, client: ClientSession) -> None:
     address = await finished_image(server, client)
     server.faults.on(Fault.OTHER_ORIGIN, value="http://127.0.0.1:1")
 
@@ -486,9 +480,7 @@ async def test_an_image_may_be_said_to_lie_elsewhere(
     assert job["result"]["image_url"] == f"http://127.0.0.1:1{address}"
 
 
-async def test_json_may_hold_more_than_the_guide_knows(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_json_has_unknown_fields(server: GazeServer, client: ClientSession) -> None:
     _, plain = await ask(client, PRESETS)
     server.faults.on(Fault.EXTRA_FIELDS)
 
@@ -498,7 +490,7 @@ async def test_json_may_hold_more_than_the_guide_knows(
     assert set(plain["presets"][0]) < set(extended["presets"][0])
 
 
-async def test_json_may_lack_fields(server: GazeServer, client: ClientSession) -> None:
+async def test_json_lacks_fields(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.MISSING_FIELDS)
 
     _, presets = await ask(client, PRESETS)
@@ -526,7 +518,7 @@ async def test_json_may_lack_fields(server: GazeServer, client: ClientSession) -
         ),
     ],
 )
-async def test_json_may_be_of_other_types(
+async def test_json_has_other_types(
     server: GazeServer, client: ClientSession, kind: str, answer: Any
 ) -> None:
     server.presets = {"a": DemoPreset("a", "A")}
@@ -535,7 +527,7 @@ async def test_json_may_be_of_other_types(
     assert await ask(client, PRESETS) == (HTTPStatus.OK, answer)
 
 
-async def test_json_may_be_huge(server: GazeServer, client: ClientSession) -> None:
+async def test_json_is_huge(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.HUGE_JSON, "presets", value=2)
 
     async with client.get(PRESETS) as response:
@@ -545,7 +537,7 @@ async def test_json_may_be_huge(server: GazeServer, client: ClientSession) -> No
     assert len(json.loads(body)["presets"]) == 5
 
 
-async def test_json_may_be_garbage(server: GazeServer, client: ClientSession) -> None:
+async def test_json_is_malformed(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.GARBAGE_JSON, "presets")
 
     async with client.get(PRESETS) as response:
@@ -554,7 +546,7 @@ async def test_json_may_be_garbage(server: GazeServer, client: ClientSession) ->
             await response.json()
 
 
-async def test_an_answer_may_break_off(server: GazeServer, client: ClientSession) -> None:
+async def test_response_is_truncated(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.TRUNCATED, "presets")
 
     async with client.get(PRESETS) as response:
@@ -562,7 +554,7 @@ async def test_an_answer_may_break_off(server: GazeServer, client: ClientSession
             await response.read()
 
 
-async def test_an_answer_may_never_come_though_the_job_is_queued(
+async def test_response_never_arrives_when_job_is_queued(
     server: GazeServer, client: ClientSession
 ) -> None:
     server.faults.on(Fault.HANG, "generate")
@@ -573,7 +565,7 @@ async def test_an_answer_may_never_come_though_the_job_is_queued(
     assert len(server.jobs) == 1
 
 
-async def test_an_answer_may_come_late(server: GazeServer, client: ClientSession) -> None:
+async def test_response_is_late(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.LATENCY, "presets", value=0.1)
     started = asyncio.get_running_loop().time()
 
@@ -583,7 +575,7 @@ async def test_an_answer_may_come_late(server: GazeServer, client: ClientSession
 
 
 @pytest.mark.parametrize("content_type", ["image/jpeg", "text/html"])
-async def test_an_image_may_be_called_something_else(
+async def test_image_has_wrong_content_type(
     server: GazeServer, client: ClientSession, content_type: str
 ) -> None:
     address = await finished_image(server, client)
@@ -595,9 +587,7 @@ async def test_an_image_may_be_called_something_else(
     assert data == server.picture(server.jobs[0].job_id)
 
 
-async def test_something_else_may_be_called_an_image(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_other_content_has_image_type(server: GazeServer, client: ClientSession) -> None:
     address = await finished_image(server, client)
 
     with server.faults.on(Fault.NOT_AN_IMAGE):
@@ -610,9 +600,7 @@ async def test_something_else_may_be_called_an_image(
     assert empty == b""
 
 
-async def test_a_tiny_image_may_declare_a_huge_size(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_tiny_image_declares_huge_size(server: GazeServer, client: ClientSession) -> None:
     address = await finished_image(server, client)
     server.faults.on(Fault.BOMB_IMAGE)
 
@@ -624,7 +612,7 @@ async def test_a_tiny_image_may_declare_a_huge_size(
 
 
 @pytest.mark.parametrize("path", [None, PRESETS])
-async def test_a_small_answer_may_unpack_to_a_large_one(
+async def test_small_response_decompresses_to_large_one(
     server: GazeServer, client: ClientSession, path: str | None
 ) -> None:
     path = path or await finished_image(server, client)
@@ -640,7 +628,7 @@ async def test_a_small_answer_may_unpack_to_a_large_one(
     assert len(data) == len(plain) + 3 * MEBIBYTE
 
 
-async def test_an_image_may_not_end(server: GazeServer, client: ClientSession) -> None:
+async def test_image_is_endless(server: GazeServer, client: ClientSession) -> None:
     address = await finished_image(server, client)
     server.faults.on(Fault.OVERSIZED_IMAGE)
 
@@ -651,7 +639,7 @@ async def test_an_image_may_not_end(server: GazeServer, client: ClientSession) -
     assert len(data) > 64 * MEBIBYTE
 
 
-async def test_a_client_may_leave_an_endless_image(
+async def test_client_can_abort_endless_image(
     server: GazeServer, client: ClientSession, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = await finished_image(server, client)
@@ -665,7 +653,7 @@ async def test_a_client_may_leave_an_endless_image(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_finished_jobs_may_be_pruned_when_the_next_begins(
+async def test_finished_jobs_are_pruned_when_next_starts(
     server: GazeServer, client: ClientSession
 ) -> None:
     server.faults.on(Fault.PRUNE_AT_ONCE)
@@ -680,7 +668,7 @@ async def test_finished_jobs_may_be_pruned_when_the_next_begins(
     assert await status_of(client, second) == "processing"
 
 
-async def test_two_images_may_share_a_file(server: GazeServer, client: ClientSession) -> None:
+async def test_images_share_file(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.SAME_FILE_NAME)
     await queue(client, count=2)
 
@@ -691,7 +679,7 @@ async def test_two_images_may_share_a_file(server: GazeServer, client: ClientSes
     assert data == server.picture(jobs[1].job_id) != server.picture(jobs[0].job_id)
 
 
-async def test_every_nth_job_may_fail(server: GazeServer, client: ClientSession) -> None:
+async def test_every_nth_job_fails(server: GazeServer, client: ClientSession) -> None:
     server.faults.on(Fault.FAIL_EVERY, value=3)
     await queue(client, count=6)
 
@@ -701,7 +689,7 @@ async def test_every_nth_job_may_fail(server: GazeServer, client: ClientSession)
     assert [job.status for job in server.jobs] == ["done", "done", "failed"] * 2
 
 
-async def test_seeds_may_lie_beyond_what_javascript_counts(
+async def test_seeds_exceed_integers_of_javascript(
     server: GazeServer, client: ClientSession
 ) -> None:
     server.faults.on(Fault.SEED_BEYOND)

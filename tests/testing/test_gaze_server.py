@@ -26,9 +26,7 @@ SMALL: dict[str, Any] = {"width": 64, "height": 96}
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-async def test_presets_are_listed_with_their_slugs(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_presets_are_listed_with_slugs(server: GazeServer, client: ClientSession) -> None:
     server.presets = {
         preset.slug: preset
         for preset in (DemoPreset("oil-painting.v2", "Öl & Leinwand", has_cover=False),)
@@ -49,7 +47,7 @@ async def test_presets_are_listed_with_their_slugs(
     }
 
 
-async def test_the_default_presets_hold_what_clients_stumble_over(server: GazeServer) -> None:
+async def test_default_presets_have_unusual_names(server: GazeServer) -> None:
     presets = list(server.presets.values())
 
     assert len(presets) == 5
@@ -69,7 +67,7 @@ async def test_the_default_presets_hold_what_clients_stumble_over(server: GazeSe
     ],
 )
 @pytest.mark.parametrize("path", [PRESETS, "/api/v1/job/1", GENERATE])
-async def test_the_api_wants_the_key(
+async def test_api_requires_key(
     server: GazeServer, headers: dict[str, str], query: str, status: int, path: str
 ) -> None:
     method = "POST" if path == GENERATE else "GET"
@@ -88,9 +86,7 @@ async def test_the_api_wants_the_key(
         assert list(answer) == ["error"]
 
 
-async def test_a_regenerated_key_replaces_the_old_one(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_regenerated_key_replaces_old_one(server: GazeServer, client: ClientSession) -> None:
     key = server.regenerate_key()
 
     refused, _ = await ask(client, PRESETS)
@@ -101,9 +97,7 @@ async def test_a_regenerated_key_replaces_the_old_one(
     assert server.api_key == key != "demo-key"
 
 
-async def test_a_job_passes_through_the_states_of_the_guide(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_job_passes_documented_states(server: GazeServer, client: ClientSession) -> None:
     async with client.post(GENERATE, json={}) as response:
         accepted = await response.json()
     job_id = accepted["jobs"][0]["job_id"]
@@ -142,7 +136,7 @@ async def test_a_job_passes_through_the_states_of_the_guide(
     assert second.removesuffix(".png").isdigit()
 
 
-async def test_a_failed_job_says_why(server: GazeServer, client: ClientSession) -> None:
+async def test_failed_job_has_reason(server: GazeServer, client: ClientSession) -> None:
     (job_id,) = await queue(client)
 
     server.fail(error="ComfyUI: no such checkpoint")
@@ -169,7 +163,7 @@ async def test_a_failed_job_says_why(server: GazeServer, client: ClientSession) 
         "text",
     ],
 )
-async def test_bad_parameters_are_refused(
+async def test_invalid_parameters_are_rejected(
     server: GazeServer, client: ClientSession, body: Any
 ) -> None:
     async with client.post(GENERATE, json=body) as response:
@@ -180,7 +174,7 @@ async def test_bad_parameters_are_refused(
     assert server.jobs == []
 
 
-async def test_a_body_that_is_no_json_is_refused(server: GazeServer, client: ClientSession) -> None:
+async def test_body_without_json_is_rejected(server: GazeServer, client: ClientSession) -> None:
     async with client.post(GENERATE, data=b"{count: 1}") as response:
         assert response.status == HTTPStatus.BAD_REQUEST
 
@@ -199,7 +193,7 @@ async def test_a_body_that_is_no_json_is_refused(server: GazeServer, client: Cli
         ({"checkpoint": "a/b.safetensors", "something": "else"}, 1),
     ],
 )
-async def test_what_a_python_program_lets_pass_is_accepted(
+async def test_lenient_parameters_are_accepted(
     server: GazeServer, client: ClientSession, body: dict[str, Any], count: int
 ) -> None:
     job_ids = await queue(client, **body)
@@ -209,7 +203,7 @@ async def test_what_a_python_program_lets_pass_is_accepted(
     assert server.jobs[0].body == body
 
 
-async def test_a_request_without_a_body_makes_one_image(
+async def test_request_without_body_generates_one_image(
     server: GazeServer, client: ClientSession
 ) -> None:
     async with client.post(GENERATE) as response:
@@ -219,7 +213,7 @@ async def test_a_request_without_a_body_makes_one_image(
 
 
 @pytest.mark.parametrize("path", ["/api/v1/job/nobody", "/api/v1/generate/nobody"])
-async def test_what_is_unknown_is_not_found(client: ClientSession, path: str) -> None:
+async def test_unknown_preset_and_job_are_not_found(client: ClientSession, path: str) -> None:
     method = "GET" if "job" in path else "POST"
 
     async with client.request(method, path) as response:
@@ -232,7 +226,7 @@ async def test_what_is_unknown_is_not_found(client: ClientSession, path: str) ->
 @pytest.mark.parametrize(
     "path", ["/nowhere", "/static/uploads/presets/oilpainting/gen_1.png", "/api/v2/presets"]
 )
-async def test_other_addresses_get_an_html_page(
+async def test_other_addresses_return_html_page(
     server: GazeServer, client: ClientSession, path: str
 ) -> None:
     async with client.get(path) as response:
@@ -244,12 +238,12 @@ async def test_other_addresses_get_an_html_page(
     assert server.requests["image" if "static" in path else "other"] == 1
 
 
-async def test_no_path_leads_out_of_the_images(client: ClientSession) -> None:
+async def test_path_cannot_leave_image_folder(client: ClientSession) -> None:
     async with client.get("/static/uploads/presets/..%2F..%2Fgen_1.png") as response:
         assert response.status == HTTPStatus.NOT_FOUND
 
 
-async def test_random_seeds_differ_and_a_fixed_one_is_that_of_every_image(
+async def test_random_seeds_differ_and_fixed_seed_is_shared(
     server: GazeServer, client: ClientSession
 ) -> None:
     await queue(client, count=3)
@@ -260,7 +254,7 @@ async def test_random_seeds_differ_and_a_fixed_one_is_that_of_every_image(
     assert seeds[3:] == [2**64 - 1] * 3
 
 
-async def test_a_seed_reaches_the_client_exactly(server: GazeServer, client: ClientSession) -> None:
+async def test_seed_is_returned_exactly(server: GazeServer, client: ClientSession) -> None:
     (job_id,) = await queue(client, seed=2**64 - 1)
 
     await server.finish()
@@ -272,7 +266,7 @@ async def test_a_seed_reaches_the_client_exactly(server: GazeServer, client: Cli
 @pytest.mark.parametrize(
     ("width", "height"), [(1001, 1000), (8, 64), (64, 0), (16392, 64), (-64, 64), (True, 64)]
 )
-async def test_a_size_that_comfyui_cannot_do_fails_late(
+async def test_invalid_size_fails_during_processing(
     server: GazeServer, client: ClientSession, width: int, height: int
 ) -> None:
     (job_id,) = await queue(client, width=width, height=height)
@@ -284,9 +278,7 @@ async def test_a_size_that_comfyui_cannot_do_fails_late(
     assert "EmptyLatentImage" in job["error"]
 
 
-async def test_a_huge_size_runs_out_of_memory_without_drawing(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_huge_size_fails_without_drawing(server: GazeServer, client: ClientSession) -> None:
     (job_id,) = await queue(client, width=16384, height=16384)
 
     await server.finish()
@@ -296,7 +288,7 @@ async def test_a_huge_size_runs_out_of_memory_without_drawing(
     assert "out of memory" in job["error"]
 
 
-async def test_an_image_needs_no_key_and_is_what_was_asked_for(
+async def test_image_requires_no_key_and_has_requested_size(
     server: GazeServer, client: ClientSession
 ) -> None:
     (job_id,) = await queue(client, **SMALL, seed=7, extra_positive="smiling fox")
@@ -318,9 +310,7 @@ async def test_an_image_needs_no_key_and_is_what_was_asked_for(
     assert json.loads(image.info["workflow"])["nodes"]
 
 
-async def test_an_image_that_did_not_change_is_not_sent_again(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_unchanged_image_gets_304(server: GazeServer, client: ClientSession) -> None:
     address = await finished_image(server, client)
     async with client.get(address) as first:
         etag = first.headers["ETag"]
@@ -329,9 +319,7 @@ async def test_an_image_that_did_not_change_is_not_sent_again(
         assert second.status == HTTPStatus.NOT_MODIFIED
 
 
-async def test_equal_requests_make_equal_pictures(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_equal_requests_draw_equal_images(server: GazeServer, client: ClientSession) -> None:
     wish: dict[str, Any] = {**SMALL, "seed": 7, "extra_positive": "a", "extra_negative": "b"}
     changes: tuple[dict[str, Any], ...] = (
         {},
@@ -353,7 +341,7 @@ async def test_equal_requests_make_equal_pictures(
     assert len(pixels) == 1 + len(others)
 
 
-async def test_a_picture_of_the_usual_size_has_the_size_of_a_real_file() -> None:
+async def test_image_of_usual_size_has_realistic_file_size() -> None:
     async with GazeServer(duration=None) as server:
         server.add_foreign_jobs(1)
         job_id = await server.finish()
@@ -364,7 +352,7 @@ async def test_a_picture_of_the_usual_size_has_the_size_of_a_real_file() -> None
     assert 300_000 < len(data) < 1_500_000
 
 
-async def test_jobs_of_the_web_ui_stand_ahead_of_what_comes_next(
+async def test_jobs_of_web_ui_are_queued_before_later_jobs(
     server: GazeServer, client: ClientSession
 ) -> None:
     foreign = server.add_foreign_jobs(2)
@@ -377,7 +365,7 @@ async def test_jobs_of_the_web_ui_stand_ahead_of_what_comes_next(
     assert await status_of(client, foreign[0]) == "done"
 
 
-async def test_a_named_job_may_overtake(server: GazeServer, client: ClientSession) -> None:
+async def test_named_job_can_overtake(server: GazeServer, client: ClientSession) -> None:
     first, second = await queue(client, count=2)
 
     await server.finish(second)
@@ -386,7 +374,7 @@ async def test_a_named_job_may_overtake(server: GazeServer, client: ClientSessio
     assert await status_of(client, second) == "done"
 
 
-async def test_nothing_can_be_finished_when_nothing_is_open(server: GazeServer) -> None:
+async def test_finish_fails_when_no_job_is_open(server: GazeServer) -> None:
     with pytest.raises(LookupError, match="No open job"):
         await server.finish()
     with pytest.raises(LookupError, match="No open job"):
@@ -395,9 +383,7 @@ async def test_nothing_can_be_finished_when_nothing_is_open(server: GazeServer) 
         server.fail()
 
 
-async def test_a_restart_loses_every_job_and_keeps_the_images(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_restart_loses_jobs_but_no_images(server: GazeServer, client: ClientSession) -> None:
     done, processing, pending = await queue(client, count=3)
     await server.finish()
     server.begin()
@@ -415,9 +401,7 @@ async def test_a_restart_loses_every_job_and_keeps_the_images(
         await server.finish()
 
 
-async def test_clearing_the_queue_spares_the_job_in_hand(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_clearing_queue_leaves_current_job(server: GazeServer, client: ClientSession) -> None:
     done, processing, pending = await queue(client, count=3)
     await server.finish()
     server.begin()
@@ -428,7 +412,7 @@ async def test_clearing_the_queue_spares_the_job_in_hand(
     assert statuses == ["done", "processing", "404"]
 
 
-async def test_pruning_forgets_finished_jobs(server: GazeServer, client: ClientSession) -> None:
+async def test_pruning_removes_finished_jobs(server: GazeServer, client: ClientSession) -> None:
     first, second, failed, pending = await queue(client, count=4)
     await server.finish()
     await server.finish()
@@ -443,9 +427,7 @@ async def test_pruning_forgets_finished_jobs(server: GazeServer, client: ClientS
     assert after_all == ["404", "404", "404", "pending"]
 
 
-async def test_a_deleted_image_is_gone_while_its_job_stays_done(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_job_is_done_when_image_is_deleted(server: GazeServer, client: ClientSession) -> None:
     address = await finished_image(server, client)
     job_id = server.jobs[0].job_id
 
@@ -456,7 +438,7 @@ async def test_a_deleted_image_is_gone_while_its_job_stays_done(
     assert await status_of(client, job_id) == "done"
 
 
-async def test_images_of_one_second_have_files_of_their_own(
+async def test_images_of_same_second_have_separate_files(
     server: GazeServer, client: ClientSession, freezer: FrozenDateTimeFactory
 ) -> None:
     freezer.move_to("2026-11-22 12:00:00+00:00")
@@ -476,7 +458,7 @@ def files_below(directory: Path) -> list[Path]:
     return [path for path in directory.rglob("*") if path.is_file()]
 
 
-async def test_images_may_be_kept_in_a_directory(tmp_path: Path) -> None:
+async def test_images_are_stored_in_directory(tmp_path: Path) -> None:
     async with (
         GazeServer(duration=None, images=tmp_path, size=(64, 96)) as server,
         ClientSession(server.url, headers=KEY) as client,
@@ -494,7 +476,7 @@ async def test_images_may_be_kept_in_a_directory(tmp_path: Path) -> None:
     assert files_below(tmp_path) == []
 
 
-async def test_without_a_duration_jobs_are_done_when_first_asked_for() -> None:
+async def test_jobs_without_duration_are_done_at_first_poll() -> None:
     async with (
         GazeServer(duration=0, size=(64, 96)) as server,
         ClientSession(server.url, headers=KEY) as client,
@@ -504,7 +486,7 @@ async def test_without_a_duration_jobs_are_done_when_first_asked_for() -> None:
         assert [await status_of(client, job_id) for job_id in reversed(job_ids)] == ["done"] * 5
 
 
-async def test_the_worker_makes_one_image_after_the_other() -> None:
+async def test_worker_processes_jobs_one_at_a_time() -> None:
     async with (
         GazeServer(duration=0.05, jitter=0.2, seed=3, size=(64, 96)) as server,
         ClientSession(server.url, headers=KEY) as client,
@@ -523,7 +505,7 @@ async def test_the_worker_makes_one_image_after_the_other() -> None:
     assert second.started_at >= first.finished_at
 
 
-async def test_foreign_jobs_take_the_time_given_to_them() -> None:
+async def test_foreign_jobs_take_their_duration() -> None:
     async with GazeServer(duration=30, jitter=0) as server:
         (job_id,) = server.add_foreign_jobs(1, duration=0.01)
 
@@ -532,7 +514,7 @@ async def test_foreign_jobs_take_the_time_given_to_them() -> None:
     assert server.job(job_id).status is JobStatus.DONE
 
 
-async def test_another_checkpoint_takes_longer_once() -> None:
+async def test_new_checkpoint_takes_longer_once() -> None:
     async with (
         GazeServer(duration=0.001, jitter=0, checkpoint_load=0.2, size=(64, 96)) as server,
         ClientSession(server.url, headers=KEY) as client,
@@ -545,7 +527,7 @@ async def test_another_checkpoint_takes_longer_once() -> None:
     assert [finished - started > 0.19 for started, finished in times] == [False, True, False]
 
 
-async def test_the_job_in_hand_may_be_finished_before_its_time() -> None:
+async def test_current_job_can_be_finished_early() -> None:
     async with GazeServer(duration=30, jitter=0, size=(64, 96)) as server:
         early, late = server.add_foreign_jobs(2)
         await asyncio.sleep(0)
@@ -559,7 +541,7 @@ async def test_the_job_in_hand_may_be_finished_before_its_time() -> None:
 
 
 @pytest.mark.parametrize("drop", [GazeServer.restart, GazeServer.fail])
-async def test_the_worker_turns_to_the_next_job_when_the_one_in_hand_is_dropped(
+async def test_worker_starts_next_job_when_current_one_is_dropped(
     drop: Callable[[GazeServer], object],
 ) -> None:
     async with GazeServer(duration=30, jitter=0) as server:
@@ -576,7 +558,7 @@ async def test_the_worker_turns_to_the_next_job_when_the_one_in_hand_is_dropped(
     assert server.job(job_id).status is JobStatus.DONE
 
 
-async def test_a_server_that_is_offline_comes_back_on_its_port_with_its_queue(
+async def test_offline_server_returns_with_same_port_and_queue(
     server: GazeServer, client: ClientSession
 ) -> None:
     (job_id,) = await queue(client)
@@ -591,7 +573,7 @@ async def test_a_server_that_is_offline_comes_back_on_its_port_with_its_queue(
     assert await status_of(client, job_id) == "pending"
 
 
-async def test_going_offline_breaks_off_open_requests(
+async def test_open_requests_fail_when_server_goes_offline(
     server: GazeServer, client: ClientSession
 ) -> None:
     server.faults.on(Fault.HANG, "presets")
@@ -605,7 +587,7 @@ async def test_going_offline_breaks_off_open_requests(
         await asked
 
 
-async def test_online_and_offline_may_change_at_once(
+async def test_online_and_offline_can_alternate_quickly(
     server: GazeServer, client: ClientSession
 ) -> None:
     for online in (False, True, False, True, True, False):
@@ -619,7 +601,7 @@ async def test_online_and_offline_may_change_at_once(
     assert (await ask(client, PRESETS))[0] == HTTPStatus.OK
 
 
-async def test_stopping_leaves_no_task_behind_even_in_the_middle_of_everything() -> None:
+async def test_stopped_server_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     server = GazeServer(duration=30)
     await server.start()
@@ -638,7 +620,7 @@ async def test_stopping_leaves_no_task_behind_even_in_the_middle_of_everything()
     assert asyncio.all_tasks() == before
 
 
-async def test_a_stopped_server_starts_again_where_it_was() -> None:
+async def test_stopped_server_restarts_with_same_state() -> None:
     server = GazeServer(duration=None)
     await server.start()
     port = server.port
@@ -675,9 +657,7 @@ async def test_requests_are_counted_and_logged(server: GazeServer, client: Clien
     assert times[-1] <= time.monotonic()
 
 
-async def test_counts_begin_again_and_the_log_stays(
-    server: GazeServer, client: ClientSession
-) -> None:
+async def test_counts_can_be_reset_without_log(server: GazeServer, client: ClientSession) -> None:
     await ask(client, PRESETS)
 
     server.reset_counts()
@@ -686,7 +666,7 @@ async def test_counts_begin_again_and_the_log_stays(
     assert len(server.log) == 1
 
 
-async def test_the_control_is_closed_by_default(client: ClientSession) -> None:
+async def test_control_api_is_closed_by_default(client: ClientSession) -> None:
     async with client.post("/_control/restart") as posted, client.get("/_control/jobs") as got:
         pass
 
@@ -699,7 +679,7 @@ async def call(client: ClientSession, method: str, **arguments: Any) -> tuple[in
         return response.status, await response.json()
 
 
-async def test_the_control_steers_a_server() -> None:
+async def test_control_api_changes_server() -> None:
     async with (
         GazeServer(duration=None, control=True, size=(64, 96)) as server,
         ClientSession(server.url, headers=KEY) as client,
@@ -747,7 +727,7 @@ async def answers(client: ClientSession) -> bool:
         return False
 
 
-async def test_the_control_turns_a_server_off_for_a_while() -> None:
+async def test_control_api_turns_server_off_temporarily() -> None:
     async with (
         GazeServer(duration=None, control=True) as server,
         ClientSession(server.url, headers=KEY) as client,
@@ -776,7 +756,7 @@ async def run(*options: str) -> tuple[asyncio.subprocess.Process, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_the_program_serves_until_it_is_asked_to_end(number: signal.Signals) -> None:
+async def test_program_serves_until_terminated(number: signal.Signals) -> None:
     process, address = await run("--presets", "40", "--api-key", "k", "--fault", "busy=job:429")
     async with ClientSession(address, headers={"X-API-Key": "k"}) as client:
         _, presets = await ask(client, PRESETS)
@@ -790,7 +770,7 @@ async def test_the_program_serves_until_it_is_asked_to_end(number: signal.Signal
     assert code == 0
 
 
-async def test_the_program_says_that_its_port_is_taken(server: GazeServer) -> None:
+async def test_program_reports_used_port(server: GazeServer) -> None:
     process, address = await run("--port", str(server.port))
 
     assert await process.wait() == 1
@@ -798,9 +778,7 @@ async def test_the_program_says_that_its_port_is_taken(server: GazeServer) -> No
 
 
 @pytest.mark.parametrize("arguments", [["--fault", "help"], ["--help"]])
-def test_the_program_lists_its_faults(
-    capsys: pytest.CaptureFixture[str], arguments: list[str]
-) -> None:
+def test_program_lists_faults(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     try:
         main(arguments)
     except SystemExit as end:
@@ -810,7 +788,7 @@ def test_the_program_lists_its_faults(
     assert all(f"\n  {fault} " in printed for fault in Fault)
 
 
-def test_the_program_refuses_a_fault_it_does_not_know(
+def test_program_rejects_unknown_fault(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as end:
