@@ -163,11 +163,7 @@ async def async_read_image(coordinator: GazeCoordinator, job_id: str) -> tuple[I
     """
     with gallery_errors():
         if (image := await coordinator.gallery.async_get(job_id)) is None:
-            raise ServiceValidationError(
-                translation_domain=DOMAIN,
-                translation_key="unknown_image",
-                translation_placeholders={"job_id": job_id[:64]},
-            )
+            raise unknown_image(job_id)
         return image, await coordinator.gallery.async_read(image)
 
 
@@ -181,6 +177,15 @@ def gallery_errors() -> Generator[None]:
         raise HomeAssistantError(
             translation_domain=DOMAIN, translation_key="gallery_failed"
         ) from err
+
+
+def unknown_image(job_id: str) -> ServiceValidationError:
+    """Return the error for a job without a saved image."""
+    return ServiceValidationError(
+        translation_domain=DOMAIN,
+        translation_key="unknown_image",
+        translation_placeholders={"job_id": job_id[:64]},
+    )
 
 
 def unknown_job(job_id: str) -> ServiceValidationError:

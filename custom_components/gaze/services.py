@@ -22,6 +22,7 @@ import voluptuous as vol
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .gallery import Selection
+from .gallery.thumbnails import THUMBNAIL_SIDES
 from .generation import (
     async_generate,
     async_read_image,
@@ -32,6 +33,7 @@ from .generation import (
     unknown_job,
 )
 from .jobs import Job
+from .links import async_create_link
 from .marking import async_mark_images
 from .names import clean
 from .payloads import MAX_PRESET_NAME, image_payload, job_payload, recipe_payload
@@ -42,11 +44,13 @@ from .shown_images import display_of_device, shown_image
 
 DEFAULT_TIMEOUT: Final = "00:05:00"
 MAX_TIMEOUT: Final = 3600.0
+DEFAULT_LIFETIME: Final = "01:00:00"
 
 
 class Action(StrEnum):
     """Names of the actions."""
 
+    CREATE_LINK = "create_link"
     DELETE_IMAGES = "delete_images"
     GENERATE = "generate"
     LIST_DISPLAYS = "list_displays"
@@ -178,6 +182,15 @@ MARK_IMAGES_SCHEMA: Final = vol.Schema(
         vol.Exclusive(ATTR_ENTITY_ID, "images"): cv.entity_ids,
         vol.Optional("favorite"): cv.boolean,
         vol.Optional("hidden"): cv.boolean,
+    }
+)
+
+CREATE_LINK_SCHEMA: Final = vol.Schema(
+    {
+        **_SERVER,
+        **_IMAGE,
+        vol.Optional("size"): vol.All(vol.Coerce(int), vol.In(THUMBNAIL_SIDES)),
+        vol.Optional("expires_in", default=DEFAULT_LIFETIME): cv.positive_time_period,
     }
 )
 
@@ -349,6 +362,15 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
             if not call.data["include_favorites"]:
                 images = [image for image in images if not image.favorite]
         return {"deleted": await gallery.async_delete(images)}
+
+
+async def _async_create_link(call: ServiceCall) -> ServiceResponse:
+    """Create a link to an image that works without a login."""
+    coordinator, job_id = await _async_image(call, POLICY_READ)
+    link = await async_create_link(
+        coordinator, job_id, side=call.data.get("size"), lifetime=call.data["expires_in"]
+    )
+    return {**link}
 
 
 async def _async_show_image(call: ServiceCall) -> None:
@@ -568,6 +590,7 @@ async def _async_answer(
 type _Handler = Callable[[ServiceCall], Coroutine[Any, Any, ServiceResponse]]
 
 _ACTIONS: Final[dict[Action, tuple[_Handler, vol.Schema | vol.All, SupportsResponse]]] = {
+    Action.CREATE_LINK: (_async_create_link, CREATE_LINK_SCHEMA, SupportsResponse.ONLY),
     Action.DELETE_IMAGES: (_async_delete_images, DELETE_IMAGES_SCHEMA, SupportsResponse.OPTIONAL),
     Action.GENERATE: (_async_generate, GENERATE_SCHEMA, SupportsResponse.OPTIONAL),
     Action.LIST_DISPLAYS: (_async_list_displays, SERVER_SCHEMA, SupportsResponse.ONLY),
