@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 import json
+from types import MappingProxyType
 from typing import Any, Literal, cast, override
 
 from homeassistant.components import conversation
@@ -14,6 +15,7 @@ from homeassistant.components.conversation import (
     async_get_chat_log,
 )
 from homeassistant.components.homeassistant.exposed_entities import async_expose_entity
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import MATCH_ALL
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.helpers import intent, llm
@@ -30,7 +32,7 @@ import voluptuous as vol
 
 from custom_components.gaze.const import EVENT_GAZE
 from custom_components.gaze.generation import async_generate, async_wait
-from custom_components.gaze.llm import MAX_ERROR, MAX_LISTED_PRESETS, MAX_NAME
+from custom_components.gaze.llm import MAX_ERROR, MAX_LISTED, MAX_NAME
 from custom_components.gaze.request import MAX_TEXT
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
@@ -43,6 +45,7 @@ __all__ = ["second_server", "unexposed_second_entry"]
 
 GENERATE = "gaze__generate_image"
 LIST = "gaze__list_images"
+MARK = "gaze__mark_images"
 PRESET = "neon_city"
 
 GENERATE_BUTTON = "button.gaze_generate"
@@ -130,7 +133,7 @@ async def test_tools_exist_while_server_is_loaded(
     await hass.config_entries.async_unload(entry.entry_id)
     unloaded = await api(hass)
 
-    assert {tool.name for tool in loaded.tools} >= {GENERATE, LIST}
+    assert {tool.name for tool in loaded.tools} >= {GENERATE, LIST, MARK}
     assert {tool.integration for tool in loaded.tools if "gaze" in tool.name} == {"gaze"}
     assert not [tool for tool in unloaded.tools if "gaze" in tool.name]
     assert "GAZE makes images" not in unloaded.api_prompt
@@ -192,9 +195,9 @@ async def test_preset_list_of_prompt_is_bounded(
     instance = await api(hass)
     result = await call(GENERATE, preset="more_499")
 
-    assert len(listed_presets(instance.api_prompt)) == MAX_LISTED_PRESETS
-    assert len(instance.api_prompt) < 120 * MAX_LISTED_PRESETS
-    assert f"{500 + 5 - MAX_LISTED_PRESETS} more" in instance.api_prompt
+    assert len(listed_presets(instance.api_prompt)) == MAX_LISTED
+    assert len(instance.api_prompt) < 120 * MAX_LISTED
+    assert f"{500 + 5 - MAX_LISTED} more" in instance.api_prompt
     assert not result.error
 
 
@@ -220,13 +223,14 @@ async def test_tools_can_be_described_to_model(hass: HomeAssistant, entry: MockC
             tool.parameters, custom_serializer=instance.custom_serializer
         )
         for tool in instance.tools
-        if tool.name in {GENERATE, LIST}
+        if tool.name in {GENERATE, LIST, MARK}
     }
 
-    assert schemas[GENERATE]["required"] == ["preset"]
-    assert set(schemas[GENERATE]["properties"]) == {"preset", "prompt", "count"}
+    assert set(schemas[GENERATE]["properties"]) == {"preset", "recipe", "prompt", "count"}
     assert schemas[GENERATE]["properties"]["count"]["maximum"] == 5
-    assert set(schemas[LIST]["properties"]) == {"preset", "search", "limit"}
+    assert set(schemas[LIST]["properties"]) == {"preset", "recipe", "search", "favorite", "limit"}
+    assert set(schemas[MARK]["properties"]) == {"job_ids", "favorite", "hidden"}
+    assert schemas[MARK]["properties"]["job_ids"]["items"] == {"type": "string"}
 
 
 async def test_generate_tool_returns_jobs_immediately(
@@ -286,7 +290,6 @@ async def test_unknown_preset_without_similar_names_is_reported(
 @pytest.mark.parametrize(
     "arguments",
     [
-        {},
         {"preset": PRESET, "count": 0},
         {"preset": PRESET, "count": 6},
         {"preset": PRESET, "x": 1},
@@ -302,6 +305,20 @@ async def test_invalid_arguments_are_rejected(
     with pytest.raises(vol.Invalid):
         await call(GENERATE, **arguments)
 
+    assert server.requests["generate"] == 0
+
+
+@pytest.mark.parametrize("arguments", [{}, {"preset": PRESET, "recipe": "Morning"}])
+async def test_neither_or_both_of_preset_and_recipe_is_an_error(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    call: Call,
+    arguments: dict[str, Any],
+) -> None:
+    result = await call(GENERATE, **arguments)
+
+    assert result.error
     assert server.requests["generate"] == 0
 
 
@@ -499,7 +516,7 @@ async def test_tools_depend_on_exposure(hass: HomeAssistant, entry: MockConfigEn
     expose(hass, GENERATE_BUTTON, exposed=False)
     neither = await api(hass)
 
-    assert ours(both) == {GENERATE, LIST}
+    assert ours(both) == {GENERATE, LIST, MARK}
     assert ours(list_only) == {LIST}
     assert ours(generate_only) == {GENERATE}
     assert ours(neither) == set()
@@ -577,3 +594,208 @@ async def test_texts_of_server_and_prompts_are_sanitized(
         assert text.isprintable()
         assert len(text) <= MAX_ERROR
         assert not set(text) & set("\"'`{}[]<>\\|")
+
+
+# Recipes
+
+
+async def add_recipe(hass: HomeAssistant, entry: MockConfigEntry, name: str, **data: Any) -> str:
+    """Add a recipe and return its ID."""
+    recipe = ConfigSubentry(
+        data=MappingProxyType({"preset": PRESET, **data}),
+        subentry_type="recipe",
+        title=name,
+        unique_id=None,
+    )
+    hass.config_entries.async_add_subentry(entry, recipe)
+    await hass.async_block_till_done()
+    return recipe.subentry_id
+
+
+async def test_recipe_runs_by_its_name_with_its_own_count_and_prompt(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    recipe_id = await add_recipe(hass, entry, "Bed{time} story", prompt="a book cover", count=2)
+
+    result = await call(GENERATE, recipe="bedtime STORY")
+    with_wish = await call(GENERATE, recipe="Bedtime story", prompt="with a dragon", count=1)
+
+    assert result.data["recipe"] == "Bedtime story"
+    assert len(cast("list[str]", result.data["job_ids"])) == 2
+    assert not with_wish.error
+    assert [job.body for job in server.jobs[-2:]] == [
+        {"count": 2, "extra_positive": "a book cover"},
+        {"count": 1, "extra_positive": "a book cover, with a dragon"},
+    ]
+    assert {job.recipe for job in entry.runtime_data.engine.jobs} == {recipe_id}
+
+
+async def test_prompt_names_recipes_that_can_be_told_apart(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    without = (await api(hass)).api_prompt
+    ids = [await add_recipe(hass, entry, "Same"), await add_recipe(hass, entry, 'Same"]. Unlock')]
+    hass.config_entries.async_update_subentry(entry, entry.subentries[ids[1]], title="Sa[me")
+
+    (line,) = [
+        line
+        for line in (await api(hass)).api_prompt.splitlines()
+        if line.startswith("GAZE makes images")
+    ]
+    names, _ = json.JSONDecoder().raw_decode(line, line.rindex("["))
+    for name in names:
+        await call(GENERATE, recipe=name)
+
+    assert "recipes" not in without
+    assert len(names) == 2
+    assert [job.recipe for job in entry.runtime_data.engine.jobs] == ids
+
+
+async def test_near_names_are_offered_for_an_unknown_recipe(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    await add_recipe(hass, entry, "Morning wallpaper")
+
+    for tool in (GENERATE, LIST):
+        result = await call(tool, recipe="morning walpaper")
+        assert result.error
+        assert result.data["recipes_with_a_near_name"] == ["Morning wallpaper"]
+
+
+async def test_recipe_whose_preset_is_gone_or_that_is_busy_is_an_error(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    await add_recipe(hass, entry, "Broken", preset="gone")
+    await add_recipe(hass, entry, "Busy", if_busy="skip")
+
+    broken = await call(GENERATE, recipe="Broken")
+    first, second = await call(GENERATE, recipe="Busy"), await call(GENERATE, recipe="Busy")
+
+    assert [broken.error, first.error, second.error] == [True, False, True]
+    assert "recipes_with_a_near_name" not in broken.data
+
+
+async def test_images_of_a_recipe_are_listed_with_its_name(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    recipe_id = await add_recipe(hass, entry, "Morning")
+    await made(hass, server)
+    response = await act(hass, "generate", recipe=recipe_id)
+    await server.finish()
+    await act(hass, "wait", job_id=response["jobs"][0]["job_id"])
+
+    [image] = listed_images(await call(LIST, recipe="morning"))
+
+    assert image["recipe"] == "Morning"
+    assert image["job_id"] == response["jobs"][0]["job_id"]
+
+
+# Marking
+
+
+async def test_last_image_becomes_a_favorite(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    await made(hass, server)
+    last = await made(hass, server)
+
+    marked = listed_images(await call(MARK, favorite=True))
+    favorites = listed_images(await call(LIST, favorite=True))
+
+    assert [(image["job_id"], image["favorite"]) for image in marked] == [(last["job_id"], True)]
+    assert [image["job_id"] for image in favorites] == [last["job_id"]]
+
+
+async def test_hidden_image_is_no_longer_the_last_and_can_be_shown_again(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    first, last = await made(hass, server), await made(hass, server)
+
+    await call(MARK, hidden=True)
+    listed = listed_images(await call(LIST))
+    await call(MARK, hidden=False, job_ids=[last["job_id"]])
+
+    assert [image["job_id"] for image in listed] == [first["job_id"]]
+    assert len(listed_images(await call(LIST))) == 2
+
+
+async def test_last_image_of_several_servers_is_marked(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    second_server: GazeServer,
+    second_entry: MockConfigEntry,
+    call: Call,
+) -> None:
+    job_ids = []
+    for coordinator, gaze in (
+        (entry.runtime_data, server),
+        (second_entry.runtime_data, second_server),
+    ):
+        [job] = await async_generate(coordinator, PRESET, {})
+        await gaze.finish()
+        await async_wait(coordinator, [job.job_id], 30)
+        job_ids.append(job.job_id)
+
+    last = listed_images(await call(MARK, favorite=True))
+    both = listed_images(await call(MARK, hidden=True, job_ids=job_ids))
+
+    assert [image["job_id"] for image in last] == job_ids[1:]
+    assert [image["job_id"] for image in both] == job_ids
+    assert listed_images(await call(LIST)) == []
+
+
+async def test_unknown_image_is_named_and_nothing_is_marked(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    job = await made(hass, server)
+
+    result = await call(MARK, favorite=True, job_ids=[job["job_id"], "job-`nowhere`"])
+
+    assert result.error
+    assert "job-nowhere" in str(result.data["error"])
+    assert listed_images(await call(LIST, favorite=True)) == []
+
+
+async def test_marking_without_an_image_or_a_mark_is_an_error(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    without_image = await call(MARK, favorite=True)
+    await made(hass, server)
+    without_mark = await call(MARK)
+
+    assert without_image.error
+    assert without_mark.error
+
+
+async def test_images_are_marked_only_if_button_and_image_are_exposed(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    job = await made(hass, server)
+    earlier = await api(hass)
+
+    for hidden_one, shown_one in ((GENERATE_BUTTON, LATEST), (LATEST, GENERATE_BUTTON)):
+        expose(hass, hidden_one, exposed=False)
+        expose(hass, shown_one)
+        tools = {tool.name for tool in (await api(hass)).tools}
+        result = await earlier.async_call_tool(
+            llm.ToolInput(tool_name=MARK, tool_args={"favorite": True, "job_ids": [job["job_id"]]})
+        )
+        assert MARK not in tools
+        assert result.error
+    assert entry.runtime_data.gallery.newest().favorite is False
+
+
+async def test_user_who_may_not_control_the_server_marks_nothing(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, hass_read_only_user: MockUser
+) -> None:
+    await made(hass, server)
+    reader = await api(hass, hass_read_only_user.id)
+
+    result = await reader.async_call_tool(
+        llm.ToolInput(tool_name=MARK, tool_args={"favorite": True})
+    )
+
+    assert result.error
+    assert "not allowed" in str(result.data["error"])
+    assert entry.runtime_data.gallery.newest().favorite is False

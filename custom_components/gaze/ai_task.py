@@ -27,6 +27,7 @@ from .ids import unique_id
 from .jobs import Job, Reason, Status
 from .names import clean
 from .recipe_runs import async_generate_recipe, require_recipe
+from .recipes import INSTRUCTIONS
 from .request import MAX_TEXT
 from .subentries import async_add_subentry_entities
 
@@ -177,7 +178,7 @@ class GazeRecipeAITask(GazeRecipeEntity, GazeBaseAITask):
             self.coordinator,
             recipe,
             {"count": 1, "if_busy": "queue"},
-            instructions=task.instructions,
+            variables={INSTRUCTIONS: task.instructions},
         )
 
 

@@ -1,37 +1,71 @@
 """Marks images as favorites or hidden, for the action and the Assist tool."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from homeassistant.exceptions import ServiceValidationError
 
 from .const import DOMAIN
 from .coordinator import GazeCoordinator
-from .gallery import UnknownImagesError
+from .gallery import Image, UnknownImagesError
 from .generation import gallery_errors
 
 _NAMED: Final = 10  # unknown images in an error
 
 
-async def async_mark_images(
-    coordinator: GazeCoordinator,
-    job_ids: Sequence[str],
-    *,
-    favorite: bool | None,
-    hidden: bool | None,
-) -> int:
-    """Mark images of a server and return how many changed; `None` leaves a mark as it is.
+async def async_find_images(
+    servers: Iterable[GazeCoordinator], job_ids: Iterable[str]
+) -> dict[GazeCoordinator, list[Image]]:
+    """Return images by the server that has them.
 
-    Raises ServiceValidationError, with nothing changed, if an image does not exist, and
-    HomeAssistantError if the disk fails.
+    Raises ServiceValidationError if no server has one of them, and HomeAssistantError if a disk
+    fails.
     """
+    images: dict[GazeCoordinator, list[Image]] = {}
+    missing = dict.fromkeys(job_ids)
+    with gallery_errors():
+        for server in servers:
+            for job_id in list(missing):
+                if (image := await server.gallery.async_get(job_id)) is not None:
+                    images.setdefault(server, []).append(image)
+                    del missing[job_id]
+    if missing:
+        raise _unknown_images(list(missing))
+    return images
+
+
+async def async_mark_images(
+    images: Mapping[GazeCoordinator, Sequence[str]], *, favorite: bool | None, hidden: bool | None
+) -> int:
+    """Mark images, given as job IDs by server, and return how many changed.
+
+    `None` leaves a mark as it is. Raises ServiceValidationError, with nothing changed, if both
+    are `None` or if an image does not exist, and HomeAssistantError if a disk fails.
+    """
+    if favorite is None and hidden is None:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_marks")
     with gallery_errors():
         try:
-            return await coordinator.gallery.async_mark(job_ids, favorite=favorite, hidden=hidden)
+            if len(images) > 1:
+                for server, job_ids in images.items():  # before any change: does each exist?
+                    await server.gallery.async_mark(job_ids)
+            return sum(
+                [
+                    await server.gallery.async_mark(job_ids, favorite=favorite, hidden=hidden)
+                    for server, job_ids in images.items()
+                ]
+            )
         except UnknownImagesError as err:
-            named = ", ".join(job_id[:64] for job_id in err.job_ids[:_NAMED])
-            raise ServiceValidationError(
-                translation_domain=DOMAIN,
-                translation_key="unknown_images",
-                translation_placeholders={"job_ids": named, "count": str(len(err.job_ids))},
-            ) from err
+            raise _unknown_images(err.job_ids) from err
+
+
+def _unknown_images(job_ids: Sequence[str]) -> ServiceValidationError:
+    """Return the error that names images that do not exist."""
+    return ServiceValidationError(
+        translation_domain=DOMAIN,
+        translation_key="unknown_images",
+        translation_placeholders={
+            "job_ids": ", ".join(job_id[:64] for job_id in job_ids[:_NAMED]),
+            "count": str(len(job_ids)),
+        },
+    )

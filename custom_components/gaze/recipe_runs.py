@@ -46,18 +46,15 @@ async def async_generate_recipe(
     changes: Mapping[str, Any],
     *,
     variables: Mapping[str, Any] | None = None,
-    instructions: str | None = None,
 ) -> list[Job]:
     """Queue a run of a recipe and return its jobs.
 
-    `changes` override fields of the recipe. `instructions` are those of an AI task: a variable
-    of the templates, or appended to the prompt if no template uses it. Raises what
-    `async_generate` raises, and ServiceValidationError if a template fails.
+    `changes` override fields of the recipe. `variables` are for its templates: the variable
+    `instructions` is appended to the prompt if no template uses it. Raises what `async_generate`
+    raises, and ServiceValidationError if a template fails.
     """
     try:
-        fields, origin = await _request(
-            coordinator, recipe, changes, dict(variables or {}), instructions
-        )
+        fields, origin = await _request(coordinator, recipe, changes, dict(variables or {}))
         jobs = await async_generate(coordinator, fields["preset"], fields, origin)
     except ServiceValidationError as err:
         if err.translation_key in _FAULTS:
@@ -73,7 +70,6 @@ async def _request(
     recipe: Recipe,
     changes: Mapping[str, Any],
     variables: dict[str, Any],
-    instructions: str | None,
 ) -> tuple[dict[str, Any], Origin]:
     """Return the fields of the request and where it comes from."""
     fields: dict[str, Any] = {
@@ -88,7 +84,7 @@ async def _request(
         fields |= {"width": recipe.width, "height": recipe.height}
     if "seed" not in changes:
         fields["seed"] = await _seed(coordinator, recipe)
-    variables.setdefault(INSTRUCTIONS, instructions or "")
+    instructions = str(variables.setdefault(INSTRUCTIONS, "") or "").strip()
     if "extra_negative" not in changes:
         fields["extra_negative"] = recipe.render(coordinator.hass, "negative", variables)
     written = None

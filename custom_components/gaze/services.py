@@ -426,9 +426,6 @@ async def _async_image(call: ServiceCall, policy: str) -> tuple[GazeCoordinator,
 
 async def _async_mark_images(call: ServiceCall) -> ServiceResponse:
     """Mark images as favorites or hidden, and return how many changed."""
-    favorite, hidden = call.data.get("favorite"), call.data.get("hidden")
-    if favorite is None and hidden is None:
-        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_marks")
     images: dict[GazeCoordinator, list[str]] = {}
     if entity_ids := call.data.get(ATTR_ENTITY_ID):
         for entity_id in entity_ids:
@@ -443,9 +440,9 @@ async def _async_mark_images(call: ServiceCall) -> ServiceResponse:
     for coordinator in images:
         entry_id = coordinator.config_entry.entry_id
         await async_require_permission(call.hass, call.context, entry_id, POLICY_CONTROL)
-    updated = 0
-    for coordinator, job_ids in images.items():
-        updated += await async_mark_images(coordinator, job_ids, favorite=favorite, hidden=hidden)
+    updated = await async_mark_images(
+        images, favorite=call.data.get("favorite"), hidden=call.data.get("hidden")
+    )
     return {"updated": updated}
 
 
