@@ -211,10 +211,10 @@ async def test_error_names_preset_that_was_just_deleted_on_server(
     [
         (Fault.SERVER_ERROR, True, "server_failed", "Internal generation error"),
         (Fault.BUSY, 503, "server_busy", "Too busy"),
-        (Fault.GARBAGE_JSON, True, "unexpected_answer", "GAZE's API"),
-        (Fault.WRONG_TYPES, True, "unexpected_answer", "GAZE's API"),
-        (Fault.MISSING_FIELDS, True, "unexpected_answer", "GAZE's API"),
-        (Fault.REDIRECT, True, "unexpected_answer", "redirect"),
+        (Fault.GARBAGE_JSON, True, "unexpected_response", "GAZE's API"),
+        (Fault.WRONG_TYPES, True, "unexpected_response", "GAZE's API"),
+        (Fault.MISSING_FIELDS, True, "unexpected_response", "GAZE's API"),
+        (Fault.REDIRECT, True, "unexpected_response", "redirect"),
     ],
 )
 async def test_each_server_error_has_own_message(
@@ -465,7 +465,7 @@ async def test_track_job_reports_server_error(
     with pytest.raises(HomeAssistantError) as caught:
         await act(hass, "track_job", job_id=foreign, preset=PRESET)
 
-    assert caught.value.translation_key == "unexpected_answer"
+    assert caught.value.translation_key == "unexpected_response"
 
 
 @pytest.mark.parametrize("by", ["job_id", "batch_id", "preset", "preset_name", "all"])

@@ -44,7 +44,7 @@ from .api import (
     Preset,
     parse_host,
 )
-from .api.address import DEFAULT_PORT, origin
+from .api.address import DEFAULT_PORT, get_origin
 from .const import (
     CONF_AI_TASK_TIMEOUT,
     CONF_GIVE_UP_AFTER,
@@ -227,7 +227,7 @@ class GazeConfigFlow(ConfigFlow, domain=DOMAIN):
         self._async_abort_entries_match({CONF_HOST: str(url)})
         api_key = user_input.get(CONF_API_KEY, "").strip()
         if not api_key and stored is not None:
-            if origin(url) != origin(URL(stored[CONF_HOST])):
+            if get_origin(url) != get_origin(URL(stored[CONF_HOST])):
                 return {}, {CONF_API_KEY: "key_required"}
             api_key = stored[CONF_API_KEY]
         data = {

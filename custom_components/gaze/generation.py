@@ -261,7 +261,7 @@ def _server_error(err: GazeError) -> HomeAssistantError:
         case GazeConnectionError():
             key = "connection_failed"
         case GazeResponseError():
-            key = "unexpected_answer"
+            key = "unexpected_response"
         case _:
             key = "server_failed"
     return HomeAssistantError(translation_domain=DOMAIN, translation_key=key)

@@ -39,11 +39,11 @@ from custom_components.gaze.api import (
 )
 from custom_components.gaze.api.address import parse_host, resolve_image_urls
 from custom_components.gaze.api.client import (
-    MAX_ANSWER_BYTES,
-    MAX_ANSWER_VALUES,
     MAX_IMAGE_BYTES,
     MAX_REASON_LENGTH,
-    one_line,
+    MAX_RESPONSE_BYTES,
+    MAX_RESPONSE_VALUES,
+    format_one_line,
 )
 from custom_components.gaze.api.models import MAX_JOBS, MAX_PRESETS
 from testing.faults import Fault
@@ -102,7 +102,7 @@ async def finished_image(server: GazeServer, client: GazeClient) -> tuple[str, s
     """Return the id of a new finished job and the address of its image."""
     [job_id] = await client.generate("neon_city", GenerateOptions())
     await server.finish()
-    report = await client.job(job_id)
+    report = await client.get_job(job_id)
     assert report.result is not None
     assert report.result.image_url is not None
     return job_id, report.result.image_url
@@ -117,11 +117,11 @@ async def call_generate(client: GazeClient, _job_id: str = JOB_ID) -> object:
 
 
 async def call_job(client: GazeClient, job_id: str = JOB_ID) -> object:
-    return await client.job(job_id)
+    return await client.get_job(job_id)
 
 
 async def call_image(client: GazeClient) -> object:
-    return await client.image("/static/uploads/presets/neon_city/gen_1.png")
+    return await client.get_image("/static/uploads/presets/neon_city/gen_1.png")
 
 
 type Call = Callable[..., Awaitable[object]]
@@ -156,7 +156,7 @@ async def test_unknown_fields_are_ignored(server: GazeServer, client: GazeClient
 
     job_id, _ = await finished_image(server, client)
 
-    assert (await client.job(job_id)).status == "done"
+    assert (await client.get_job(job_id)).status == "done"
     assert len(await client.list_presets()) == len(server.presets)
 
 
@@ -165,7 +165,7 @@ async def test_key_is_sent_only_as_header_of_api_requests(
 ) -> None:
     _, image_url = await finished_image(server, client)
     await client.list_presets()
-    await client.image(image_url)
+    await client.get_image(image_url)
 
     sent = {request.path: request.headers for request in server.log}
     assert [server.api_key in str(headers) for headers in sent.values()].count(False) == 1
@@ -201,7 +201,7 @@ async def test_largest_seed_is_returned_exactly(server: GazeServer, client: Gaze
     [job_id] = await client.generate("neon_city", GenerateOptions(seed=2**64 - 1))
     await server.finish()
 
-    report = await client.job(job_id)
+    report = await client.get_job(job_id)
 
     assert server.jobs[0].seed == 2**64 - 1
     assert report.result is not None
@@ -212,11 +212,11 @@ async def test_job_status_changes_from_queued_to_done(
     server: GazeServer, client: GazeClient
 ) -> None:
     [job_id] = await client.generate("neon_city", GenerateOptions())
-    waiting = await client.job(job_id)
+    waiting = await client.get_job(job_id)
     server.begin()
-    working = await client.job(job_id)
+    working = await client.get_job(job_id)
     await server.finish()
-    done = await client.job(job_id)
+    done = await client.get_job(job_id)
 
     assert [waiting.status, working.status, done.status] == ["pending", "processing", "done"]
     assert (waiting.result, working.result) == (None, None)
@@ -228,7 +228,7 @@ async def test_failed_job_has_error(server: GazeServer, client: GazeClient) -> N
     [job_id] = await client.generate("neon_city", GenerateOptions())
     server.fail(error="ComfyUI: out of memory")
 
-    report = await client.job(job_id)
+    report = await client.get_job(job_id)
 
     assert (report.status, report.error) == ("failed", "ComfyUI: out of memory")
 
@@ -237,7 +237,7 @@ async def test_unknown_status_is_returned(server: GazeServer, client: GazeClient
     server.faults.on(Fault.UNKNOWN_STATUS, value="rendering")
     [job_id] = await client.generate("neon_city", GenerateOptions())
 
-    report = await client.job(job_id)
+    report = await client.get_job(job_id)
 
     assert report.status == "rendering"
 
@@ -245,12 +245,12 @@ async def test_unknown_status_is_returned(server: GazeServer, client: GazeClient
 async def test_image_is_downloaded_exactly(server: GazeServer, client: GazeClient) -> None:
     job_id, image_url = await finished_image(server, client)
 
-    assert await client.image(image_url) == server.picture(job_id)
+    assert await client.get_image(image_url) == server.picture(job_id)
 
 
 async def test_unknown_job_raises_not_found(client: GazeClient) -> None:
     with pytest.raises(GazeNotFoundError, match="Job not found"):
-        await client.job(JOB_ID)
+        await client.get_job(JOB_ID)
 
 
 @pytest.mark.parametrize("job_id", ["", "..", "../presets", "a/b", "a?b", "a" * 65, "ä"])
@@ -258,7 +258,7 @@ async def test_impossible_job_id_is_not_requested(
     server: GazeServer, client: GazeClient, job_id: str
 ) -> None:
     with pytest.raises(GazeNotFoundError):
-        await client.job(job_id)
+        await client.get_job(job_id)
 
     assert not server.log
 
@@ -267,7 +267,7 @@ async def test_response_about_other_job_is_rejected(script: Script, scripted: Ga
     script.answer = lambda: web.json_response({"id": "another", "status": "done"})
 
     with pytest.raises(GazeResponseError):
-        await scripted.job(JOB_ID)
+        await scripted.get_job(JOB_ID)
 
 
 async def test_unknown_preset_raises_not_found(client: GazeClient) -> None:
@@ -298,7 +298,7 @@ async def test_deleted_image_raises_not_found(server: GazeServer, client: GazeCl
     server.delete_image(job_id)
 
     with pytest.raises(GazeNotFoundError, match=r"^HTTP 404 \(Not Found\)$"):
-        await client.image(image_url)
+        await client.get_image(image_url)
 
 
 GENERAL_ERRORS = [
@@ -425,7 +425,7 @@ async def test_long_reason_is_truncated(script: Script, scripted: GazeClient) ->
 async def test_status_is_reported_when_error_body_is_too_long(
     script: Script, scripted: GazeClient
 ) -> None:
-    script.answer = lambda: web.json_response({"error": "x" * MAX_ANSWER_BYTES}, status=500)
+    script.answer = lambda: web.json_response({"error": "x" * MAX_RESPONSE_BYTES}, status=500)
 
     with pytest.raises(GazeServerError, match="Internal Server Error"):
         await scripted.list_presets()
@@ -452,7 +452,7 @@ async def test_html_is_never_reason(server: GazeServer, client: GazeClient, call
 
 @given(st.text())
 def test_any_text_is_cleaned_to_one_short_line(text: str) -> None:
-    line = one_line(text)
+    line = format_one_line(text)
 
     assert line.isprintable()
     assert len(line) <= MAX_REASON_LENGTH
@@ -559,7 +559,7 @@ async def test_any_other_body_raises_response_error(
 ) -> None:
     script.answer = lambda: web.Response(body=body, content_type="application/json")
 
-    with pytest.raises(GazeResponseError, match="not what GAZE's API promises"):
+    with pytest.raises(GazeResponseError, match="not what GAZE's API specifies"):
         await call(scripted)
 
 
@@ -569,7 +569,7 @@ async def test_too_many_presets_are_rejected(script: Script, scripted: GazeClien
     assert len(await scripted.list_presets()) == MAX_PRESETS
     presets.append({"slug": "one_more", "name": ""})
 
-    with pytest.raises(GazeResponseError, match="the answer holds more than 2,000 presets"):
+    with pytest.raises(GazeResponseError, match="the response contains more than 2,000 presets"):
         await scripted.list_presets()
 
 
@@ -582,7 +582,7 @@ async def test_more_jobs_than_requested_are_all_returned(
     jobs.append({"job_id": "one-more"})
 
     assert job_ids == [f"job-{number}" for number in range(MAX_JOBS)]
-    with pytest.raises(GazeResponseError, match="the answer holds more than 200 jobs"):
+    with pytest.raises(GazeResponseError, match="the response contains more than 200 jobs"):
         await scripted.generate("neon_city", GenerateOptions())
 
 
@@ -597,7 +597,7 @@ async def test_long_preset_name_is_truncated(script: Script, scripted: GazeClien
     [
         {"status": "x" * 101},
         {"status": "done", "result": {"image_url": f"/{'x' * 4000}"}},
-        {"status": "done", "deep": [[]] * (MAX_ANSWER_VALUES + 1)},
+        {"status": "done", "deep": [[]] * (MAX_RESPONSE_VALUES + 1)},
     ],
 )
 async def test_response_with_too_many_values_is_rejected(
@@ -605,8 +605,8 @@ async def test_response_with_too_many_values_is_rejected(
 ) -> None:
     script.answer = lambda: web.json_response({"id": JOB_ID, **fields})
 
-    with pytest.raises(GazeResponseError, match="not what GAZE's API promises"):
-        await scripted.job(JOB_ID)
+    with pytest.raises(GazeResponseError, match="not what GAZE's API specifies"):
+        await scripted.get_job(JOB_ID)
 
 
 @pytest.mark.parametrize("seed", [2**64, -1, 2**53 + 2.0, 0.5, "x", True, [], {"seed": 7}])
@@ -616,7 +616,7 @@ async def test_finished_job_is_usable_when_seed_is_invalid(
     report = {"id": JOB_ID, "status": "done", "result": {"seed": seed, "image_url": "/a.png"}}
     script.answer = lambda: web.json_response(report)
 
-    result = (await scripted.job(JOB_ID)).result
+    result = (await scripted.get_job(JOB_ID)).result
 
     assert result is not None
     assert (result.seed, result.image_url) == (None, "/a.png")
@@ -631,13 +631,13 @@ async def test_log_of_unexpected_response_contains_no_content(
     with pytest.raises(GazeResponseError) as raised:
         await scripted.list_presets()
 
-    assert "Unexpected answer of 35 bytes to GET presets" in caplog.text
+    assert "Unexpected response of 35 bytes to GET presets" in caplog.text
     assert "secret" not in caplog.text + str(raised.value)
     assert raised.value.__cause__ is None
 
 
 async def test_response_is_limited_in_length(script: Script, scripted: GazeClient) -> None:
-    body = b'{"presets": []}'.ljust(MAX_ANSWER_BYTES)
+    body = b'{"presets": []}'.ljust(MAX_RESPONSE_BYTES)
     script.answer = lambda: web.Response(body=body)
     assert await scripted.list_presets() == []
     script.answer = lambda: web.Response(body=body + b" ")
@@ -649,18 +649,18 @@ async def test_response_is_limited_in_length(script: Script, scripted: GazeClien
 async def test_image_is_limited_in_size(script: Script, scripted: GazeClient) -> None:
     body = bytes(MAX_IMAGE_BYTES)
     script.answer = lambda: web.Response(body=body)
-    assert len(await scripted.image("/a.png")) == MAX_IMAGE_BYTES
+    assert len(await scripted.get_image("/a.png")) == MAX_IMAGE_BYTES
     script.answer = lambda: web.Response(body=body + b" ")
 
     with pytest.raises(GazeImageError, match="larger than 64 MiB"):
-        await scripted.image("/a.png")
+        await scripted.get_image("/a.png")
 
 
 async def test_empty_image_is_returned(server: GazeServer, client: GazeClient) -> None:
     _, image_url = await finished_image(server, client)
     server.faults.on(Fault.EMPTY_IMAGE)
 
-    assert await client.image(image_url) == b""
+    assert await client.get_image(image_url) == b""
 
 
 @pytest.mark.parametrize("fault", ["oversized_image", "zip_bomb"])
@@ -671,7 +671,7 @@ async def test_download_stops_when_image_exceeds_limit(
     server.faults.on(fault)
 
     with pytest.raises(GazeImageError, match="larger than 64 MiB"):
-        await client.image(image_url)
+        await client.get_image(image_url)
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
@@ -716,7 +716,7 @@ async def test_image_is_not_downloaded_when_declared_too_large(session: ClientSe
         client = GazeClient(session, URL(f"http://127.0.0.1:{port}"), "demo-key")
 
         with pytest.raises(GazeImageError, match="larger than 64 MiB"):
-            await client.image("/a.png")
+            await client.get_image("/a.png")
 
 
 @every_call
@@ -754,7 +754,7 @@ async def test_truncated_response_differs_from_server_that_is_off(
     [job_id] = await client.generate("neon_city", GenerateOptions())
     server.faults.on(Fault.TRUNCATED)
 
-    with pytest.raises(GazeResponseError, match="broke off"):
+    with pytest.raises(GazeResponseError, match="incomplete"):
         await call(client, job_id)
 
 
@@ -764,8 +764,8 @@ async def test_truncated_image_differs_from_server_that_is_off(
     _, image_url = await finished_image(server, client)
     server.faults.on(Fault.TRUNCATED, "image")
 
-    with pytest.raises(GazeResponseError, match="broke off"):
-        await client.image(image_url)
+    with pytest.raises(GazeResponseError, match="incomplete"):
+        await client.get_image(image_url)
 
 
 @every_call
@@ -820,7 +820,7 @@ async def test_redirect_is_not_followed(
     script.answer = lambda: web.Response(status=status, headers={"Location": server.url})
     client = GazeClient(session, script.url, server.api_key)
 
-    with pytest.raises(GazeResponseError, match="redirects elsewhere"):
+    with pytest.raises(GazeResponseError, match="redirects to another"):
         await call(client)
 
     assert len(script.paths) == 1
@@ -865,7 +865,7 @@ async def test_image_on_other_server_is_not_requested(
     image_url = image_url.format(host=script.url.host, port=script.url.port)
 
     with pytest.raises(GazeImageError):
-        await scripted.image(image_url)
+        await scripted.get_image(image_url)
 
     assert not script.paths
 
@@ -877,7 +877,7 @@ async def test_image_address_on_other_host_is_rejected(
     _, image_url = await finished_image(server, client)
 
     with pytest.raises(GazeImageError, match="not on the server"):
-        await client.image(image_url)
+        await client.get_image(image_url)
 
     assert server.requests["image"] == 0
 
@@ -919,7 +919,7 @@ async def test_image_address_is_resolved_below_server(
         client = GazeClient(session, URL(f"{url.origin()}{prefix}"), "demo-key")
         parts = {"server": url.origin(), "authority": url.authority, "prefix": prefix}
 
-        assert await client.image(image_url.format_map(parts)) == b"image"
+        assert await client.get_image(image_url.format_map(parts)) == b"image"
 
     assert asked == [prefix + path]
 
@@ -942,9 +942,9 @@ async def test_path_is_decoded_when_file_does_not_exist(
     async with RawTestServer(serve) as server:
         client = GazeClient(session, server.make_url("/gaze"), "demo-key")
 
-        assert await client.image(image_url) == b"image"
+        assert await client.get_image(image_url) == b"image"
         with pytest.raises(GazeNotFoundError):
-            await client.image("/100%.png")
+            await client.get_image("/100%.png")
 
 
 @pytest.mark.parametrize(
@@ -992,7 +992,7 @@ async def test_image_outside_prefix_of_server_is_rejected(
     client = GazeClient(session, script.url.with_path("/gaze"), "demo-key")
 
     with pytest.raises(GazeImageError, match="not on the server"):
-        await client.image(image_url)
+        await client.get_image(image_url)
 
     assert not script.paths
 
@@ -1003,7 +1003,7 @@ async def test_api_requests_use_prefix_of_server(session: ClientSession, script:
     script.answer = lambda: web.json_response({"jobs": [{"job_id": JOB_ID}]}, status=202)
     await client.generate("neon_city", GenerateOptions())
     script.answer = lambda: web.json_response({"id": JOB_ID, "status": "pending"})
-    await client.job(JOB_ID)
+    await client.get_job(JOB_ID)
 
     assert script.paths == [
         "/a/gaze/api/v1/presets",

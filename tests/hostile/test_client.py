@@ -30,8 +30,8 @@ from custom_components.gaze.api import (
 from custom_components.gaze.api.client import (
     API_TIMEOUT,
     IMAGE_TIMEOUT,
-    MAX_ANSWER_BYTES,
     MAX_IMAGE_BYTES,
+    MAX_RESPONSE_BYTES,
 )
 from custom_components.gaze.const import DOMAIN
 
@@ -41,8 +41,8 @@ from .server import ENDPOINTS, HOSTILITIES, JOB_ID
 CALLS: Final[dict[str, Callable[[GazeClient], Awaitable[object]]]] = {
     "presets": lambda client: client.list_presets(),
     "generate": lambda client: client.generate("neon_city", GenerateOptions()),
-    "job": lambda client: client.job(JOB_ID),
-    "image": lambda client: client.image("/static/uploads/gen_1.png"),
+    "job": lambda client: client.get_job(JOB_ID),
+    "image": lambda client: client.get_image("/static/uploads/gen_1.png"),
 }
 
 # What each hostility comes to. Those that come to nothing are answers as good as any.
@@ -209,7 +209,7 @@ async def test_oversized_response_uses_limited_memory(
     session: ClientSession, hostile: Hostile
 ) -> None:
     names = [name for name in HOSTILITIES if "_gigabyte" in name or "_bomb" in name]
-    limits = dict.fromkeys(ENDPOINTS, MAX_ANSWER_BYTES) | {"image": MAX_IMAGE_BYTES}
+    limits = dict.fromkeys(ENDPOINTS, MAX_RESPONSE_BYTES) | {"image": MAX_IMAGE_BYTES}
     peaks: dict[tuple[str, str], float] = {}
 
     tracemalloc.start()
@@ -267,7 +267,7 @@ async def test_key_is_not_sent_to_server_without_tls(
 
 def small_lists(start: bytes, item: bytes, end: bytes = b"]}") -> bytes:
     """Return an answer as long as may be, of many small things."""
-    count = (MAX_ANSWER_BYTES - len(start) - len(end)) // (len(item) + 1)
+    count = (MAX_RESPONSE_BYTES - len(start) - len(end)) // (len(item) + 1)
     return start + b",".join([item] * count) + end
 
 

@@ -53,7 +53,7 @@ class Case:
                 server.faults.on(fault, value=value)
 
 
-NOT_PROMISED: Final = ("unexpected_answer", "the answer is not what GAZE's API promises")
+NOT_PROMISED: Final = ("unexpected_response", "the response is not what GAZE's API specifies")
 NO_PICTURE: Final = "it is not a complete PNG, JPEG, or WebP image"
 
 CASES: Final[dict[Fault, list[Case]]] = {
@@ -91,25 +91,30 @@ CASES: Final[dict[Fault, list[Case]]] = {
         ),
     ],
     Fault.REDIRECT: [
-        Case(refused=("unexpected_answer", "redirects elsewhere"), unlisted=True),
+        Case(refused=("unexpected_response", "redirects to another"), unlisted=True),
         Case(setting={"job"}, waits=True),
         Case(
             setting={"image"},
             status="failed",
             reason="download",
-            error="the server redirects elsewhere, which is refused",
+            error="the server redirects to another address, which is not supported",
         ),
     ],
     Fault.LATENCY: [Case(setting=0.02)],
     Fault.HANG: [
-        Case(refused=("connection_failed", "did not answer in time"), unlisted=True),
+        Case(refused=("connection_failed", "did not respond in time"), unlisted=True),
         Case(setting={"job"}, waits=True),
         Case(setting={"image"}, waits=True),
     ],
     Fault.TRUNCATED: [
-        Case(refused=("unexpected_answer", "the answer broke off"), unlisted=True),
+        Case(refused=("unexpected_response", "the response is incomplete"), unlisted=True),
         Case(setting={"job"}, waits=True),
-        Case(setting={"image"}, status="failed", reason="download", error="the answer broke off"),
+        Case(
+            setting={"image"},
+            status="failed",
+            reason="download",
+            error="the response is incomplete",
+        ),
     ],
     Fault.UNKNOWN_STATUS: [Case()],
     Fault.NO_IMAGE: [
@@ -133,7 +138,7 @@ CASES: Final[dict[Fault, list[Case]]] = {
         ),
     ],
     Fault.HUGE_JSON: [
-        Case(refused=("unexpected_answer", "far longer"), unlisted=True),
+        Case(refused=("unexpected_response", "far longer"), unlisted=True),
         Case(setting={"job": 5}, waits=True),
     ],
     Fault.GARBAGE_JSON: [

@@ -49,7 +49,7 @@ GENERATE_ERRORS: Final[dict[type[GazeError] | None, str]] = {
     GazeTimeoutError: "connection_failed",
     GazeConnectionError: "connection_failed",
     GazeServerError: "server_failed",
-    GazeResponseError: "unexpected_answer",
+    GazeResponseError: "unexpected_response",
 }
 
 

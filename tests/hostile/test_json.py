@@ -187,10 +187,10 @@ async def test_client_returns_model_or_raises_documented_error(
                 job_ids = await client.generate("neon_city", GenerateOptions())
                 assert len(set(job_ids)) == len(job_ids) > 0
             case _:
-                report = await client.job(JOB_ID)
+                report = await client.get_job(JOB_ID)
                 assert report.id == JOB_ID
                 if report.result is not None and report.result.image_url is not None:
-                    await client.image(report.result.image_url)
+                    await client.get_image(report.result.image_url)
 
 
 @pytest.fixture

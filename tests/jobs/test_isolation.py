@@ -185,14 +185,14 @@ async def test_unexpected_error_ends_only_its_job_and_is_logged_once(
 ) -> None:
     answer = await generate(hass, count=2)
     bad = answer["jobs"][0]["job_id"]
-    request_job = GazeClient.job
+    request_job = GazeClient.get_job
 
     async def crash(client: GazeClient, job_id: str) -> JobReport:
         if job_id == bad:
             raise ZeroDivisionError("unforeseen")
         return await request_job(client, job_id)
 
-    monkeypatch.setattr(GazeClient, "job", crash)
+    monkeypatch.setattr(GazeClient, "get_job", crash)
     await server.finish()
     await server.finish()
     jobs = await ended(hass, answer)

@@ -1,7 +1,7 @@
-"""GAZE's REST API v1: client, models and errors. Knows nothing of Home Assistant."""
+"""Client, models, and errors of GAZE's REST API v1, without imports of Home Assistant."""
 
 from .address import InvalidHostError, parse_host
-from .client import GazeClient, one_line
+from .client import GazeClient, format_one_line
 from .errors import (
     GazeAuthError,
     GazeBusyError,
@@ -37,6 +37,6 @@ __all__ = [
     "JobReport",
     "Preset",
     "ReportedStatus",
-    "one_line",
+    "format_one_line",
     "parse_host",
 ]

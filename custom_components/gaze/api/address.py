@@ -1,4 +1,4 @@
-"""Addresses: of a GAZE server as people type it, and of an image as GAZE reports it."""
+"""Validates the addresses of servers, as people enter them, and of images, as GAZE reports them."""
 
 from ipaddress import AddressValueError, IPv6Address
 import re
@@ -19,11 +19,12 @@ class InvalidHostError(ValueError):
 
 
 def parse_host(text: str) -> URL:
-    """Return the one normalized URL of a server: no trailing slash, no default port.
+    """Return the normalized URL of a server, without trailing slash and default port.
 
-    `gaze.local`, `192.168.1.20:5782`, `[fd00::5]:5782` and `fd00::5` mean http, and port
-    5782 unless they name another. A full URL keeps its scheme, port and path.
-    Raises InvalidHostError for anything else, also for user names, queries and fragments.
+    `gaze.local`, `192.168.1.20:5782`, `[fd00::5]:5782`, and `fd00::5` mean HTTP. The default
+    port is 5782. The scheme, port, and path of a full URL are preserved.
+
+    Raises InvalidHostError for other text, including user names, queries, and fragments.
     """
     text = text.strip()
     if any(character.isspace() or not character.isprintable() for character in text):
@@ -64,45 +65,47 @@ def _is_ipv6(text: str) -> bool:
 
 
 def resolve_image_urls(server: URL, image_url: str) -> list[URL]:
-    """Return what the address of an image can mean, the likeliest first: one or two URLs.
+    """Return the one or two URLs that the address of an image can mean, the likeliest first.
 
-    A path is below the server's root, with or without the prefix of the server's URL. It is
-    taken as a raw path first and as an encoded one second, which is another URL only if it
-    holds `%`, `?`, or `#`. Raises GazeImageError for an address that isn't on the server.
+    A path is relative to the server's root, with or without the prefix of the server's URL. It
+    is interpreted as a raw path first. If it contains `%`, `?`, or `#`, it is interpreted as an
+    encoded path second.
+
+    Raises GazeImageError for an address that isn't on the server.
     """
     if _SCHEME.match(image_url) or image_url.startswith("//"):
-        url = _parse(image_url)
-        if origin(url) != origin(server):
+        url = _parse_url(image_url)
+        if get_origin(url) != get_origin(server):
             raise GazeImageError("the image's address is not on the server")
-        return [_below(server, url.path, url)]
+        return [_join_path(server, url.path, url)]
     encoded_prefix = server.raw_path.rstrip("/")
     in_prefix = image_url.startswith(f"{encoded_prefix}/")
-    urls = [_below(server, image_url.removeprefix(encoded_prefix) if in_prefix else image_url)]
+    urls = [_join_path(server, image_url.removeprefix(encoded_prefix) if in_prefix else image_url)]
     if not {"%", "?", "#"}.isdisjoint(image_url):
-        url = _parse(f"/{image_url.lstrip('/')}")
-        urls.append(_below(server, url.path, url))
+        url = _parse_url(f"/{image_url.lstrip('/')}")
+        urls.append(_join_path(server, url.path, url))
     return urls
 
 
-def origin(url: URL) -> tuple[str, str, int | None]:
-    """Return scheme, host, and port of a URL. The explicit default port is the same origin."""
+def get_origin(url: URL) -> tuple[str, str, int | None]:
+    """Return the scheme, host, and port of a URL, with the default port of its scheme."""
     return (url.scheme, (url.raw_host or "").lower(), url.port)
 
 
-def _parse(text: str) -> URL:
-    """Return a text as a URL. Raises GazeImageError if it is none."""
+def _parse_url(text: str) -> URL:
+    """Parse the address of an image. Raises GazeImageError."""
     try:
         url = URL(text)
-        _ = url.port  # raises ValueError, too
+        _ = url.port  # raises ValueError for an invalid port
     except ValueError as err:
         raise GazeImageError("the image's address is not valid") from err
     return url
 
 
-def _below(server: URL, path: str, url: URL | None = None) -> URL:
-    """Return the URL of a decoded path below the server's URL, with the query of another URL.
+def _join_path(server: URL, path: str, url: URL | None = None) -> URL:
+    """Return the URL of a decoded path below the server's URL, with the query of `url`.
 
-    Raises GazeImageError if the path leads out of it.
+    Raises GazeImageError if the path is outside the prefix of the server's URL.
     """
     prefix = server.path.rstrip("/")
     path = f"/{path.removeprefix('/')}"

@@ -1,7 +1,8 @@
-"""Talks to one GAZE server over HTTP: bounded in time and size, to the server's origin only.
+"""Requests presets, jobs, and images from a GAZE server over HTTP.
 
-The API key travels as the `X-API-Key` header of API requests and nowhere else. Redirects
-are refused, because they could carry it to another place.
+Every request goes to the origin of the server and is limited in time and size. The API key is
+sent only in the `X-API-Key` header of API requests. Redirects are not followed, because they
+could send the key to another server.
 """
 
 import asyncio
@@ -48,9 +49,9 @@ _LOGGER = logging.getLogger(__name__)
 
 API_TIMEOUT: Final = ClientTimeout(total=30, connect=10)
 IMAGE_TIMEOUT: Final = ClientTimeout(total=300, connect=10, sock_read=30)
-MAX_ANSWER_BYTES: Final = 4 * 2**20
-# Decoding takes its time by the values, not by the bytes, and nothing else runs meanwhile.
-MAX_ANSWER_VALUES: Final = 100_000
+MAX_RESPONSE_BYTES: Final = 4 * 2**20
+# JSON is decoded in the event loop. The time depends on the number of values, not on the bytes.
+MAX_RESPONSE_VALUES: Final = 100_000
 MAX_IMAGE_BYTES: Final = 64 * 2**20
 MAX_REASON_LENGTH: Final = 300
 _MAX_REASON_READ: Final = 4 * MAX_REASON_LENGTH
@@ -61,11 +62,11 @@ type ResponseListener = Callable[[str, GazeError | None], None]
 
 
 def _ignore_response(_endpoint: str, _error: GazeError | None) -> None:
-    """Do nothing with the outcome of a request."""
+    """Ignore the outcome of a request."""
 
 
 class GazeClient:
-    """One server, one API key."""
+    """Client of one server with one API key. Its methods raise subclasses of GazeError."""
 
     def __init__(
         self,
@@ -74,10 +75,11 @@ class GazeClient:
         api_key: str,
         on_response: ResponseListener = _ignore_response,
     ) -> None:
-        """Use the session; `url` is the server's normalized URL.
+        """Create a client of the server at a normalized URL.
 
-        `on_response` is called with the endpoint and the error of each API request, and with
-        None for a good response. It isn't called for downloads, which need no key.
+        `on_response` is called after each API request with the endpoint (`presets`, `generate`,
+        or `job`) and the error, or None if the request succeeded. It isn't called for images,
+        which GAZE serves without a key.
         """
         self._session = session
         self._url = url
@@ -85,39 +87,41 @@ class GazeClient:
         self._on_response = on_response
 
     async def list_presets(self) -> list[Preset]:
-        """Return the presets that can be generated, in the server's order.
-
-        Raises GazeError.
-        """
-        return (await self._call(PresetList, hdrs.METH_GET, "presets")).presets
+        """Return the presets in the order of the server."""
+        return (await self._call_api(PresetList, hdrs.METH_GET, "presets")).presets
 
     async def generate(self, slug: str, options: GenerateOptions) -> list[str]:
-        """Queue images and return the ID of each job, which may be more than requested.
+        """Queue images and return the ID of each job, which can be more than requested.
 
-        Never repeated automatically: after a GazeConnectionError or a GazeResponseError, GAZE
-        might have accepted the request. Raises GazeNotFoundError for an unknown preset, or
-        another GazeError.
+        The request is never retried: after a GazeConnectionError or a GazeResponseError, GAZE
+        might have accepted it. Raises GazeNotFoundError for an unknown preset, GazeRequestError
+        for options that the server rejects, or another GazeError.
         """
-        answer = await self._call(JobList, hdrs.METH_POST, "generate", slug, body=options.as_body())
-        return [job.job_id for job in answer.jobs]
+        response = await self._call_api(
+            JobList, hdrs.METH_POST, "generate", slug, body=options.as_body()
+        )
+        return [job.job_id for job in response.jobs]
 
-    async def job(self, job_id: str) -> JobReport:
-        """Return a job's report. Raises GazeNotFoundError for an unknown job, or a GazeError."""
+    async def get_job(self, job_id: str) -> JobReport:
+        """Return the status of a job.
+
+        Raises GazeNotFoundError for an unknown job, or another GazeError.
+        """
         if not is_job_id(job_id):
-            raise GazeNotFoundError("no such job")
-        report = await self._call(JobReport, hdrs.METH_GET, "job", job_id)
+            raise GazeNotFoundError("the job is unknown")
+        report = await self._call_api(JobReport, hdrs.METH_GET, "job", job_id)
         if report.id != job_id:
-            raise GazeResponseError("the answer is about another job")
+            raise GazeResponseError("the response is about another job")
         return report
 
-    async def image(self, image_url: str) -> bytes:
-        """Return the bytes of a finished image, at most 64 MiB, not validated.
+    async def get_image(self, image_url: str) -> bytes:
+        """Return the bytes of a finished image, at most 64 MiB, without validating them.
 
-        `image_url` is what GAZE reports: a raw path, in which `#`, `?`, and `%` are characters
-        of a file name. If there is no such file, it is read as an encoded URL, too.
+        `image_url` is the address that GAZE reports: a raw path, in which `#`, `?`, and `%` are
+        characters of a file name. If the file doesn't exist, it is requested as an encoded URL.
 
-        Sent without the API key. Raises GazeImageError if the address isn't on the server or
-        the image is too large, GazeNotFoundError if the image is gone, or another GazeError.
+        Raises GazeImageError if the address isn't on the server or the image is too large,
+        GazeNotFoundError if the image doesn't exist anymore, or another GazeError.
         """
         url, *others = resolve_image_urls(self._url, image_url)
         try:
@@ -128,23 +132,27 @@ class GazeClient:
         return await self._download(others[0])
 
     async def _download(self, url: URL) -> bytes:
-        """Return what is at the address of an image."""
+        """Download the bytes at the URL of an image."""
         return await self._request(hdrs.METH_GET, url, MAX_IMAGE_BYTES, timeout=IMAGE_TIMEOUT)
 
-    async def _call[T: (PresetList, JobList, JobReport)](
-        self, answer: type[T], method: str, *segments: str, body: dict[str, Any] | None = None
+    async def _call_api[T: (PresetList, JobList, JobReport)](
+        self,
+        response_type: type[T],
+        method: str,
+        *segments: str,
+        body: dict[str, Any] | None = None,
     ) -> T:
-        """Make an API request and return the response as a typed object."""
+        """Send an API request and return the response as an object."""
         try:
             content = await self._request(
                 method,
                 self._url.joinpath("api", "v1", *segments),
-                MAX_ANSWER_BYTES,
+                MAX_RESPONSE_BYTES,
                 timeout=API_TIMEOUT,
                 headers={"X-API-Key": self._api_key, hdrs.ACCEPT: "application/json"},
                 json=body,
             )
-            response = _typed(answer, content, f"{method} {segments[0]}")
+            response = _parse_response(response_type, content, f"{method} {segments[0]}")
         except GazeError as err:
             self._on_response(segments[0], err)
             raise
@@ -152,7 +160,7 @@ class GazeClient:
         return response
 
     async def _request(self, method: str, url: URL, limit: int, **options: Any) -> bytes:
-        """Return the body of a successful response, or raise the GazeError that fits."""
+        """Return the body of a successful response of at most `limit` bytes. Raises GazeError."""
         if self._session.closed:  # Home Assistant stops
             raise GazeConnectionError("the connection to the server is closed")
         try:
@@ -160,67 +168,73 @@ class GazeClient:
                 method, url, allow_redirects=False, **options
             ) as response:
                 if response.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
-                    return await _read(response, limit)
+                    return await _read_body(response, limit)
                 if limit == MAX_IMAGE_BYTES:
-                    raise await _image_error(response)
-                raise await _api_error(response)
+                    raise await _create_image_error(response)
+                raise await _create_api_error(response)
         except TimeoutError as err:
-            raise GazeTimeoutError("the server did not answer in time") from err
+            raise GazeTimeoutError("the server did not respond in time") from err
         except ClientSSLError as err:
             raise GazeSslError("the server's certificate is not accepted") from err
         except ClientPayloadError as err:
-            raise GazeResponseError("the answer broke off") from err
-        except (ClientResponseError, ValueError) as err:  # the latter: a Location that is no URL
-            raise GazeResponseError("the answer is not valid HTTP") from err
+            raise GazeResponseError("the response is incomplete") from err
+        except (
+            ClientResponseError,
+            ValueError,
+        ) as err:  # ValueError: the address of a redirect is invalid
+            raise GazeResponseError("the response is not valid HTTP") from err
         except (ClientError, OSError) as err:
             raise GazeConnectionError("the connection to the server failed") from err
 
 
-async def _read(response: ClientResponse, limit: int) -> bytes:
-    """Return the whole body, or raise once it proves longer than the limit."""
+async def _read_body(response: ClientResponse, limit: int) -> bytes:
+    """Return the body. Raises GazeImageError or GazeResponseError if it exceeds the limit."""
     too_large = (
         GazeImageError("the image is larger than 64 MiB")
         if limit == MAX_IMAGE_BYTES
-        else GazeResponseError("the answer is far longer than GAZE's API promises")
+        else GazeResponseError("the response is far longer than GAZE's API specifies")
     )
     if (response.content_length or 0) > limit:
         raise too_large
-    body = BytesIO()  # hands out what it holds without a copy, which would take its time
+    body = BytesIO()  # returns its content without a copy, which would block the event loop
     async for part in response.content.iter_any():
         if body.tell() + len(part) > limit:
             raise too_large
         body.write(part)
-        await asyncio.sleep(0)  # what lies ready would otherwise all be unpacked in one go
+        await asyncio.sleep(0)  # otherwise all received parts are decompressed in one turn
     return body.getvalue()
 
 
-def _typed[T: (PresetList, JobList, JobReport)](answer: type[T], content: bytes, request: str) -> T:
-    """Return a response as a typed object. Raises GazeResponseError if it has another shape."""
+def _parse_response[T: (PresetList, JobList, JobReport)](
+    response_type: type[T], content: bytes, request: str
+) -> T:
+    """Parse the body of a response. Raises GazeResponseError if it has another structure."""
     try:
-        return answer.from_dict(_decoded(content))
+        return response_type.from_dict(_decode_json(content))
     except TooManyError as err:
         raise GazeResponseError(str(err)) from None
     except (ValueError, MissingField) as err:
         _LOGGER.debug(
-            "Unexpected answer of %d bytes to %s: %s", len(content), request, type(err).__name__
+            "Unexpected response of %d bytes to %s: %s", len(content), request, type(err).__name__
         )
-        raise GazeResponseError("the answer is not what GAZE's API promises") from None
+        raise GazeResponseError("the response is not what GAZE's API specifies") from None
 
 
-def _decoded(content: bytes) -> Any:
-    """Return what JSON says. Raises ValueError where it is none, or holds too many values."""
-    if sum(map(content.count, (b",", b"[", b"{"))) > MAX_ANSWER_VALUES:
+def _decode_json(content: bytes) -> Any:
+    """Decode JSON. Raises ValueError if it is invalid or contains too many values."""
+    if sum(map(content.count, (b",", b"[", b"{"))) > MAX_RESPONSE_VALUES:
         raise ValueError("too many values")
     return orjson.loads(content)
 
 
-async def _api_error(response: ClientResponse) -> GazeError:
+async def _create_api_error(response: ClientResponse) -> GazeError:
     """Return the error for an API response that isn't successful.
 
-    Only GAZE itself can say that the key or what was requested is unknown to it.
+    Statuses about the key, a preset, or a job count only with a JSON object in the body, as
+    GAZE sends it. A page with such a status comes from a proxy.
     """
-    body = await _error_body(response)
-    reason = _reason(body) or _status_text(response)
+    body = await _read_error_body(response)
+    reason = _get_reason(body) or _describe_status(response)
     match response.status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN if body is not None:
             return GazeAuthError(reason)
@@ -230,63 +244,65 @@ async def _api_error(response: ClientResponse) -> GazeError:
             return GazeResponseError(f"{reason}, but not from GAZE")
         case HTTPStatus.BAD_REQUEST:
             return GazeRequestError(reason)
-    return _general_error(response, reason)
+    return _create_general_error(response, reason)
 
 
-async def _image_error(response: ClientResponse) -> GazeError:
-    """Return the error for an image that isn't delivered: never about the key."""
-    reason = _reason(await _error_body(response)) or _status_text(response)
+async def _create_image_error(response: ClientResponse) -> GazeError:
+    """Return the error for an image that isn't delivered. It is never about the key."""
+    reason = _get_reason(await _read_error_body(response)) or _describe_status(response)
     match response.status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             return GazeImageRefusedError(reason)
         case HTTPStatus.NOT_FOUND | HTTPStatus.GONE:
             return GazeNotFoundError(reason)
-    return _general_error(response, reason)
+    return _create_general_error(response, reason)
 
 
-def _general_error(response: ClientResponse, reason: str) -> GazeError:
-    """Return the error for a status that means the same everywhere."""
+def _create_general_error(response: ClientResponse, reason: str) -> GazeError:
+    """Return the error for a status that means the same for the API and for images."""
     match response.status:
         case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.SERVICE_UNAVAILABLE:
-            return GazeBusyError(reason, _retry_after(response))
+            return GazeBusyError(reason, _parse_retry_after(response))
         case status if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            return GazeResponseError("the server redirects elsewhere, which is refused")
+            return GazeResponseError(
+                "the server redirects to another address, which is not supported"
+            )
     return GazeServerError(reason)
 
 
-async def _error_body(response: ClientResponse) -> dict[str, Any] | None:
+async def _read_error_body(response: ClientResponse) -> dict[str, Any] | None:
     """Return the JSON object of an error response, or None if it has none."""
     if response.content_type != "application/json":
         return None
     try:
-        body = _decoded(await _read(response, MAX_ANSWER_BYTES))
+        body = _decode_json(await _read_body(response, MAX_RESPONSE_BYTES))
     except ValueError, TimeoutError, ClientError, GazeError:
         return None
     return body if isinstance(body, dict) else None
 
 
-def _reason(body: dict[str, Any] | None) -> str:
-    """Return the server's own words from the body of an error, or nothing."""
+def _get_reason(body: dict[str, Any] | None) -> str:
+    """Return the reason in the body of an error, or an empty text if it has none."""
     text = (body or {}).get("error")
-    return one_line(text) if isinstance(text, str) else ""
+    return format_one_line(text) if isinstance(text, str) else ""
 
 
-def _status_text(response: ClientResponse) -> str:
-    """Return the status of a response in words."""
+def _describe_status(response: ClientResponse) -> str:
+    """Return the code and name of a status."""
     if response.status in HTTPStatus:
         return f"HTTP {response.status} ({HTTPStatus(response.status).phrase})"
     return f"HTTP {response.status}"
 
 
-def one_line(text: str) -> str:
-    """Return text from the server in one short printable line: its beginning, where it is long."""
+def format_one_line(text: str) -> str:
+    """Return text from the server as one printable line of at most 300 characters."""
     start = text[:_MAX_REASON_READ]
     words: Iterable[str] = "".join(c if c.isprintable() else " " for c in start).split()
     return " ".join(words)[:MAX_REASON_LENGTH]
 
 
-def _retry_after(response: ClientResponse) -> float | None:
-    """Return the seconds of the `Retry-After` header, given as seconds or as a date."""
+def _parse_retry_after(response: ClientResponse) -> float | None:
+    """Return the seconds of the `Retry-After` header, which contains seconds or a date."""
     value = response.headers.get(hdrs.RETRY_AFTER, "").strip()
     if value.isdecimal():
         return min(float(value), MAX_RETRY_AFTER)

@@ -1,16 +1,16 @@
 """Errors of the REST client.
 
-They say who failed a request. GAZE reports an error of its API as a JSON object; an HTML page
-with the same status comes from a reverse proxy in front of it and proves nothing about GAZE.
+The classes distinguish who caused a failure. GAZE reports an error of its API as a JSON object.
+An HTML page with the same status comes from a reverse proxy and says nothing about GAZE.
 """
 
 
 class GazeError(Exception):
-    """Base of all errors of this client; its text is a reason that people can read."""
+    """Base of all errors of this client. Its text is an English reason for the log."""
 
 
 class GazeConnectionError(GazeError):
-    """The connection failed, or broke before a response began."""
+    """The connection failed or was lost before a response began."""
 
 
 class GazeTimeoutError(GazeConnectionError):
@@ -26,7 +26,7 @@ class GazeAuthError(GazeError):
 
 
 class GazeNotFoundError(GazeError):
-    """GAZE itself does not have the preset or job (404), or the image is gone."""
+    """GAZE itself does not have the preset or job, or the server does not have the image (404)."""
 
 
 class GazeRequestError(GazeError):
@@ -34,24 +34,24 @@ class GazeRequestError(GazeError):
 
 
 class GazeServerError(GazeError):
-    """The server responded with an error status that has no class of its own here."""
+    """The server responded with an error status that has no other class."""
 
 
 class GazeBusyError(GazeServerError):
     """The server is busy (429 or 503)."""
 
     def __init__(self, reason: str, retry_after: float | None) -> None:
-        """Store the seconds to wait, if the server named them."""
+        """Store the seconds to wait, or None if the server did not send them."""
         super().__init__(reason)
         self.retry_after = retry_after
 
 
 class GazeResponseError(GazeError):
-    """The response does not follow the REST guide, or comes from a proxy in front of GAZE."""
+    """The response does not match the REST guide, or comes from a proxy."""
 
 
 class GazeImageError(GazeError):
-    """A finished image can't be downloaded. If `final`, trying again can't help."""
+    """A finished image can't be downloaded. If `final` is true, do not retry."""
 
     final = True
 

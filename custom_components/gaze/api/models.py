@@ -1,9 +1,8 @@
 """Requests and responses of GAZE's API as typed objects.
 
-Source: GAZE's REST guide. The types of what the integration works with are checked to the
-letter: slugs, job IDs, statuses, and image addresses. What a server only reports, such as names,
-errors, and seeds, is read as far as it makes sense. Fields that the guide does not name are
-ignored, and one odd preset or job does not spoil the others.
+Source: GAZE's REST guide. The types of slugs, job IDs, statuses, and image addresses are checked
+strictly, because requests depend on them. Names, errors, and seeds are only shown to people, so
+they are converted if possible. Unknown fields are ignored. An unusable preset or job is skipped.
 """
 
 from collections.abc import Callable
@@ -22,10 +21,10 @@ _LOGGER = logging.getLogger(__name__)
 
 # Each preset becomes a device with entities, and each job a record.
 MAX_PRESETS: Final = 2000
-MAX_JOBS: Final = 200  # the guide says 20 for one request
+MAX_JOBS: Final = 200  # the guide allows 20 for one request
 MAX_SEED: Final = 2**64 - 1
 
-# Characters; a response may be long, and parts of it go on into events and states.
+# Characters. Parts of a response are stored in events and states.
 _MAX_NAME: Final = 1000
 _MAX_STATUS: Final = 100
 _MAX_ADDRESS: Final = 4000
@@ -33,15 +32,15 @@ _MAX_ADDRESS: Final = 4000
 _SLUG = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SEED = re.compile(r"[0-9]{1,20}")
-_EXACT_FLOAT: Final = 2**53  # whole numbers beyond lose digits as floats
+_EXACT_FLOAT: Final = 2**53  # larger whole numbers lose digits as floats
 
 
 class TooManyError(ValueError):
-    """A list in a response is longer than any that GAZE has reason to send."""
+    """A list in a response has more items than supported."""
 
 
-def _exactly[T](kind: type[T]) -> Callable[[Any], T]:
-    """Return a check that lets through only values of just this type."""
+def _require_type[T](kind: type[T]) -> Callable[[Any], T]:
+    """Return a function that returns values of exactly this type. It raises ValueError."""
 
     def check(value: Any) -> T:
         if type(value) is not kind:
@@ -52,7 +51,7 @@ def _exactly[T](kind: type[T]) -> Callable[[Any], T]:
 
 
 def _read_text(value: Any) -> str | None:
-    """Return what a value says in words: a text, a number, or the text in an object."""
+    """Return the text of a string, a number, or an error object, or None for other values."""
     if isinstance(value, dict):
         value = next((value[key] for key in ("error", "message", "reason") if key in value), None)
     if isinstance(value, str | int | float) and not isinstance(value, bool):
@@ -61,7 +60,7 @@ def _read_text(value: Any) -> str | None:
 
 
 def _read_seed(value: Any) -> int | None:
-    """Return a seed that can be used again, or None if it is no such seed or was rounded."""
+    """Return a seed (0…2⁶⁴-1), or None if it is invalid or was rounded."""
     is_digits = isinstance(value, str) and _SEED.fullmatch(value.strip())
     is_exact = isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT_FLOAT
     if is_digits or is_exact:
@@ -73,18 +72,18 @@ class _Strict(BaseConfig):
     """Rejects values of another type instead of converting them."""
 
     serialization_strategy = {  # noqa: RUF012 - mashumaro declares it as an instance variable
-        str: {"deserialize": _exactly(str)}
+        str: {"deserialize": _require_type(str)}
     }
 
 
 class _Part(DataClassDictMixin):
-    """Base of the server's responses and of what they consist of."""
+    """Base of responses and their parts."""
 
     Config = _Strict
 
 
 class _Listing[T: _Part](_Part):
-    """Base of responses that are a list of parts."""
+    """Base of responses with a list of at most `limit` parts under `key`."""
 
     key: ClassVar[str]
     kind: ClassVar[type[_Part]]
@@ -93,14 +92,15 @@ class _Listing[T: _Part](_Part):
     @override
     @classmethod
     def __pre_deserialize__(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Read the parts one by one, and leave out those that are unusable.
+        """Read the parts one by one and skip unusable ones.
 
-        An empty object or text is no empty list. A list of which nothing is usable isn't GAZE's.
+        Raises ValueError if the value is no list or all parts are unusable, because GAZE sends
+        no such response.
         """
         if not isinstance(data, dict) or type(items := data.get(cls.key)) is not list:
             raise ValueError(f"expected a list in {cls.key}")
         if len(items) > cls.limit:
-            raise TooManyError(f"the answer holds more than {cls.limit:,} {cls.key}")
+            raise TooManyError(f"the response contains more than {cls.limit:,} {cls.key}")
         parts = []
         for item in items:
             with suppress(ValueError, MissingField):
@@ -114,7 +114,7 @@ class _Listing[T: _Part](_Part):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset(_Part):
-    """One preset: what images are made from. `slug` names it in requests."""
+    """A preset that images are generated from. Requests name it by its slug."""
 
     slug: str
     name: str
@@ -122,9 +122,9 @@ class Preset(_Part):
     @override
     @classmethod
     def __pre_deserialize__(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Read a name that is no text, and use the slug if there is none."""
+        """Convert the name to text. Use the slug if the name is missing or unusable."""
         if not isinstance(data, dict):
-            raise ValueError("expected an object")  # noqa: TRY004 - as all of these
+            raise ValueError("expected an object")  # noqa: TRY004 - callers handle ValueError
         name = _read_text(data.get("name"))
         return data | {"name": data.get("slug") if name is None else name}
 
@@ -160,7 +160,7 @@ class QueuedJob(_Part):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobList(_Listing[QueuedJob]):
-    """Response of `POST /api/v1/generate/<slug>`: one job for each image."""
+    """Response of `POST /api/v1/generate/<slug>`, with one job for each image."""
 
     key = "jobs"
     kind = QueuedJob
@@ -169,14 +169,14 @@ class JobList(_Listing[QueuedJob]):
     jobs: list[QueuedJob] = field(metadata=field_options(deserialize=pass_through))
 
     def __post_init__(self) -> None:
-        """Reject a response that accepts nothing, and count a job once that is named twice."""
+        """Reject an empty list and remove duplicates."""
         if not self.jobs:
             raise ValueError("expected jobs")
         object.__setattr__(self, "jobs", list(dict.fromkeys(self.jobs)))
 
 
 class ReportedStatus(StrEnum):
-    """The statuses of a job that the guide names; a server may report others."""
+    """Statuses of a job in the REST guide. A server can report others."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -186,7 +186,7 @@ class ReportedStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobResult(_Part):
-    """Where a finished image is and the seed that reproduces it."""
+    """Address of a finished image, and the seed that reproduces it."""
 
     image_url: str | None = None
     seed: int | None = field(default=None, metadata=field_options(deserialize=_read_seed))
@@ -207,16 +207,16 @@ class JobReport(_Part):
     result: JobResult | None = None
 
     def __post_init__(self) -> None:
-        """Reject a status that is no word."""
+        """Reject a status that is too long."""
         if len(self.status) > _MAX_STATUS:
             raise ValueError("unusable status")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateOptions:
-    """What a generate request may change of a preset; `None` leaves it as it is.
+    """Options of a generate request. None uses the value of the preset.
 
-    count: 1-20; seed: 0…2⁶⁴-1; width and height: pixels, both or none.
+    count: 1-20. seed: 0…2⁶⁴-1. width, height: pixels, both or none.
     """
 
     count: int = 1
@@ -228,10 +228,10 @@ class GenerateOptions:
     height: int | None = None
 
     def as_body(self) -> dict[str, Any]:
-        """Return the request's JSON body, without what is not set."""
+        """Return the JSON body of the request, without options that are None."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 def is_job_id(text: str) -> bool:
-    """Tell whether the text could be the id of a job."""
+    """Return whether a text can be a job ID."""
     return _JOB_ID.fullmatch(text) is not None

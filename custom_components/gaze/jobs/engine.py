@@ -32,7 +32,7 @@ from ..api import (
     JobReport,
     Preset,
     ReportedStatus,
-    one_line,
+    format_one_line,
 )
 from ..api.client import API_TIMEOUT
 from ..gallery import Gallery, GalleryError, Image
@@ -371,7 +371,7 @@ class JobEngine:
         known = self._jobs.get(job_id)
         if known is not None and known.status is Status.DONE and await self._saved_image(job_id):
             return [known]
-        await self._request(self._client.job(job_id))
+        await self._request(self._client.get_job(job_id))
         if known is not None:
             del self._jobs[job_id]
             await self._records.async_forget([job_id])
@@ -523,7 +523,7 @@ class JobEngine:
     async def _poll_once(self, job_id: str) -> None:
         """Poll a job, process the response, and end the job if it is too old."""
         try:
-            report = await self._client.job(job_id)
+            report = await self._client.get_job(job_id)
         except GazeError as err:
             await self._process_poll_error(job_id, err)
         else:
@@ -571,7 +571,7 @@ class JobEngine:
 
     async def async_fetch_image(self, image_url: str) -> bytes:
         """Return the bytes of an image. Raises GazeError."""
-        return await self._client.image(image_url)
+        return await self._client.get_image(image_url)
 
     async def async_is_working(self) -> bool:
         """Return whether GAZE lists its presets. Requests close together share one listing."""
@@ -633,7 +633,7 @@ class JobEngine:
             case ReportedStatus.DONE:
                 await self._process_done(job, report)
             case ReportedStatus.FAILED:
-                await self._drop(job_id, Reason.SERVER, one_line(report.error or ""))
+                await self._drop(job_id, Reason.SERVER, format_one_line(report.error or ""))
             case ReportedStatus.PROCESSING:
                 self._pacer.processing(job_id, self._now)
                 await self._process_start(job)
