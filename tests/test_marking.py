@@ -145,11 +145,26 @@ async def test_favorites_are_deleted_only_on_request(act: Act, images: list[str]
     await act("mark_images", job_id=["job-0", "job-1"], favorite=True)
     await act("mark_images", job_id="job-2", hidden=True)
 
-    assert await act("delete_images", job_id=["job-0"]) == {"deleted": 0}
     assert await act("delete_images", preset="neon_city") == {"deleted": 2}
     assert await _listed(act) == ["job-1", "job-0"]
     assert await act("delete_images", job_id="job-0", include_favorites=True) == {"deleted": 1}
     assert await act("delete_images", preset="neon_city", include_favorites=True) == {"deleted": 1}
+
+
+@pytest.mark.parametrize(
+    "data", [{"job_id": ["job-1", "job-3"]}, {"entity_id": "image.gaze_neon_city"}]
+)
+async def test_deleting_named_favorite_is_an_error_and_deletes_nothing(
+    act: Act, images: list[str], data: dict[str, Any]
+) -> None:
+    await act("mark_images", job_id=["job-0", "job-3"], favorite=True)
+
+    with pytest.raises(ServiceValidationError) as raised:
+        await act("delete_images", **data)
+
+    assert raised.value.translation_key == "favorites_named"
+    assert (raised.value.translation_placeholders or {})["job_ids"] == "job-3"
+    assert len(await _listed(act)) == 4
 
 
 async def test_marking_works_while_disk_is_missing(

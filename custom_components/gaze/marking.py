@@ -10,7 +10,7 @@ from .coordinator import GazeCoordinator
 from .gallery import Image, UnknownImagesError
 from .generation import gallery_errors
 
-_NAMED: Final = 10  # unknown images in an error
+_NAMED: Final = 10  # images in an error
 
 
 async def async_find_images(
@@ -30,7 +30,7 @@ async def async_find_images(
                     images.setdefault(server, []).append(image)
                     del missing[job_id]
     if missing:
-        raise _unknown_images(list(missing))
+        raise _error("unknown_images", list(missing))
     return images
 
 
@@ -56,14 +56,20 @@ async def async_mark_images(
                 ]
             )
         except UnknownImagesError as err:
-            raise _unknown_images(err.job_ids) from err
+            raise _error("unknown_images", err.job_ids) from err
 
 
-def _unknown_images(job_ids: Sequence[str]) -> ServiceValidationError:
-    """Return the error that names images that do not exist."""
+def require_no_favorites(images: Iterable[Image]) -> None:
+    """Raise ServiceValidationError if there are favorites among images."""
+    if favorites := [image.job_id for image in images if image.favorite]:
+        raise _error("favorites_named", favorites)
+
+
+def _error(key: str, job_ids: Sequence[str]) -> ServiceValidationError:
+    """Return the error that names images."""
     return ServiceValidationError(
         translation_domain=DOMAIN,
-        translation_key="unknown_images",
+        translation_key=key,
         translation_placeholders={
             "job_ids": ", ".join(job_id[:64] for job_id in job_ids[:_NAMED]),
             "count": str(len(job_ids)),

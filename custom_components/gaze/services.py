@@ -34,7 +34,7 @@ from .generation import (
 )
 from .jobs import Job
 from .links import async_create_link
-from .marking import async_mark_images
+from .marking import async_mark_images, require_no_favorites
 from .names import clean
 from .payloads import MAX_PRESET_NAME, image_payload, job_payload, recipe_payload
 from .permissions import async_has_permission, async_is_trusted, async_require_permission
@@ -327,7 +327,7 @@ async def _async_save_image(call: ServiceCall) -> None:
 
 
 async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
-    """Delete kept images; return how many there were."""
+    """Delete saved images; return how many there were. A favorite that is named is an error."""
     job_ids: list[str] = call.data.get("job_id", [])
     if ATTR_ENTITY_ID in call.data and not job_ids:
         coordinator, job_id = await _async_image(call, POLICY_CONTROL)
@@ -360,7 +360,7 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
             found = [await gallery.async_get(job_id) for job_id in dict.fromkeys(job_ids)]
             images = [image for image in found if image is not None]
             if not call.data["include_favorites"]:
-                images = [image for image in images if not image.favorite]
+                require_no_favorites(images)
         return {"deleted": await gallery.async_delete(images)}
 
 
