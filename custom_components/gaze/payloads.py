@@ -15,7 +15,14 @@ from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .gallery import Image
-from .ids import device_identifier, image_url, media_content_id, subentry_unique_id, unique_id
+from .ids import (
+    device_identifier,
+    image_url,
+    media_content_id,
+    subentry_device_identifier,
+    subentry_unique_id,
+    unique_id,
+)
 from .jobs import Job, JobEvent, Status
 from .names import clean
 from .recipes import Recipe
@@ -116,7 +123,7 @@ def job_payload(
         "media_content_id": media_content_id(entry_id, job.job_id) if saved else None,
         "image_url": image_url(entry_id, job.job_id) if saved else None,
         "file_path": str(file_path) if saved and file_path is not None else None,
-        "entity_id": image_entity_id(hass, entry_id, job.preset),
+        "entity_id": _image_entity_id(hass, entry_id, job.preset, job.recipe),
     }
     return dict(payload)
 
@@ -152,7 +159,7 @@ def event_payload(
         **job,
         "type": event.value,
         "config_entry_id": entry_id,
-        "device_id": _device_id(hass, entry_id, job["preset"]),
+        "device_id": _device_id(hass, entry_id, job["preset"], job["recipe"]),
     }
 
 
@@ -185,10 +192,16 @@ def recipe_payload(hass: HomeAssistant, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def image_entity_id(hass: HomeAssistant, entry_id: str, slug: str) -> str | None:
-    """Return the entity that shows the images of a preset, or of the server if it has none."""
+def _image_entity_id(
+    hass: HomeAssistant, entry_id: str, slug: str, recipe_id: str | None
+) -> str | None:
+    """Return the entity that shows the images of a recipe, its preset, or the server.
+
+    The first of them that exists: a recipe may be deleted, and a preset may have no device.
+    """
     registry = er.async_get(hass)
     for wanted in (
+        subentry_unique_id(recipe_id or "", "recipe_image"),
         unique_id(entry_id, "preset_image", slug),
         unique_id(entry_id, "latest_image"),
     ):
@@ -197,10 +210,14 @@ def image_entity_id(hass: HomeAssistant, entry_id: str, slug: str) -> str | None
     return None
 
 
-def _device_id(hass: HomeAssistant, entry_id: str, slug: str) -> str | None:
-    """Return the device of a preset, or of the server if the preset has none."""
+def _device_id(hass: HomeAssistant, entry_id: str, slug: str, recipe_id: str | None) -> str | None:
+    """Return the device of a recipe, its preset, or the server: the first that exists."""
     registry = dr.async_get(hass)
-    for identifier in (device_identifier(entry_id, slug), device_identifier(entry_id)):
+    for identifier in (
+        subentry_device_identifier(recipe_id or ""),
+        device_identifier(entry_id, slug),
+        device_identifier(entry_id),
+    ):
         if device := registry.async_get_device_by_identifier(identifier, entry_id):
             return device.id
     return None
