@@ -101,7 +101,11 @@ SECTIONS: Final = {
 }
 
 
-# The texts of the form, by the errors of a request
+# The errors of the form, by those of a recipe and of a request
+_TEXT_ERRORS: Final = {
+    "recipe_template_failed": "template_fails",
+    "recipe_text_too_long": "text_too_long",
+}
 _REQUEST_ERRORS: Final = {
     "invalid_seed": "invalid_seed",
     "size_incomplete": "size_incomplete",
@@ -250,13 +254,10 @@ def _template_errors(
             errors[shown_at] = "text_too_long"
             continue
         try:
-            text = recipe.render(hass, field, {INSTRUCTIONS: ""})
+            recipe.render(hass, field, {INSTRUCTIONS: ""})
         except ServiceValidationError as err:
-            errors[shown_at] = "template_fails"
-            placeholders["error"] = (err.translation_placeholders or {})["error"]
-        else:
-            if len(text) > MAX_TEXT:
-                errors[shown_at] = "text_too_long"
+            errors[shown_at] = _TEXT_ERRORS[err.translation_key or ""]
+            placeholders["error"] = (err.translation_placeholders or {}).get("error", "")
     return errors
 
 

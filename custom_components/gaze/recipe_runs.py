@@ -15,17 +15,12 @@ from .generation import async_generate
 from .jobs import Job, JobEvent, Origin
 from .names import clean
 from .prompt_writer import MAX_EARLIER, WritingTask, WrittenPrompt, async_write_prompt
-from .recipes import INSTRUCTIONS, Recipe, SeedMode
+from .recipes import FAULTS, INSTRUCTIONS, Recipe, SeedMode
 
 _LOGGER = logging.getLogger(__name__)
 
 # Mistakes of the recipe itself, which people have to correct, unlike those of a caller
-_FAULTS: Final = {
-    "recipe_template_failed",
-    "unknown_preset",
-    "unknown_preset_near",
-    "preset_gone",
-}
+_FAULTS: Final = FAULTS | {"unknown_preset", "unknown_preset_near", "preset_gone"}
 
 
 def require_recipe(coordinator: GazeCoordinator, text: str) -> Recipe:

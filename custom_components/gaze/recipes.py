@@ -17,10 +17,13 @@ from jinja2.meta import find_undeclared_variables
 
 from .const import DOMAIN, SUBENTRY_RECIPE
 from .names import clean
+from .request import MAX_TEXT
 from .subentries import Subentries, Subentry, SubentryListener
 
 INSTRUCTIONS: Final = "instructions"  # the variable that holds the instructions of an AI task
 MAX_ERROR: Final = 200
+# Mistakes in the texts of a recipe: of errors and of repair issues
+FAULTS: Final = {"recipe_template_failed", "recipe_text_too_long"}
 
 
 class SeedMode(StrEnum):
@@ -80,21 +83,30 @@ class Recipe:
         return any(variable in _variables(text) for text in (self.prompt, self.instructions))
 
     def render(self, hass: HomeAssistant, field: str, variables: Mapping[str, Any]) -> str:
-        """Return the text of a field. Raises ServiceValidationError if its template fails."""
+        """Return the text of a field.
+
+        Raises ServiceValidationError if its template fails or renders to a text that is too long.
+        """
         text: str = getattr(self, field)
-        if not is_template_string(text):
-            return text.strip()
-        try:
-            return str(Template(text, hass).async_render(variables, parse_result=False)).strip()
-        except TemplateError as err:
-            raise ServiceValidationError(
-                translation_domain=DOMAIN,
-                translation_key="recipe_template_failed",
-                translation_placeholders={
-                    "recipe": clean(self.name),
-                    "error": clean(str(err), MAX_ERROR),
-                },
-            ) from err
+        if is_template_string(text):
+            try:
+                text = str(Template(text, hass).async_render(variables, parse_result=False))
+            except TemplateError as err:
+                raise self._error("recipe_template_failed", error=str(err)) from err
+        if len(text := text.strip()) > MAX_TEXT:
+            raise self._error("recipe_text_too_long", max=str(MAX_TEXT))
+        return text
+
+    def _error(self, key: str, **placeholders: str) -> ServiceValidationError:
+        """Return the error for a mistake in the recipe."""
+        return ServiceValidationError(
+            translation_domain=DOMAIN,
+            translation_key=key,
+            translation_placeholders={
+                "recipe": clean(self.name),
+                **{name: clean(value, MAX_ERROR) for name, value in placeholders.items()},
+            },
+        )
 
 
 class Recipes:
@@ -154,9 +166,7 @@ class Recipes:
             is_fixable=False,
             severity=ir.IssueSeverity.WARNING,
             translation_key=(
-                "recipe_template_failed"
-                if err.translation_key == "recipe_template_failed"
-                else "recipe_preset_missing"
+                err.translation_key if err.translation_key in FAULTS else "recipe_preset_missing"
             ),
             translation_placeholders={
                 "preset": _as_markdown(recipe.preset),

@@ -6,7 +6,7 @@ from typing import Any
 
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
-from homeassistant.helpers import issue_registry as ir
+from homeassistant.helpers import entity_registry as er, issue_registry as ir
 from homeassistant.helpers.service import async_get_all_descriptions
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
@@ -179,6 +179,26 @@ async def test_failing_template_has_one_issue_until_it_renders(
     assert [job.body["extra_positive"] for job in server.jobs] == ["9.0 o'clock"]
 
 
+async def test_template_with_long_result_has_one_issue_until_it_is_shorter(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    hass.states.async_set("sensor.length", "7")
+    recipe_id = await add_recipe(prompt="{{ 'a cat, ' * (states('sensor.length') | int) }}")
+    hass.states.async_set("sensor.length", "15000")
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await press(hass, BUTTON)
+    reported = issue(hass, recipe_id)
+    hass.states.async_set("sensor.length", "1")
+    await press(hass, BUTTON)
+
+    assert caught.value.translation_key == "recipe_text_too_long"
+    assert reported is not None
+    assert reported.translation_key == "recipe_text_too_long"
+    assert issue(hass, recipe_id) is None
+    assert [job.body["extra_positive"] for job in server.jobs] == ["a cat,"]
+
+
 async def test_missing_preset_has_one_issue_until_it_returns(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
@@ -258,6 +278,28 @@ async def test_image_of_recipe_is_found_by_recipe(
     mine = [event.data for event in events if event.data["job_id"] == job["job_id"]]
     assert {data["recipe"] for data in mine} == {recipe_id}
     assert {data["writer"] for data in mine} == {None}
+
+
+async def test_event_names_image_and_device_of_recipe_while_it_exists(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe()
+    registry = er.async_get(hass)
+    ours, preset = (registry.async_get(name) for name in (IMAGE, "image.gaze_neon_city"))
+    events = async_capture_events(hass, EVENT_GAZE)
+
+    response = await act(hass, "generate", recipe=recipe_id)
+    hass.config_entries.async_remove_subentry(entry, recipe_id)
+    await server.finish()
+    await wait_for(hass, response["jobs"][0]["job_id"])
+
+    assert ours is not None
+    assert preset is not None
+    assert response["jobs"][0]["entity_id"] == IMAGE
+    named = [(event.data["entity_id"], event.data["device_id"]) for event in events]
+    assert named[0] == (IMAGE, ours.device_id)
+    assert named[-1] == (preset.entity_id, preset.device_id)
+    assert hass.states.is_state(preset.entity_id, events[-1].data["finished_at"])
 
 
 async def test_image_is_saved_when_recipe_is_deleted_during_job(
