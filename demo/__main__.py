@@ -1,7 +1,7 @@
-"""The demo: a GAZE server and a Home Assistant with the integration, set up and ready.
+"""Runs the demo: a fake GAZE server, and a Home Assistant with the integration set up.
 
-`python -m demo` stays until Ctrl-C; `python -m demo --once` makes one image, checks that it
-arrived, and ends. Both are what `scripts/demo` runs.
+`python -m demo` runs until Ctrl-C. `python -m demo --once` generates one image, checks that it
+was saved, and ends. `scripts/demo` runs both.
 """
 
 import argparse
@@ -46,7 +46,7 @@ ENTITIES = (
     "sensor.gaze_open_jobs",
     "binary_sensor.gaze_connectivity",
 )
-# How long what follows from an answered request may take, in seconds
+# Maximum seconds until the result of a request is visible
 DELIVERY = 10
 
 
@@ -54,7 +54,7 @@ DELIVERY = 10
 async def gaze_stand_in(
     folder: Path, *, port: int, api_key: str, duration: float, checkpoint_load: float = 3
 ) -> AsyncGenerator[str]:
-    """Run the stand-in GAZE server as a process that writes into `folder`; give its address."""
+    """Run the fake GAZE server as a process that writes into `folder`. Yields its address."""
     program = Program(
         sys.executable,
         "-m",
@@ -79,7 +79,7 @@ async def gaze_stand_in(
 
 
 async def connect(home_assistant: HomeAssistant, gaze_url: str, api_key: str) -> None:
-    """Add the GAZE server to Home Assistant, or tell the entry there is its address and key."""
+    """Add the GAZE server to Home Assistant, or update its address and key."""
     entries = await home_assistant.entries("gaze")
     step = await home_assistant.flow(
         "gaze",
@@ -100,12 +100,12 @@ async def first_preset(home_assistant: HomeAssistant) -> str:
     """Return the slug of the first preset."""
     answer = await home_assistant.call_action("gaze", "list_presets", return_response=True)
     if not answer["presets"]:
-        raise DemoError("The GAZE server has no presets: make one there first")
+        raise DemoError("The GAZE server has no presets. Create one there first")
     return str(answer["presets"][0]["slug"])
 
 
 async def show_dashboard(home_assistant: HomeAssistant) -> None:
-    """Write the dashboard, and make it what opens after login."""
+    """Write the dashboard, and show it after login."""
     home_assistant.write_dashboard()
     await home_assistant.websocket(
         {
@@ -117,7 +117,7 @@ async def show_dashboard(home_assistant: HomeAssistant) -> None:
 
 
 async def generate(home_assistant: HomeAssistant, preset: str) -> tuple[Json, list[Json]]:
-    """Make one image; return the action's answer and the events, in order of arrival."""
+    """Generate one image. Returns the response of the action and the events in order."""
     events: list[Json] = []
     async with home_assistant.events("gaze_event") as received:
         answer = await home_assistant.call_action(
@@ -132,12 +132,12 @@ async def generate(home_assistant: HomeAssistant, preset: str) -> tuple[Json, li
                     events.append((await received.get())["data"])
         except TimeoutError:
             told = ", ".join(event["type"] for event in events) or "none"
-            raise DemoError(f"No event told the end of the job; events were: {told}") from None
+            raise DemoError(f"No event reported the end of the job. Events: {told}") from None
     return answer, events
 
 
 async def server_image(gaze_url: str, api_key: str, job_id: str) -> bytes:
-    """Return the image of a job as the GAZE server has it."""
+    """Return the image of a job on the GAZE server."""
     base = f"{gaze_url.rstrip('/')}/"
     async with aiohttp.ClientSession(raise_for_status=True) as session:
         headers = {"X-API-Key": api_key}
@@ -148,19 +148,19 @@ async def server_image(gaze_url: str, api_key: str, job_id: str) -> bytes:
 
 
 def saved_image(home_assistant: HomeAssistant, job_id: str) -> Path:
-    """Return the file that a job's image was saved as."""
+    """Return the file of a job's image."""
     files = list(home_assistant.media.glob(f"gaze/*/*/*_{job_id[:8]}.*"))
     if len(files) != 1:
-        raise DemoError(f"Of job {job_id} there should be one file, there are {len(files)}")
+        raise DemoError(f"Job {job_id} has {len(files)} files instead of one")
     return files[0]
 
 
 def check_log(home_assistant: HomeAssistant, api_key: str) -> None:
-    """Raise DemoError when the log complains about the integration or holds the API key."""
+    """Raise DemoError if the log contains problems of the integration or the API key."""
     if api_key in home_assistant.log:
-        raise DemoError("Home Assistant's log holds the API key")
+        raise DemoError("Home Assistant's log contains the API key")
     if found := complaints(home_assistant.log):
-        raise DemoError(f"Home Assistant's log complains about the integration: {found[0]}")
+        raise DemoError(f"Home Assistant's log contains a problem: {found[0]}")
 
 
 def _say(title: str, value: Any) -> None:
@@ -171,7 +171,7 @@ def _say(title: str, value: Any) -> None:
 async def make_and_check_image(
     home_assistant: HomeAssistant, preset: str, gaze_url: str, api_key: str
 ) -> None:
-    """Make one image, print what came of it, and raise DemoError where something is wrong."""
+    """Generate one image and print its properties. Raises DemoError if something is wrong."""
     answer, events = await generate(home_assistant, preset)
     _say("Answer of gaze.generate:", answer)
     _say("Events:", "\n".join(f"{event['type']} {event['job_id']}" for event in events))
@@ -188,12 +188,12 @@ async def make_and_check_image(
     path = saved_image(home_assistant, job["job_id"])
     _say("Image:", str(path))
     if path.read_bytes() != await server_image(gaze_url, api_key, job["job_id"]):
-        raise DemoError(f"{path} is not what the GAZE server made")
+        raise DemoError(f"{path} is not the image of the GAZE server")
     check_log(home_assistant, api_key)
 
 
 async def stay(home_assistant: HomeAssistant, preset: str, gaze_url: str) -> None:
-    """Say where to look and stay until Home Assistant ends; it may restart itself."""
+    """Print the addresses, and run until Home Assistant ends. It can restart itself."""
     image = await home_assistant.state("image.gaze_latest_image")
     if image is None or image["state"] == "unknown":
         print("Making a first image", flush=True)
@@ -214,9 +214,9 @@ async def stay(home_assistant: HomeAssistant, preset: str, gaze_url: str) -> Non
 
 @contextmanager
 def claimed_folder(*, once: bool) -> Generator[Path]:
-    """Give the folder the demo lives in: kept from run to run, but for `once` empty each time.
+    """Yield the folder of the demo. It is reused by the next run, unless `once` is true.
 
-    Raises DemoError while another demo lives there.
+    Raises DemoError if another demo uses the folder.
     """
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / ".gitignore").write_text("*\n")
@@ -225,7 +225,7 @@ def claimed_folder(*, once: bool) -> Generator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DemoError(f"Another demo uses {folder}: end that one first") from None
+            raise DemoError(f"Another demo uses {folder}. Stop that demo first") from None
         if once:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(exist_ok=True)
@@ -240,7 +240,7 @@ def _port(wanted: int, what: str) -> int:
 
 
 async def demonstrate(options: argparse.Namespace, folder: Path) -> None:
-    """Run the demo that the command line asks for."""
+    """Run the demo with the options of the command line."""
     began = time.monotonic()
     home_assistant = HomeAssistant(
         folder, port=_port(options.port, "Home Assistant"), hass=options.hass
@@ -260,7 +260,7 @@ async def demonstrate(options: argparse.Namespace, folder: Path) -> None:
 
 @asynccontextmanager
 async def _gaze(options: argparse.Namespace, folder: Path) -> AsyncGenerator[tuple[str, str]]:
-    """Give the address and the key of the GAZE server, which may have to be started."""
+    """Yield the address and the key of the GAZE server. Start a fake one if none is given."""
     if options.gaze_url:
         yield options.gaze_url, options.api_key
         return
@@ -271,7 +271,7 @@ async def _gaze(options: argparse.Namespace, folder: Path) -> AsyncGenerator[tup
 
 
 async def _run(options: argparse.Namespace, folder: Path) -> None:
-    """Run the demo; a signal ends it in order, as CancelledError."""
+    """Run the demo. A signal ends it in order, as CancelledError."""
     demo = asyncio.create_task(demonstrate(options, folder))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, _end, demo)
@@ -279,14 +279,14 @@ async def _run(options: argparse.Namespace, folder: Path) -> None:
 
 
 def _end(demo: asyncio.Task[None]) -> None:
-    """Cancel the demo once: a second Ctrl-C must not interrupt the tidying up."""
+    """Cancel the demo once. A second Ctrl-C must not interrupt the cleanup."""
     if not demo.cancelling():
         print("\nEnding …", flush=True)
         demo.cancel()
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options of a command line; an unusable one ends the program."""
+    """Return the options of a command line. An invalid one ends the program."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__.partition("\n")[0])
     add = parser.add_argument
     add("--once", action="store_true", help="make one image, check that it arrived, and end")
@@ -299,12 +299,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if bool(options.gaze_url) != bool(options.api_key):
         parser.error("--gaze-url and --api-key belong together")
     if options.hass:
-        options.hass = options.hass.absolute()  # it runs in a folder of its own
+        options.hass = options.hass.absolute()  # it runs in a different folder
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo with the arguments of the command line; return the exit code."""
+    """Run the demo with the arguments of the command line. Returns the exit code."""
     options = parse(arguments)
     try:
         with claimed_folder(once=options.once) as folder:

@@ -1,7 +1,7 @@
-"""Draws the pictures of the stand-in GAZE server: small landscapes that a seed varies.
+"""Draws the images of the fake GAZE server: small landscapes that depend on the seed.
 
-A picture is painted at half its size at most and enlarged, which is fast and makes soft
-edges; grain over it gives the file the size that a real image has.
+An image is painted at half its size at most and then enlarged, which is fast. Grain gives the
+file the size of a real image.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ import zlib
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont, PngImagePlugin
 
-MAX_SIDE = 4096  # pixels; a larger picture is refused as by a GPU that is short of memory
+MAX_SIDE = 4096  # pixels. A larger image fails, as on a GPU with too little memory
 CANVAS_SIDE = 576  # pixels of the longer side that is painted, before it is enlarged
 GRAIN_SIDE = 256
 CAPTION_FROM = 128  # pixels of width below which no text would be legible
 MAX_LINES = 3  # of the prompt in the caption
-MAX_TEXT = 400  # characters of the prompt that are looked at for it
+MAX_TEXT = 400  # characters of the prompt in the caption
 FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "Arial.ttf")
 
 type Colour = tuple[int, int, int]
@@ -31,7 +31,7 @@ type Point = tuple[float, float]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """All that a picture depends on: equal ones are drawn alike, byte for byte."""
+    """Properties of an image. Equal properties result in the same bytes."""
 
     slug: str
     name: str
@@ -45,7 +45,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Canvas:
-    """What a motif is painted on, and with."""
+    """The surface of a motif, with its random numbers and colors."""
 
     image: Image.Image
     draw: ImageDraw.ImageDraw
@@ -55,20 +55,20 @@ class Canvas:
 
     @property
     def width(self) -> int:
-        """Pixels across."""
+        """Width in pixels."""
         return self.image.width
 
     @property
     def height(self) -> int:
-        """Pixels from top to bottom."""
+        """Height in pixels."""
         return self.image.height
 
     def shade(self, depth: float) -> Colour:
-        """Return the colour of what lies near (1) or far (0)."""
+        """Return the color of an object that is near (1) or far (0)."""
         return _mixed(self.light, self.shadow, 0.25 + 0.75 * depth)
 
     def ridge(self, level: float, swing: float) -> Callable[[float], float]:
-        """Return a gentle random line: the height in pixels over the share of the width."""
+        """Return a smooth random line, as a function of the share of the width (0 to 1)."""
         waves = [
             (self.chance.uniform(0.5, 2.5) * order, self.chance.uniform(0, math.tau), swing / order)
             for order in (1, 2, 4)
@@ -83,7 +83,7 @@ class Canvas:
 
 @functools.lru_cache(maxsize=8)
 def draw(picture: Picture) -> bytes:
-    """Return the PNG file of a picture, with text chunks as ComfyUI writes them."""
+    """Return an image as a PNG file, with the text chunks that ComfyUI writes."""
     image = _painted(picture)
     if picture.width >= CAPTION_FROM:
         _write_caption(image, picture)
@@ -96,7 +96,7 @@ def draw(picture: Picture) -> bytes:
 
 
 def _painted(picture: Picture) -> Image.Image:
-    """Return the picture without its caption."""
+    """Return the image without its caption."""
     size = (picture.width, picture.height)
     shrink = min(1.0, CANVAS_SIDE / max(size))
     wishes = f"{picture.slug} {picture.prompt} {picture.negative} {picture.checkpoint}"
@@ -129,8 +129,7 @@ def _sun(canvas: Canvas) -> None:
     level = canvas.height * canvas.chance.uniform(0.15, 0.4)
     glow = round(min(canvas.image.size) * canvas.chance.uniform(0.9, 1.3)) + 1
     corner = (round(centre - glow / 2), round(level - glow / 2))
-    # Pillow's circle is white beyond its radius of 128 pixels, and half of that at the middle
-    # of an edge of the square: what is left there must be nothing.
+    # Pillow's gradient is not black at the edges of its square, so it is darkened there.
     halo = Image.radial_gradient("L").resize((glow, glow)).point(lambda far: max(0, 180 - far))
     canvas.image.paste((255, 244, 214), corner, halo)
     canvas.draw.circle((centre, level), glow * 0.11, fill=(255, 250, 235))
@@ -182,7 +181,7 @@ def _skyline(canvas: Canvas) -> None:
 
 
 def _windows(canvas: Canvas, corner: Point, breadth: float, lamp: Colour) -> None:
-    """Light some windows of a house that stands to the bottom of the picture."""
+    """Light some windows of a house that reaches to the bottom of the image."""
     pitch = max(4.0, canvas.width * 0.02)
     for column in range(1, int(breadth / pitch)):
         for floor in range(1, int((canvas.height - corner[1]) / (pitch * 1.5))):
@@ -223,7 +222,7 @@ def _blossoms(canvas: Canvas) -> None:
         canvas.draw.circle((x, y), size * 0.4, fill=(255, 236, 170))
 
 
-# What a word in the name of a preset asks for, and the hue (0 to 1) of its sky.
+# Motif and hue (0 to 1) of the sky by a word in the name of a preset
 MOTIFS: dict[str, tuple[Callable[[Canvas], None], float]] = {
     "harbour": (_sea, 0.55),
     "paint": (_hills, 0.07),
@@ -246,7 +245,7 @@ def _fill_below(canvas: Canvas, line: Callable[[float], float], colour: Colour) 
 
 
 def _gradient(size: tuple[int, int], top: Colour, bottom: Colour) -> Image.Image:
-    """Return an image that goes from one colour down to another."""
+    """Return a vertical gradient between two colors."""
     mask = Image.linear_gradient("L").resize(size)
     return Image.composite(Image.new("RGB", size, bottom), Image.new("RGB", size, top), mask)
 
@@ -257,14 +256,14 @@ def _colour(hue: float, saturation: float, value: float) -> Colour:
 
 
 def _mixed(one: Colour, other: Colour, share: float) -> Colour:
-    """Return a colour between two; share 1 is the other."""
+    """Return a mix of two colors. A share of 1 is the second one."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 @functools.lru_cache(maxsize=4)
 def _grain(width: int, height: int) -> Image.Image:
-    """Return grain of 0 to 4 in each pixel, the same in every picture of this size."""
+    """Return noise of 0 to 4 in each pixel, which is the same for every image of this size."""
     noise = random.Random(0).randbytes(GRAIN_SIDE**2)  # noqa: S311 - paints, keeps no secret
     tile = Image.frombytes("L", (GRAIN_SIDE, GRAIN_SIDE), noise).point(lambda value: value // 52)
     grain = Image.new("L", (width, height))
@@ -276,7 +275,7 @@ def _grain(width: int, height: int) -> Image.Image:
 
 @functools.lru_cache(maxsize=32)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Return a font; the one that comes with Pillow, the last resort, knows ASCII only."""
+    """Return a font. The last choice is the font of Pillow, which supports only ASCII."""
     for file in FONTS:
         try:
             return ImageFont.truetype(file, size)
@@ -289,7 +288,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _write_caption(image: Image.Image, picture: Picture) -> None:
-    """Write preset, prompt and seed on a shaded strip at the bottom."""
+    """Write the preset, prompt, and seed on a shaded strip at the bottom."""
     unit = min(picture.width, picture.height) / 100
     title, text = _font(max(9, round(6 * unit))), _font(max(7, round(3.2 * unit)))
     prompt = _wrapped(picture.prompt, text, picture.width - 8 * unit)
@@ -307,7 +306,7 @@ def _write_caption(image: Image.Image, picture: Picture) -> None:
 
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont, wide: float) -> list[str]:
-    """Break a text into lines of a width in pixels; what is left after the last is cut."""
+    """Break a text into at most `MAX_LINES` lines of a width in pixels."""
     lines: list[str] = []
     for word in text[:MAX_TEXT].split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -322,7 +321,7 @@ def _wrapped(text: str, font: ImageFont.FreeTypeFont, wide: float) -> list[str]:
 
 
 def _prompt(picture: Picture) -> dict[str, Any]:
-    """Return the graph that ComfyUI was asked to run, as it stands in its image files."""
+    """Return the graph of ComfyUI, as in the text chunk `prompt` of its files."""
     positive = ", ".join(filter(None, ("masterpiece, best quality", picture.name, picture.prompt)))
     negative = ", ".join(filter(None, ("lowres, bad anatomy", picture.negative)))
     size = {"width": picture.width, "height": picture.height, "batch_size": 1}
@@ -351,7 +350,7 @@ def _prompt(picture: Picture) -> dict[str, Any]:
 
 
 def _workflow(picture: Picture) -> dict[str, Any]:
-    """Return the same graph as ComfyUI's editor keeps it."""
+    """Return the graph of ComfyUI's editor, as in the text chunk `workflow` of its files."""
     nodes = [
         {"id": int(number), "type": node["class_type"], "widgets_values": node["inputs"]}
         for number, node in _prompt(picture).items()

@@ -1,4 +1,4 @@
-"""A stand-in GAZE server: the REST API v1 over real HTTP, with pictures and every misbehaviour.
+"""A fake GAZE server: REST API v1 over real HTTP, with images and faults.
 
 As a program: `python -m testing.gaze_server --help`. In a test:
 
@@ -48,7 +48,7 @@ DEFAULT_PRESETS = (
 
 
 class LoggedRequest(NamedTuple):
-    """A request as it came in; the time is `time.monotonic()`, the path has its query."""
+    """A received request. `time` is that of `time.monotonic()`, `path` includes the query."""
 
     time: float
     method: str
@@ -57,11 +57,11 @@ class LoggedRequest(NamedTuple):
 
 
 class GazeServer(JobQueue):
-    """The queue behind GAZE's REST API.
+    """A job queue with GAZE's REST API.
 
-    `presets` is keyed by slug and may be changed at any time, as may `faults`. `requests`
-    counts requests by endpoint (`presets`, `generate`, `job`, `image`, `other`), `log` holds
-    the last 10,000 of them. For the other arguments see `JobQueue`.
+    `presets` maps slugs to presets. It can change at any time, and so can `faults`. `requests`
+    counts requests by endpoint (`presets`, `generate`, `job`, `image`, `other`). `log` contains
+    the last 10,000 requests. `JobQueue` describes the other arguments.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - each is an option of the command line
@@ -78,7 +78,7 @@ class GazeServer(JobQueue):
         images: Path | None = None,
         control: bool = False,
     ) -> None:
-        """Set up a server that does not listen yet; `control` opens `/_control/`."""
+        """Create a server that does not listen yet. `control` serves `/_control/`."""
         super().__init__(
             duration=duration,
             jitter=jitter,
@@ -102,12 +102,12 @@ class GazeServer(JobQueue):
 
     @property
     def port(self) -> int:
-        """The port it listens on, also while it is offline."""
+        """The port of the server, also while it is offline."""
         return self._address[1]
 
     @property
     def url(self) -> str:
-        """The address that people enter, without a slash at the end."""
+        """The URL of the server, without a trailing slash."""
         host, port = self._address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -121,7 +121,7 @@ class GazeServer(JobQueue):
         await self.stop()
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; port 0 takes a free one. Raises OSError when the port is taken."""
+        """Listen on a port, or on a free one if it is 0. Raises OSError if the port is in use."""
         self._address = (host, port)
         self._online = True
         listener = self._bind()
@@ -133,7 +133,7 @@ class GazeServer(JobQueue):
         self.start_worker()
 
     async def stop(self) -> None:
-        """Close every connection and stop; what was kept stays readable."""
+        """Close all connections and stop. The state of the server stays readable."""
         await self.stop_worker()
         if self._opening is not None:
             await self._opening
@@ -143,22 +143,22 @@ class GazeServer(JobQueue):
             self._runner = None
 
     def set_online(self, online: bool) -> None:
-        """Listen again on the same port, or close it and every connection; the queue goes on."""
+        """Listen on the same port, or close it with all connections. The queue continues."""
         self._online = online
         if not online:
             self._close()
         elif self._runner is not None and self._listener is None and self._opening is None:
-            # The socket takes connections from here on; the task lets them be served.
+            # The socket accepts connections from here on. The task serves them.
             self._opening = asyncio.create_task(self._listen(self._bind()))
 
     def go_off(self, seconds: float) -> None:
-        """Be offline from the next moment on, for so many seconds: whoever asked hears of it."""
+        """Go offline for some seconds, after the response to the current request is sent."""
         loop = asyncio.get_running_loop()
         loop.call_later(0.05, self.set_online, False)
         loop.call_later(0.05 + seconds, self.set_online, True)
 
     def _bind(self) -> socket.socket:
-        """Return a listening socket, and note the port if it was to be a free one."""
+        """Return a listening socket, and store its port if any free one was requested."""
         host, port = self._address
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family)
@@ -181,16 +181,16 @@ class GazeServer(JobQueue):
             self._listener = None
 
     def reset_counts(self) -> None:
-        """Count requests from nought again; the log stays."""
+        """Reset the counts of requests, but not the log."""
         self.requests.clear()
 
     def regenerate_key(self, new_key: str | None = None) -> str:
-        """Replace the API key, as the button in GAZE's settings does; return the new one."""
+        """Replace the API key, as the button in GAZE's settings does. Returns the new one."""
         self.api_key = secrets.token_hex(16) if new_key is None else new_key
         return self.api_key
 
     def add_foreign_jobs(self, count: int, duration: float | None = None) -> list[str]:
-        """Queue jobs of the web UI, of `duration` seconds each; return their ids."""
+        """Queue jobs of the web UI, of `duration` seconds each. Returns their IDs."""
         presets = list(self.presets.values())
         return [
             self.add(self.random.choice(presets), {}, duration=duration, foreign=True).job_id
@@ -217,7 +217,7 @@ class GazeServer(JobQueue):
 
     @web.middleware
     async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Count and log a request, unless it is one of those that steer the server."""
+        """Count and log a request, unless it belongs to the control API."""
         if not request.path.startswith("/_control/"):
             name = request.match_info.route.name
             self.requests[str(name) if name in set(Endpoint) else "other"] += 1
@@ -228,13 +228,13 @@ class GazeServer(JobQueue):
 
     @web.middleware
     async def _misbehave(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let the faults that concern a request act on it."""
+        """Apply the faults that concern a request."""
         if request.match_info.route.name not in set(Endpoint):
             return await handler(request)
         return await respond(self.faults, request, handler, self._target(request))
 
     def _target(self, request: web.Request) -> Target:
-        """Return what a request is about."""
+        """Return the endpoint, job, and preset of a request."""
         endpoint = Endpoint(str(request.match_info.route.name))
         match endpoint:
             case Endpoint.GENERATE:
@@ -255,7 +255,7 @@ class GazeServer(JobQueue):
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse API requests without the key, and say what fails as Flask would."""
+        """Reject API requests without the key, and report errors as Flask does."""
         if request.path.startswith(f"{API}/"):
             key = request.headers.get("X-API-Key") or request.query.get("api_key")
             if not key:
@@ -354,9 +354,9 @@ class GazeServer(JobQueue):
         return web.json_response({"jobs": records})
 
     async def _post_control(self, request: web.Request) -> web.Response:
-        """Call a method of the table with the arguments in the body, a JSON object.
+        """Call a method of the server with the arguments in the body, a JSON object.
 
-        The answer is `{"result": …}`, or 400 with the error that the method raised.
+        The response is `{"result": …}`, or 400 with the error of the method.
         """
         methods: dict[str, Callable[..., Any]] = {
             "add_foreign_jobs": self.add_foreign_jobs,
@@ -389,7 +389,7 @@ class GazeServer(JobQueue):
         return web.json_response({"result": result})
 
     def put_preset(self, preset_id: str, name: str, has_cover: bool = True) -> str:
-        """Add a preset, or rename the one with its slug; return the slug."""
+        """Add a preset, or rename the one with its slug. Returns the slug."""
         preset = DemoPreset(preset_id, name, has_cover)
         self.presets[preset.slug] = preset
         return preset.slug
@@ -400,9 +400,9 @@ class GazeServer(JobQueue):
 
 
 def objection(body: Any) -> str | None:
-    """Return why GAZE refuses the body of a request for images, None if it does not.
+    """Return why GAZE rejects the body of a generate request, or None if it is valid.
 
-    As in any Python program, `True` passes for 1; sizes that ComfyUI cannot do pass too.
+    As in GAZE, `True` counts as 1, and sizes that ComfyUI rejects are accepted.
     """
     if not isinstance(body, dict):
         return "The body must be a JSON object"
@@ -471,7 +471,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(server: GazeServer, host: str, port: int) -> None:
-    """Run a server until the process is asked to end."""
+    """Run a server until the process is terminated."""
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
@@ -485,7 +485,7 @@ async def _serve(server: GazeServer, host: str, port: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the server as the command line says."""
+    """Run the server with the options of the command line."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if "help" in options.fault:

@@ -1,4 +1,4 @@
-"""Runs a real Home Assistant as a process and drives it as a browser does."""
+"""Runs a real Home Assistant as a process, and uses it over HTTP and WebSocket."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
@@ -23,9 +23,9 @@ TEMPLATES = CHECKOUT / "demo" / "config"
 
 LOCALHOST = "127.0.0.1"
 USER = "demo"
-PASSWORD = "demo"  # noqa: S105 - printed for whoever tries the demo, on this machine only
+PASSWORD = "demo"  # noqa: S105 - of the demo, on this machine only
 DASHBOARD = "gaze-demo"
-# What `hass` answers when Home Assistant is asked to restart (homeassistant.const)
+# Exit code of `hass` for a restart (homeassistant.const)
 RESTART_EXIT_CODE = 100
 
 STARTING = 120
@@ -36,20 +36,20 @@ type Json = dict[str, Any]
 
 
 class DemoError(Exception):
-    """Something of the demo did not do what it should; the text says what."""
+    """A step of the demo failed. The text says which."""
 
 
 class AnswerError(DemoError):
-    """Home Assistant answered with an error, whose HTTP status is `status`."""
+    """Home Assistant responded with an error, whose HTTP status is `status`."""
 
     def __init__(self, request: str, status: int, text: str) -> None:
-        """Tell the request (`POST /path`), the status and what stood in the answer."""
+        """Store the request (`POST /path`), the status, and the text of the response."""
         super().__init__(f"{request} answered {status}: {text}")
         self.status = status
 
 
 def free_port(wanted: int = 0) -> int:
-    """Return `wanted` when nothing on this machine has it, or another free port."""
+    """Return the port `wanted` if it is free, or another free port."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -60,7 +60,7 @@ def free_port(wanted: int = 0) -> int:
 
 
 async def wait_until(holds: Callable[[], Awaitable[bool]], *, what: str, seconds: float) -> None:
-    """Wait until `holds` is true; after `seconds` raise DemoError."""
+    """Wait until `holds` returns True. Raises DemoError after `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             while not await holds():  # noqa: ASYNC110 - a process sets no event
@@ -72,13 +72,13 @@ async def wait_until(holds: Callable[[], Awaitable[bool]], *, what: str, seconds
 class Program:
     """A child process that leaves nothing behind.
 
-    It has a process group of its own, so that Ctrl-C in a terminal reaches the parent
-    alone, which then stops its children in order. Where util-linux is installed, the
-    child ends too when the parent is killed.
+    It has a separate process group, so that Ctrl-C in a terminal ends only the parent, which
+    then stops its children in order. If util-linux is installed, the child also ends when the
+    parent is killed.
     """
 
     def __init__(self, *command: str | Path, folder: Path, output: Path) -> None:
-        """Describe it; `folder` is its working directory, `output` gets what it writes."""
+        """Create a program with a working directory and a file for its output."""
         self.name = output.stem
         self._command = [os.fspath(part) for part in command]
         self._folder = folder
@@ -87,21 +87,21 @@ class Program:
 
     @property
     def output(self) -> str:
-        """What it wrote to standard output and standard error since its start."""
+        """Standard output and standard error since the start."""
         return self._output.read_text(errors="replace") if self._output.exists() else ""
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether the program runs."""
         return self._process is not None and self._process.returncode is None
 
     @property
     def pid(self) -> int | None:
-        """Its process id while it runs."""
+        """Process ID while the program runs."""
         return self._process.pid if self._process is not None and self.running else None
 
     async def start(self) -> None:
-        """Start it; what an earlier run wrote is dropped."""
+        """Start the program, and discard the output of an earlier run."""
         with self._output.open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *await _ended_with_parent(),
@@ -115,7 +115,7 @@ class Program:
             )
 
     async def wait(self) -> int:
-        """Wait until it ends; return its exit code."""
+        """Wait until the program ends. Returns its exit code."""
         if self._process is None:
             raise DemoError(f"{self.name} was never started")
         return await self._process.wait()
@@ -123,7 +123,7 @@ class Program:
     async def wait_ready(
         self, ready: Callable[[], Awaitable[bool]], *, seconds: float = STARTING
     ) -> None:
-        """Wait until `ready` is true; raise DemoError when the program ends before."""
+        """Wait until `ready` returns True. Raises DemoError if the program ends before."""
 
         async def ready_or_ended() -> bool:
             return not self.running or await ready()
@@ -134,7 +134,7 @@ class Program:
             raise DemoError(f"{self.name} ended with code {code}: {self.output.strip()[-800:]}")
 
     async def stop(self) -> None:
-        """Ask it to end, and end it when it does not within `STOPPING` seconds."""
+        """Terminate the program, and kill it if it does not end within `STOPPING` seconds."""
         if self._process is None or not self.running:
             return
         with suppress(ProcessLookupError):
@@ -146,7 +146,7 @@ class Program:
             await self.kill()
 
     async def kill(self) -> None:
-        """End it and what it started at once, as a power cut would."""
+        """Kill the program and its children immediately, as a power cut does."""
         if self._process is None or not self.running:
             return
         with suppress(ProcessLookupError):
@@ -155,7 +155,7 @@ class Program:
 
 
 class HomeAssistant:
-    """Home Assistant with its configuration in `folder`, driven over HTTP and WebSocket.
+    """Home Assistant with its configuration in `folder`, used over HTTP and WebSocket.
 
     >>> async with HomeAssistant(folder, port=8123) as home_assistant:
     ...     await home_assistant.onboard()
@@ -163,7 +163,7 @@ class HomeAssistant:
     """
 
     def __init__(self, folder: Path, *, port: int, hass: Path | None = None) -> None:
-        """Describe it; `hass` is the program of the version to run (default: this one's)."""
+        """Create a Home Assistant. `hass` is its program, by default that of this environment."""
         self.folder = folder.resolve()
         self.port = port
         self.url = f"http://{LOCALHOST}:{port}"
@@ -211,7 +211,7 @@ class HomeAssistant:
 
     @property
     def browser_tokens(self) -> Json:
-        """What a browser keeps as `localStorage.hassTokens` when it is logged in."""
+        """The value of `localStorage.hassTokens` in a browser that is logged in."""
         return {
             **self._tokens,
             "hassUrl": self.url,
@@ -220,21 +220,21 @@ class HomeAssistant:
         }
 
     def prepare(self) -> None:
-        """Write the configuration; what is there of an earlier run is kept."""
+        """Write the configuration, but no file that an earlier run created."""
         self.media.mkdir(parents=True, exist_ok=True)
         (self.folder / "configuration.yaml").write_text(
             _filled_in("configuration.yaml", media=os.fspath(self.media))
         )
         automations = self.folder / "automations.yaml"
-        if not automations.exists():  # the editor's work is kept
+        if not automations.exists():  # do not replace automations of users
             automations.write_text("[]\n")
         link = self.folder / "custom_components" / "gaze"
         link.parent.mkdir(exist_ok=True)
         link.unlink(missing_ok=True)
         link.symlink_to(CHECKOUT / "custom_components" / "gaze")
         # Addresses given in configuration.yaml are on trial for five minutes, then
-        # Home Assistant restarts on all addresses; stored ones stay. It brings
-        # version 1, which holds nothing else, to its newest form.
+        # Home Assistant restarts on all addresses. Stored addresses are permanent. Version 1 of
+        # the store contains nothing else, and Home Assistant migrates it.
         self._store("http", version=1, data={"server_host": [LOCALHOST], "server_port": self.port})
         if not self._stored("onboarding").exists():
             # These steps would set up integrations that use the internet.
@@ -246,7 +246,7 @@ class HomeAssistant:
         (self.folder / "dashboard.yaml").write_text(_filled_in("dashboard.yaml"))
 
     async def start(self) -> None:
-        """Start and wait until it answers; integrations may still be starting."""
+        """Start, and wait for a response. Integrations may still be starting."""
         await self._close()
         self._earlier_logs = self.all_logs
         (self.folder / "home-assistant.log").unlink(missing_ok=True)
@@ -260,12 +260,12 @@ class HomeAssistant:
         await self.program.stop()
 
     async def kill(self) -> None:
-        """End it at once, as a power cut would."""
+        """Kill Home Assistant immediately, as a power cut does."""
         await self._close()
         await self.program.kill()
 
     async def onboard(self) -> None:
-        """Log in, as a user that is made first where there is none; wait until started."""
+        """Create a user if there is none, log in, and wait until Home Assistant has started."""
         client = {"client_id": f"{self.url}/"}
         if await self._has_user():
             step = await self.post(
@@ -288,13 +288,13 @@ class HomeAssistant:
         *,
         return_response: bool = False,
     ) -> Json:
-        """Perform an action; return its response, which is empty when none is asked for."""
+        """Perform an action. Returns its response, which is empty unless requested."""
         query = "?return_response" if return_response else ""
         answer = await self.post(f"/api/services/{domain}/{action}{query}", data or {})
         return dict(answer["service_response"]) if return_response else {}
 
     async def state(self, entity_id: str) -> Json | None:
-        """Return an entity's state (`state`, `attributes`…), or None where there is none."""
+        """Return the state of an entity (`state`, `attributes`…), or None if it has none."""
         try:
             return dict(await self.get(f"/api/states/{entity_id}"))
         except AnswerError as err:
@@ -309,45 +309,42 @@ class HomeAssistant:
     async def flow(
         self, handler: str, *answers: Mapping[str, object], entry_id: str | None = None
     ) -> Json:
-        """Answer a config flow's forms; return its last step.
+        """Submit the forms of a config flow. Returns its last step.
 
-        With `entry_id` that entry is reconfigured. The last step is a form when the
-        answers did not please; its `errors` say why.
+        With `entry_id`, that entry is reconfigured. If the last step is a form, its `errors`
+        say why the input was rejected.
         """
         begin = {"handler": handler} | ({"entry_id": entry_id} if entry_id else {})
         return await self._answer_flow("/api/config/config_entries/flow", begin, answers)
 
     async def options(self, entry_id: str, *answers: Mapping[str, object]) -> Json:
-        """Answer the forms for the options of an entry; return the last step."""
+        """Submit the forms of an options flow. Returns the last step."""
         path = "/api/config/config_entries/options/flow"
         return await self._answer_flow(path, {"handler": entry_id}, answers)
 
     async def go_on(self, flow_id: str, answer: Mapping[str, object]) -> Json:
-        """Answer the form of a config flow that is under way; return the next step."""
+        """Submit the form of an open config flow. Returns the next step."""
         return dict(await self.post(f"/api/config/config_entries/flow/{flow_id}", answer))
 
     async def reload(self, entry_id: str) -> None:
-        """Reload a config entry. Raises AnswerError where that is not possible now."""
+        """Reload a config entry. Raises AnswerError if it can't be reloaded now."""
         await self.post(f"/api/config/config_entries/entry/{entry_id}/reload")
 
     async def reauthenticate(self, entry_id: str, answer: Mapping[str, object]) -> Json | None:
-        """Answer the form that asks for a config entry's new secrets; return its last step.
-
-        None where nothing is asked for.
-        """
+        """Submit the form of a reauth flow. Returns its last step, or None without a flow."""
         for flow in await self.websocket({"type": "config_entries/flow/progress"}):
             if (flow["context"]["source"], flow["context"].get("entry_id")) == ("reauth", entry_id):
                 return await self.go_on(flow["flow_id"], answer)
         return None
 
     async def websocket(self, command: Mapping[str, object]) -> Any:
-        """Send a WebSocket command (`type` and its fields); return its result."""
+        """Send a WebSocket command (`type` and its fields). Returns its result."""
         async with self._websocket() as connection:
             return await _command(connection, command)
 
     @asynccontextmanager
     async def events(self, event_type: str) -> AsyncGenerator[asyncio.Queue[Json]]:
-        """Receive the events of a type (`data`, `time_fired`…) in order, from now on."""
+        """Receive new events of a type (`data`, `time_fired`…) in order."""
         async with self._websocket() as connection:
             command = {"type": "subscribe_events", "event_type": event_type}
             await _command(connection, command)
@@ -359,20 +356,20 @@ class HomeAssistant:
                 reader.cancel()
 
     async def fetch(self, path: str) -> tuple[bytes, str]:
-        """Return the bytes and the content type of what `path` shows to a user."""
+        """Return the bytes and the content type of a path, as a logged-in user."""
         async with self._open.get(self.url + path, headers=await self._login()) as response:
             await _raise_for_error(response)
             return await response.read(), response.content_type
 
     async def get(self, path: str) -> Any:
-        """Return the JSON that `path` answers with."""
+        """Return the JSON of a path."""
         body, _ = await self.fetch(path)
         return json.loads(body)
 
     async def post(self, path: str, data: Mapping[str, object] | None = None) -> Any:
-        """Send JSON; return the JSON that comes back, None where nothing does."""
+        """Send JSON. Returns the JSON of the response, or None if it is empty."""
         headers = await self._login()
-        # No limit of time: an action may wait for its images.
+        # No timeout, because an action may wait for its images.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
         async with self._open.post(
             self.url + path, json=data, headers=headers, timeout=timeout
@@ -381,7 +378,7 @@ class HomeAssistant:
             return await response.json() if response.status != HTTPStatus.NO_CONTENT else None
 
     async def delete(self, path: str) -> None:
-        """Delete what `path` stands for."""
+        """Send a DELETE request."""
         async with self._open.delete(self.url + path, headers=await self._login()) as response:
             await _raise_for_error(response)
 
@@ -413,7 +410,7 @@ class HomeAssistant:
         return dict(step)
 
     async def _answers(self) -> bool:
-        # The frontend is set up after all that logging in takes.
+        # The frontend is set up after everything that a login needs.
         with suppress(aiohttp.ClientError):
             async with self._open.get(f"{self.url}/manifest.json") as response:
                 return response.status == HTTPStatus.OK
@@ -425,7 +422,7 @@ class HomeAssistant:
 
     async def _has_user(self) -> bool:
         async with self._open.get(f"{self.url}/api/onboarding") as response:
-            # The view is gone once everything is done.
+            # The view no longer exists after onboarding.
             if response.status == HTTPStatus.NOT_FOUND:
                 return True
             await _raise_for_error(response)
@@ -438,7 +435,7 @@ class HomeAssistant:
         self._tokens["expires"] = time.time() + self._tokens["expires_in"]
 
     async def _login(self) -> dict[str, str]:
-        """Return the header that logs in, where somebody did; renew the token in time."""
+        """Return the header with the access token, renewed if needed, or none without a login."""
         if not self._tokens:
             return {}
         if time.time() > self._tokens["expires"] - 60:
@@ -465,7 +462,7 @@ class HomeAssistant:
 
 
 async def _ended_with_parent() -> list[str]:
-    """Return what to put before a command so that it is ended when its parent dies."""
+    """Return the prefix of a command that ends a process with its parent."""
     guard = ["setpriv", "--pdeathsig", "TERM", "--"]
     with suppress(FileNotFoundError):
         probe = await asyncio.create_subprocess_exec(*guard, "true", stdout=DEVNULL, stderr=DEVNULL)
@@ -477,7 +474,7 @@ async def _ended_with_parent() -> list[str]:
 def complaints(log: str) -> list[str]:
     """Return the records of a Home Assistant log, from WARNING on, that are about GAZE.
 
-    The one that Home Assistant writes about every custom integration is left out.
+    The record that Home Assistant writes about every custom integration is ignored.
     """
     records = re.split(r"^(?=\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3})", log, flags=re.MULTILINE)
     ours = re.compile(r"custom_components[./]gaze\b|(?<![\w/.-])gaze(?![\w/-])|\w\.gaze_\w")
@@ -490,9 +487,9 @@ def complaints(log: str) -> list[str]:
 
 
 def _filled_in(template: str, **values: str) -> str:
-    """Return a template whose `$names` are replaced by values written as YAML strings."""
+    """Replace the `$names` in a template with values as YAML strings."""
     text = (TEMPLATES / template).read_text()
-    # A JSON string is a YAML string too.
+    # A JSON string is also a YAML string.
     return Template(text).substitute({name: json.dumps(value) for name, value in values.items()})
 
 
@@ -518,6 +515,6 @@ async def _command(
 async def _read_events(
     connection: aiohttp.ClientWebSocketResponse, received: asyncio.Queue[Json]
 ) -> None:
-    """Read on, so that pings are answered too while nobody takes an event."""
+    """Read messages continuously, so that pings get responses while no event is consumed."""
     async for message in connection:
         received.put_nowait(message.json()["event"])

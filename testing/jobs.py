@@ -1,4 +1,4 @@
-"""The queue of the stand-in GAZE server: jobs, and the one worker that makes their images."""
+"""The queue of the fake GAZE server: its jobs, and a worker that generates their images."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,12 @@ from .faults import Fault, Faults
 from .misbehavior import Target
 
 DEFAULT_CHECKPOINT = "Illustrious/gaze.safetensors"
-SEED_LIMIT = 2**64  # random seeds lie below
+SEED_LIMIT = 2**64  # upper limit of random seeds
 UPLOADS = "/static/uploads/"
 
 
 class JobStatus(StrEnum):
-    """What GAZE says of a job."""
+    """Status of a job in GAZE's API."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -32,7 +32,7 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DemoPreset:
-    """A preset as GAZE lists it."""
+    """A preset in GAZE's list."""
 
     preset_id: str
     name: str
@@ -40,56 +40,56 @@ class DemoPreset:
 
     @property
     def slug(self) -> str:
-        """The id without what GAZE does not want in an address."""
+        """The ID without characters that GAZE removes from addresses."""
         return re.sub(r"[^A-Za-z0-9_]", "", self.preset_id)
 
 
 @dataclass(kw_only=True, slots=True)
 class JobRecord:
-    """A job and all that became of it. Times are seconds since 1970."""
+    """A job with its history. Times are seconds since 1970."""
 
     job_id: str
     preset: DemoPreset
     picture: Picture
-    body: dict[str, Any]  # as it was sent; empty for a job of the web UI
+    body: dict[str, Any]  # of the request, empty for a job of the web UI
     foreign: bool
-    seconds: float | None  # how long it takes; None: until it is finished by hand
+    seconds: float | None  # duration, or None for a job that tests finish
     queued_at: float
     status: JobStatus = JobStatus.PENDING
     error: str | None = None
     image_url: str | None = None
     started_at: float | None = None
     finished_at: float | None = None
-    known: bool = True  # False: GAZE has forgotten it and answers 404
+    known: bool = True  # False if GAZE discarded it and responds with 404
     settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
     def seed(self) -> int:
-        """The seed that its image has or will have."""
+        """The seed of the image."""
         return self.picture.seed
 
     @property
     def is_open(self) -> bool:
-        """Whether its image is still to be made."""
+        """Whether the job has not ended."""
         return self.known and self.status in {JobStatus.PENDING, JobStatus.PROCESSING}
 
 
 class ImageFiles:
-    """The finished images by their path below `UPLOADS`, in memory or in a directory."""
+    """Finished images by their path below `UPLOADS`, in memory or in a directory."""
 
     def __init__(self, directory: Path | None) -> None:
-        """Keep files in a directory if there is one."""
+        """Store files in the directory, or in memory if it is None."""
         self._directory = directory
         self._memory: dict[str, bytes] = {}
 
     def __contains__(self, path: str) -> bool:
-        """Return whether there is such a file."""
+        """Return whether a file exists."""
         if self._directory is None:
             return path in self._memory
         return (self._directory / path).is_file()
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file, over an older one of that path."""
+        """Write a file, which replaces an older one."""
         if self._directory is None:
             self._memory[path] = data
             return
@@ -98,7 +98,7 @@ class ImageFiles:
         file.write_bytes(data)
 
     def read(self, path: str) -> bytes | None:
-        """Return a file, None if there is none."""
+        """Return the bytes of a file, or None if it does not exist."""
         if path not in self:
             return None
         if self._directory is None:
@@ -106,7 +106,7 @@ class ImageFiles:
         return (self._directory / path).read_bytes()
 
     def delete(self, path: str) -> None:
-        """Delete a file if it is there."""
+        """Delete a file if it exists."""
         if self._directory is None:
             self._memory.pop(path, None)
             return
@@ -114,11 +114,11 @@ class ImageFiles:
 
 
 class JobQueue:
-    """First in, first out, one image at a time, in memory: as GAZE works.
+    """A queue in memory that processes one job at a time, first in, first out, as GAZE does.
 
-    `duration` is what an image takes, in seconds, give or take the share `jitter`. With 0 a
-    job is done before anybody can ask for it; with None jobs move only by `begin`, `finish`
-    and `fail`, and nothing here uses a timer.
+    `duration` is the duration of an image in seconds, varied by the share `jitter`. With 0, a
+    job is done before its first poll. With None, jobs change only with `begin`, `finish`, and
+    `fail`, and no timer is used.
     """
 
     def __init__(  # noqa: PLR0913 - each is an option of the command line
@@ -132,7 +132,7 @@ class JobQueue:
         faults: Faults | None = None,
         images: Path | None = None,
     ) -> None:
-        """Set up an empty queue; `size` is what presets draw when nothing is asked for."""
+        """Create an empty queue. `size` is the default size of images in pixels."""
         self.faults = Faults() if faults is None else faults
         self.files = ImageFiles(images)
         self.size = size
@@ -151,11 +151,11 @@ class JobQueue:
 
     @property
     def jobs(self) -> list[JobRecord]:
-        """All jobs there ever were, in order of arrival, forgotten ones too."""
+        """All jobs in order of arrival, including discarded ones."""
         return list(self._records.values())
 
     def job(self, job_id: str) -> JobRecord:
-        """Return a job, forgotten or not. Raises KeyError for one that never was."""
+        """Return a job, also a discarded one. Raises KeyError if it never existed."""
         return self._records[job_id]
 
     def job_of_image(self, path: str) -> JobRecord | None:
@@ -163,9 +163,9 @@ class JobQueue:
         return self._by_path.get(path)
 
     def picture(self, job_id: str) -> bytes:
-        """Return the PNG file made for a job, whatever became of it on the server.
+        """Return the PNG file of a job, also if it was deleted on the server.
 
-        Raises LookupError for a job that has no image.
+        Raises LookupError if the job has no image.
         """
         job = self.job(job_id)
         if job.status is not JobStatus.DONE:
@@ -180,9 +180,9 @@ class JobQueue:
         duration: float | None = None,
         foreign: bool = False,
     ) -> JobRecord:
-        """Queue one image of a preset; the body is a request's and has been checked.
+        """Queue one image of a preset. `body` is the valid body of a request.
 
-        A fixed seed is the seed of every image of a request: the guide does not say.
+        A fixed seed applies to every image of a request. The guide does not specify this.
         """
         seed = body.get("seed")
         width, height = body.get("width"), body.get("height")
@@ -219,9 +219,9 @@ class JobQueue:
         return self.random.randrange(SEED_LIMIT)
 
     def begin(self, job_id: str | None = None) -> str:
-        """Start the job at the head of the queue, or the one named; return its id.
+        """Start the first job of the queue, or a named one. Returns its ID.
 
-        Raises LookupError when there is none that waits.
+        Raises LookupError if no such job is pending.
         """
         job = self._next(job_id, [JobStatus.PENDING])
         if (age := self.faults.use(Fault.PRUNE_AT_ONCE)) is not None:
@@ -235,10 +235,10 @@ class JobQueue:
         return job.job_id
 
     async def finish(self, job_id: str | None = None) -> str:
-        """Make the image of the job in hand, of the next, or of the one named; return its id.
+        """Finish the current job, the next one, or a named one. Returns its ID.
 
-        The job fails if GAZE could not make this image. Raises LookupError when there is no
-        such open job.
+        The job fails if GAZE could not generate this image. Raises LookupError if no such job
+        is open.
         """
         job = self._next(job_id, [JobStatus.PROCESSING, JobStatus.PENDING])
         in_hand = job.status is JobStatus.PROCESSING
@@ -250,9 +250,9 @@ class JobQueue:
         return job.job_id
 
     def fail(self, job_id: str | None = None, error: str = "ComfyUI: out of memory") -> str:
-        """Let the job in hand, the next, or the one named fail; return its id.
+        """Fail the current job, the next one, or a named one. Returns its ID.
 
-        Raises LookupError when there is no such open job.
+        Raises LookupError if no such job is open.
         """
         job = self._next(job_id, [JobStatus.PROCESSING, JobStatus.PENDING])
         in_hand = job.status is JobStatus.PROCESSING
@@ -262,22 +262,22 @@ class JobQueue:
         return job.job_id
 
     def clear_queue(self) -> None:
-        """Forget the jobs that wait; the one in hand goes on."""
+        """Discard the pending jobs. The current one continues."""
         self._forget(job for job in self.jobs if job.status is JobStatus.PENDING)
 
     def prune(self, job_id: str | None = None) -> None:
-        """Forget the finished jobs, or the finished one named."""
+        """Discard the finished jobs, or a named one."""
         self._forget(
             job for job in self.jobs if job.finished_at is not None and job_id in {None, job.job_id}
         )
 
     def restart(self) -> None:
-        """Forget all jobs, as a restarted GAZE has; images stay."""
+        """Discard all jobs but no images, as a restart of GAZE does."""
         self._forget(self.jobs)
         self._replace_worker()
 
     def _next(self, job_id: str | None, statuses: Sequence[JobStatus]) -> JobRecord:
-        """Return an open job: the one named, or the first of the first status there is."""
+        """Return the named open job, or the first one with the first status that occurs."""
         candidates = [
             job
             for status in statuses
@@ -294,14 +294,14 @@ class JobQueue:
             job.settled.set()
 
     async def _make(self, job: JobRecord, seconds: float) -> None:
-        """Let a job take its time, then end it with an image or the error it runs into."""
+        """Process a job for its duration, and end it with an image or an error."""
         self._worked += 1
         if (error := self._obstacle(job)) is not None:
             await asyncio.sleep(seconds)
             self._end(job, error)
             return
         data, _ = await asyncio.gather(asyncio.to_thread(draw, job.picture), asyncio.sleep(seconds))
-        if job.is_open:  # nobody has ended it or restarted the server meanwhile
+        if job.is_open:  # it may have ended meanwhile, or the server restarted
             path = self._file_path(job)
             self.files.write(path, data)
             job.image_url = f"{UPLOADS}{path}"
@@ -309,7 +309,7 @@ class JobQueue:
         self._end(job)
 
     def _obstacle(self, job: JobRecord) -> str | None:
-        """Return why ComfyUI cannot make this image, None if it can."""
+        """Return why ComfyUI cannot generate an image, or None if it can."""
         sides = (job.picture.width, job.picture.height)
         if any(side % 8 or not 16 <= side <= 16384 for side in sides):  # noqa: PLR2004 - ComfyUI's
             return "ComfyUI: Prompt outputs failed validation: EmptyLatentImage"
@@ -331,9 +331,9 @@ class JobQueue:
         job.settled.set()
 
     def _file_path(self, job: JobRecord) -> str:
-        """Return where a new image goes: named after the second, as GAZE does.
+        """Return the path of a new image, which contains the second, as in GAZE.
 
-        Two images of one second would share a file; that is left to the switch for it.
+        Images of the same second get different names, unless a fault lets them share a file.
         """
         folder = f"presets/{job.preset.slug}"
         target = Target(preset=job.preset.slug)
@@ -347,13 +347,13 @@ class JobQueue:
         return path
 
     def _free_path(self, path: str) -> str:
-        """Return a path, with a number before its suffix if there is such a file."""
+        """Return an unused path by adding a number before the suffix if needed."""
         stem, _, suffix = path.rpartition(".")
         numbered = (f"{stem} {number}.{suffix}" for number in itertools.count(2))
         return next(free for free in itertools.chain([path], numbered) if free not in self.files)
 
     async def settle(self, job: JobRecord) -> None:
-        """Wait for a job that takes no time, so that nobody ever sees it unfinished."""
+        """Wait for a job without duration, so that clients never see it unfinished."""
         if self._duration != 0 or self._checkpoint_load or not job.is_open:
             return
         if not any(other.seconds for other in self._records.values() if other.is_open):
@@ -365,17 +365,17 @@ class JobQueue:
             self._worker = asyncio.create_task(self._work(), name="GAZE worker")
 
     async def stop_worker(self) -> None:
-        """Stop the worker; open jobs stay as they are."""
+        """Stop the worker. Open jobs are unchanged."""
         self._dismiss_worker()
         await asyncio.gather(*self._dismissed, return_exceptions=True)
 
     def _replace_worker(self) -> None:
-        """Take the worker away from the job in hand."""
+        """Stop processing the current job, and start a new worker."""
         if self._dismiss_worker():
             self.start_worker()
 
     def _dismiss_worker(self) -> bool:
-        """Let the worker drop what it does; return whether there was one."""
+        """Cancel the worker. Returns whether there was one."""
         if self._worker is None:
             return False
         self._dismissed.add(self._worker)

@@ -224,7 +224,7 @@ def huge_json(data: Any, value: float) -> Any:
 
 
 def _with_extra(data: Any) -> Any:
-    """Return JSON with fields that the guide does not know in every object."""
+    """Return JSON with unknown fields in every object."""
     if isinstance(data, list):
         return [_with_extra(item) for item in data]
     if isinstance(data, dict):
@@ -234,7 +234,7 @@ def _with_extra(data: Any) -> Any:
 
 
 def _with_fields(data: Any, fields: Mapping[str, Any]) -> Any:
-    """Return JSON in which fields, at whatever depth they stand, have other values."""
+    """Return JSON with other values of some fields, at any depth."""
     if isinstance(data, list):
         return [_with_fields(item, fields) for item in data]
     if isinstance(data, dict):
@@ -246,7 +246,7 @@ def _with_fields(data: Any, fields: Mapping[str, Any]) -> Any:
 
 
 def _without(data: Any, names: AbstractSet[str]) -> Any:
-    """Return JSON without some fields, at whatever depth they stand."""
+    """Return JSON without some fields, at any depth."""
     if isinstance(data, list):
         return [_without(item, names) for item in data]
     if isinstance(data, dict):
@@ -329,7 +329,7 @@ def _boxed(brand: bytes) -> Callable[[bytes], bytes]:
     return convert
 
 
-# What an image really is: its content type, and how it comes from the PNG file
+# Content type and conversion of a PNG file by kind of image
 IMAGE_KINDS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gif": ("image/gif", _convert_to("GIF")),
     "avif": ("image/avif", _convert_to("AVIF")),
@@ -349,7 +349,7 @@ def zip_bomb(exchange: Exchange, value: int) -> web.Response | None:
     if not isinstance(response.body, bytes):
         return None
     packer = zlib.compressobj(level=1, wbits=31)
-    # Blanks leave JSON valid and follow the end of a PNG file, where nobody looks.
+    # Trailing spaces are valid in JSON and ignored after the end of a PNG file.
     blanks = b" " * MEBIBYTE
     parts = [packer.compress(response.body), *(packer.compress(blanks) for _ in range(value))]
     return web.Response(
@@ -378,7 +378,7 @@ async def wait(exchange: Exchange, value: float) -> web.StreamResponse:
 
 async def hang(_exchange: Exchange, _value: bool) -> web.StreamResponse:
     await asyncio.get_running_loop().create_future()
-    raise AssertionError("Nobody resolves this future")
+    raise AssertionError("This future is never resolved")
 
 
 async def truncate(exchange: Exchange, _value: bool) -> web.StreamResponse:
@@ -393,12 +393,12 @@ async def truncate(exchange: Exchange, _value: bool) -> web.StreamResponse:
 
 
 async def oversize(exchange: Exchange, value: int) -> web.StreamResponse:
-    """Send a real picture and go on, without having said how long it will be."""
+    """Send a real image and continue, without a content length."""
     response = exchange.response
     stream = web.StreamResponse(headers={"Content-Type": "image/png"})
     await stream.prepare(exchange.request)
     await stream.write(response.body if isinstance(response.body, bytes) else b"")
-    with suppress(ConnectionError):  # the client has had enough, as it should
+    with suppress(ConnectionError):  # the client closes the connection
         for _ in range(value):
             await stream.write(bytes(MEBIBYTE))
     return stream
