@@ -21,7 +21,7 @@ from testing.home_assistant import DemoError
 
 from .entities import add, core
 from .support.fake_servers import API_KEY, PRESET, Wanted, fake_servers
-from .support.report import Figure, listed, machine, nearest_rank
+from .support.report import Figure, Report, listed, machine, nearest_rank
 
 ROUNDS: Final = 12
 # Images until durations are learned and everything is loaded
@@ -65,7 +65,7 @@ async def taken(hass: HomeAssistant, make: Make) -> float:
 
 
 async def measure(rounds: int) -> bool:
-    """Measure both and print the table; return whether the limit is met."""
+    """Measure both and report the figures. Returns whether the limit is met."""
     times: dict[Make, list[float]] = {by_ai_task: [], by_action: []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -89,8 +89,9 @@ async def measure(rounds: int) -> bool:
         limit=LIMIT,
         digits=3,
     )
-    print(f"{machine()}; {rounds} images of {DURATION:g} s each way\n")
-    print(
+    report = Report("assist", "AI task")
+    report.add(f"{machine()}; {rounds} images of {DURATION:g} s with each action")
+    report.add(
         listed(
             [
                 *_figures("`ai_task.generate_image`", times[by_ai_task]),
@@ -99,13 +100,15 @@ async def measure(rounds: int) -> bool:
             ]
         )
     )
+    if rounds == ROUNDS:
+        report.save()
     return added.met
 
 
 def _figures(way: str, times: Sequence[float]) -> list[Figure]:
     """Return the figures of one action."""
     return [
-        Figure(name=f"{way}: call to answer, p50 (s)", value=median(times), digits=3),
+        Figure(name=f"{way}: call to response, p50 (s)", value=median(times), digits=3),
         Figure(name=f"{way}: p95 (s)", value=nearest_rank(times, 0.95), digits=3),
     ]
 

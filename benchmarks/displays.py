@@ -32,9 +32,8 @@ from testing.home_assistant import LOCALHOST, DemoError
 
 from .entities import OURS, add, core
 from .gallery import bare_server
-from .support.report import Figure, listed, machine
+from .support.report import Figure, Report, listed, machine
 
-RESULTS: Final = Path(__file__).parent / "results" / "displays.md"
 FETCHES: Final = 100
 SCREENS: Final = 20
 SECONDS: Final = 20
@@ -213,10 +212,10 @@ async def measure() -> bool:
             await add_displays(hass, entry, SCREENS)
             figures += await fetch_figures(hass, entry, folder)
             figures.append(await crowd_figure(hass, entry.runtime_data.displays))
-    text = f"{machine()}\n\n{listed(figures)}\n"
-    print(text)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(f"# Displays\n\n{text}")
+    report = Report("displays", "Displays")
+    report.add(machine())
+    report.add(listed(figures))
+    report.save()
     return all(figure.met for figure in figures)
 
 

@@ -38,9 +38,9 @@ from homeassistant.setup import async_setup_component
 from testing.gaze_server import GazeServer, made_up_presets
 from testing.home_assistant import DemoError, HomeAssistant as HomeAssistantFolder, free_port
 
-from .support.report import Figure, machine, table
+from .support.report import Figure, Report, machine, table
 
-PRESETS: Final = 1000
+PRESETS: Final = 500  # as many as are supported
 FEW_PRESETS: Final = 100
 ROUNDS: Final = 5
 OURS: Final = "gaze"
@@ -201,7 +201,7 @@ async def set_up_lines(hass: HomeAssistant, rounds: int) -> list[Line]:
                 Line(
                     figure=Figure(name=f"Set-up of {PRESETS:,} presets, {name} (s)", value=our),
                     opponent=their,
-                    ratio=Figure(name="", value=our / their, limit=1.5),
+                    ratio=Figure(name="", value=our / their, limit=1.3),
                 )
             )
         our = await memory(hass, ours) / PRESETS / 1024
@@ -272,13 +272,16 @@ async def press_and_wait(hass: HomeAssistant, server: GazeServer) -> None:
 
 
 async def measure(rounds: int) -> bool:
-    """Measure all and print the table; return whether all limits are met."""
+    """Measure all and report the figures. Returns whether all limits are met."""
     with tempfile.TemporaryDirectory() as folder:
         async with core(Path(folder) / "home") as hass:
             lines = await set_up_lines(hass, rounds) + await write_lines(hass)
-    print(f"{machine()}; medians of {rounds} rounds\n")
+    report = Report("entities", "Entities")
+    report.add(f"{machine()}; medians of {rounds} rounds")
     head = ["", "value", "opponent", "ratio", "limit", "met"]
-    print(table(head, [line.cells for line in lines]))
+    report.add(table(head, [line.cells for line in lines]))
+    if rounds == ROUNDS:
+        report.save()
     return all((line.ratio or line.figure).met for line in lines)
 
 

@@ -28,9 +28,10 @@ import aiohttp
 from testing.home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
 
 from .support.fake_servers import API_KEY, PRESET, FakeServer, Wanted, fake_servers
-from .support.report import machine, table
+from .support.report import Report, machine, table
 from .support.witness import Told, Witness, left_overs
 
+KILLS: Final = 20
 DURATION: Final = 0.5
 BATCH: Final = (8, 10)
 # Response time of the server for a request for images, in seconds
@@ -288,7 +289,7 @@ async def perform(
     kills: int,
     seed: int,
     hass: Path | None = None,
-    tell: Callable[[Kill], None] = print,
+    report: Callable[[Kill], None] = print,
 ) -> list[Kill]:
     """Kill this many times, at each kind of moment in turn; report and return the results.
 
@@ -301,7 +302,7 @@ async def perform(
             kill = await subject.kill(number, moment)
             if moments[number : number + 1] != [Moment.RECOVERING]:
                 await subject.settle(kill)
-            tell(kill)
+            report(kill)
             done.append(kill)
     return done
 
@@ -310,12 +311,12 @@ HEAD: Final = (
     "kill",
     "when",
     "jobs",
-    "answered",
+    "response",
     "ended before",
     "ended after",
-    "told twice",
-    "never known",
-    "wrong",
+    "repeated",
+    "unknown",
+    "problems",
 )
 
 
@@ -338,25 +339,28 @@ def row(kill: Kill) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 if anything was lost, repeated, or left over."""
     parser = argparse.ArgumentParser(prog="scripts/bench kill", description=__doc__)
-    parser.add_argument("--kills", type=int, default=20, help="how many (20)")
+    parser.add_argument("--kills", type=int, default=KILLS, help=f"how many ({KILLS})")
     parser.add_argument(
         "--seed", type=int, default=secrets.randbelow(10_000), help="of the moments"
     )
     options = parser.parse_args(arguments)
-    print(f"{machine()}; seed {options.seed}\n", flush=True)
+    report = Report("kill", "Kills")
+    report.add(f"{machine()}; seed {options.seed}")
 
-    def tell(kill: Kill) -> None:
+    def report_kill(kill: Kill) -> None:
         print(*kill.problems, sep="\n", end="\n" if kill.problems else "", flush=True)
         print(f"Kill {kill.number} of {options.kills}: {kill.moment}", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory(prefix="gaze-kill-") as folder:
         kills = asyncio.run(
-            perform(Path(folder), kills=options.kills, seed=options.seed, tell=tell)
+            perform(Path(folder), kills=options.kills, seed=options.seed, report=report_kill)
         )
-    print(table(HEAD, [row(kill) for kill in kills]))
+    report.add(table(HEAD, [row(kill) for kill in kills]))
     ended = sum(kill.told_before + kill.told_after for kill in kills)
     wrong = sum(len(kill.problems) for kill in kills)
-    print(f"\n{len(kills)} kills, {ended} jobs ended, {wrong} things wrong")
+    report.add(f"{len(kills)} kills, {ended} jobs ended, {wrong} problems")
+    if options.kills == KILLS:
+        report.save()
     return 1 if any(kill.problems for kill in kills) else 0
 
 

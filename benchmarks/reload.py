@@ -30,10 +30,9 @@ from testing.home_assistant import (
 )
 
 from .support.fake_servers import API_KEY, PRESET, FakeServer, Wanted, fake_servers
-from .support.report import machine, table
+from .support.report import Report, machine, table
 from .support.witness import Told, Witness, left_overs
 
-RESULTS: Final = Path(__file__).parent / "results" / "reload.md"
 TIMES: Final = 200
 DURATION: Final = 0.3
 BATCH: Final = (1, 3)
@@ -252,7 +251,7 @@ async def perform(folder: Path, *, times: int, seed: int) -> Result:
         return await subject.check(batches)
 
 
-def report(result: Result) -> str:
+def build_table(result: Result) -> str:
     """Return the table."""
     head = ["", "times", "during a request", "with open jobs", "jobs", "refused", "lost", "twice"]
     rows = []
@@ -286,13 +285,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="gaze-reload-") as folder:
         result = asyncio.run(perform(Path(folder), times=options.times, seed=options.seed))
-    text = f"{machine()}; seed {options.seed}\n\n{report(result)}\n"
-    print(text)
+    report = Report("reload", "Reloads while generating")
+    report.add(f"{machine()}; seed {options.seed}")
+    report.add(build_table(result))
     for problems in (*result.lost.values(), *result.twice.values(), result.other):
         print(*problems, sep="\n", end="\n" if problems else "")
     print(*{one.error for one in result.batches if one.refused}, sep="\n")
     if options.times == TIMES:
-        RESULTS.write_text(f"# Reloads while generating\n\n{text}")
+        report.save()
     return 0 if result.good else 1
 
 

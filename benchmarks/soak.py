@@ -28,9 +28,10 @@ from testing.home_assistant import DemoError, HomeAssistant, Json, complaints, f
 
 from .support.fake_servers import API_KEY, Wanted, fake_servers
 from .support.household import REST, Household
-from .support.report import Figure, listed, machine, table
+from .support.report import Figure, Report, listed, machine, table
 from .support.witness import Witness, left_overs
 
+JOBS: Final = 2000
 SERVERS: Final = 2
 # Default duration of an image in seconds, and its size in pixels
 DURATION: Final = 0.25
@@ -417,8 +418,8 @@ def recorded(before: Recorded, after: Recorded, images: int) -> list[Figure]:
     ]
 
 
-async def perform(folder: Path, jobs: int, seed: int) -> bool:
-    """Simulate the day and print the results; return whether there are no problems."""
+async def perform(folder: Path, jobs: int, seed: int, report: Report) -> bool:
+    """Simulate the day and report the results. Returns whether there are no problems."""
     async with day(folder, seed) as subject:
         home_assistant = subject.home_assistant
         before = Recorded.of(home_assistant.folder)
@@ -433,40 +434,41 @@ async def perform(folder: Path, jobs: int, seed: int) -> bool:
     problems += left_overs(home_assistant.folder)
     expected, unexpected = complained(home_assistant.log)
     problems += unexpected
-    show_day(accounts, expected)
+    report_day(report, accounts, expected)
     outcomes = sum((account.outcomes for account in accounts), Counter())
     growth = judged(subject.samples)
-    show("How the jobs ended", counted("jobs", outcomes))
-    show("Over the day", table(HEAD, [row(sample) for sample in subject.samples]))
-    show("Growth from the second quarter of the day to the last", listed(growth))
-    show("Growth of the recorder's database", listed(recorded(before, after, outcomes["finished"])))
-    print("", *problems, f"{len(problems)} things wrong", sep="\n")
+    report.add_section("How the jobs ended", counted("jobs", outcomes))
+    report.add_section("Over the day", table(HEAD, [row(sample) for sample in subject.samples]))
+    report.add_section("Growth from the second quarter of the day to the last", listed(growth))
+    report.add_section(
+        "Growth of the recorder's database", listed(recorded(before, after, outcomes["finished"]))
+    )
+    report.add("\n".join([*problems, f"{len(problems)} problems"]))
     return not problems and all(figure.met for figure in growth)
 
 
-def show_day(accounts: Sequence[Account], expected: Counter[str]) -> None:
-    """Print the actions of users, the faults, and the errors in the log."""
+def report_day(report: Report, accounts: Sequence[Account], expected: Counter[str]) -> None:
+    """Report the actions of users, the faults, and the errors in the log."""
     ledgers = [account.ledger for account in accounts]
     done = Counter(
         {
-            "images asked for, calls": sum(ledger.calls for ledger in ledgers),
-            "waited for images": sum(ledger.waited for ledger in ledgers),
-            "pictures and thumbnails looked at": sum(ledger.looked for ledger in ledgers),
-            "images that nobody was told of": sum(account.never_known for account in accounts),
-            "images kept at the end": sum(account.kept for account in accounts),
+            "requests for images": sum(ledger.calls for ledger in ledgers),
+            "waits for images": sum(ledger.waited for ledger in ledgers),
+            "requests of images and thumbnails": sum(ledger.looked for ledger in ledgers),
+            "images without an event": sum(account.never_known for account in accounts),
+            "images saved at the end": sum(account.kept for account in accounts),
         }
     )
-    show("What people did", counted("times", sum((it.chores for it in ledgers), done)))
+    report.add_section(
+        "Actions of users", counted("times", sum((it.chores for it in ledgers), done))
+    )
     troubles = sum((ledger.troubles for ledger in ledgers), Counter())
-    show("What went wrong", counted("times", troubles))
+    report.add_section("Faults", counted("times", troubles))
     refused = sum((ledger.refused for ledger in ledgers), Counter())
-    show("What people were told in a trouble", counted("times", refused))
-    show("Complaints in the log, and what explains them", counted("times", expected))
-
-
-def show(title: str, text: str) -> None:
-    """Print a table with its title."""
-    print(f"\n**{title}**\n\n{text}", flush=True)
+    report.add_section("Errors that users got during a fault", counted("times", refused))
+    report.add_section(
+        "Errors in the log, and the faults that explain them", counted("times", expected)
+    )
 
 
 def counted(unit: str, counts: Counter[str]) -> str:
@@ -507,13 +509,16 @@ def row(sample: Sample) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 if there are problems or growth."""
     parser = argparse.ArgumentParser(prog="scripts/bench soak", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=2000, help="how many images (2000)")
+    parser.add_argument("--jobs", type=int, default=JOBS, help=f"how many images ({JOBS})")
     parser.add_argument("--seed", type=int, default=1, help="of what happens (1)")
     options = parser.parse_args(arguments)
-    print(f"{machine()}; seed {options.seed}", flush=True)
+    report = Report("soak", "A day with 2,000 images")
+    report.add(f"{machine()}; seed {options.seed}")
     with tempfile.TemporaryDirectory(prefix="gaze-soak-") as folder:
-        living = perform(Path(folder), options.jobs, options.seed)
+        living = perform(Path(folder), options.jobs, options.seed, report)
         well = asyncio.run(asyncio.wait_for(living, options.jobs + 2 * REST))
+    if options.jobs == JOBS:
+        report.save()
     return 0 if well else 1
 
 

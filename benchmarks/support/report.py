@@ -1,12 +1,16 @@
-"""Measured values, their limits, and tables of both."""
+"""Measured values with limits, tables of them, and reports in `benchmarks/results/`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 import math
 import os
+from pathlib import Path
 import platform
+from typing import Final
 
 from homeassistant.const import __version__
+
+RESULTS: Final = Path(__file__).parent.parent / "results"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +76,28 @@ def compared(clients: Mapping[str, Sequence[Figure]]) -> str:
         ]
     rows += [[client, *(figure.text for figure in measured)] for client, measured in others]
     return table(["", *(figure.name for figure in figures)], rows)
+
+
+class Report:
+    """The report of a benchmark. It is printed while the benchmark runs, and can be saved."""
+
+    def __init__(self, name: str, title: str) -> None:
+        """Begin a report that is saved as `benchmarks/results/<name>.md`."""
+        self._file = RESULTS / f"{name}.md"
+        self._parts = [f"# {title}"]
+
+    def add(self, text: str) -> None:
+        """Print and add a part in Markdown, which has no trailing newline."""
+        print(text, end="\n\n", flush=True)
+        self._parts.append(text)
+
+    def add_section(self, title: str, text: str) -> None:
+        """Print and add a part under a title."""
+        self.add(f"**{title}**\n\n{text}")
+
+    def save(self) -> None:
+        """Write the report, which replaces the last one."""
+        self._file.write_text("\n\n".join(self._parts) + "\n")
 
 
 def machine() -> str:
