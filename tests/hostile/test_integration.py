@@ -8,7 +8,6 @@ from typing import Any, Final
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers.update_coordinator import UpdateFailed
 import pytest
 
 from benchmarks.support.alone import Watch
@@ -215,8 +214,12 @@ async def test_largest_images_do_not_block_event_loop(
 
 
 @pytest.mark.usefixtures("faultless")
-async def test_too_many_presets_are_rejected(
-    hass: HomeAssistant, setup_integration: SetUp, hostile: Hostile, watch: Watch
+async def test_presets_beyond_limit_are_ignored(
+    hass: HomeAssistant,
+    setup_integration: SetUp,
+    hostile: Hostile,
+    watch: Watch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     entry = hostile.entry("crowd", "presets")
     await setup_integration(entry)
@@ -226,8 +229,9 @@ async def test_too_many_presets_are_rejected(
 
     await entry.runtime_data.async_refresh()
 
-    assert list(entry.runtime_data.data) == ["neon_city"]
-    assert isinstance(entry.runtime_data.last_exception, UpdateFailed)
+    assert len(entry.runtime_data.data) == MAX_PRESETS
+    assert entry.runtime_data.last_update_success
+    assert "Only the first 500 are used" in caplog.text
 
 
 @pytest.mark.usefixtures("faultless")

@@ -87,7 +87,7 @@ class GazeClient:
         self._on_response = on_response
 
     async def list_presets(self) -> list[Preset]:
-        """Return the presets in the order of the server."""
+        """Return the first 500 presets in the order of the server."""
         return (await self._call_api(PresetList, hdrs.METH_GET, "presets")).presets
 
     async def generate(self, slug: str, options: GenerateOptions) -> list[str]:

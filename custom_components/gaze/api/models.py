@@ -20,7 +20,7 @@ from mashumaro.exceptions import MissingField
 _LOGGER = logging.getLogger(__name__)
 
 # Each preset becomes a device with entities, and each job a record.
-MAX_PRESETS: Final = 2000
+MAX_PRESETS: Final = 500
 MAX_JOBS: Final = 200  # the guide allows 20 for one request
 MAX_SEED: Final = 2**64 - 1
 
@@ -36,7 +36,7 @@ _EXACT_FLOAT: Final = 2**53  # larger whole numbers lose digits as floats
 
 
 class TooManyError(ValueError):
-    """A list in a response has more items than supported."""
+    """A response has more jobs than supported."""
 
 
 def _require_type[T](kind: type[T]) -> Callable[[Any], T]:
@@ -83,11 +83,12 @@ class _Part(DataClassDictMixin):
 
 
 class _Listing[T: _Part](_Part):
-    """Base of responses with a list of at most `limit` parts under `key`."""
+    """Base of responses with a list of parts under `key`, of which `limit` are supported."""
 
     key: ClassVar[str]
     kind: ClassVar[type[_Part]]
     limit: ClassVar[int]
+    truncated: ClassVar[bool]  # whether parts beyond the limit are ignored or an error
 
     @override
     @classmethod
@@ -99,8 +100,9 @@ class _Listing[T: _Part](_Part):
         """
         if not isinstance(data, dict) or type(items := data.get(cls.key)) is not list:
             raise ValueError(f"expected a list in {cls.key}")
-        if len(items) > cls.limit:
+        if len(items) > cls.limit and not cls.truncated:
             raise TooManyError(f"the response contains more than {cls.limit:,} {cls.key}")
+        items = items[: cls.limit]
         parts = []
         for item in items:
             with suppress(ValueError, MissingField):
@@ -137,11 +139,12 @@ class Preset(_Part):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PresetList(_Listing[Preset]):
-    """Response of `GET /api/v1/presets`."""
+    """Response of `GET /api/v1/presets`, with the first 500 presets."""
 
     key = "presets"
     kind = Preset
     limit = MAX_PRESETS
+    truncated = True
 
     presets: list[Preset] = field(metadata=field_options(deserialize=pass_through))
 
@@ -165,6 +168,7 @@ class JobList(_Listing[QueuedJob]):
     key = "jobs"
     kind = QueuedJob
     limit = MAX_JOBS
+    truncated = False
 
     jobs: list[QueuedJob] = field(metadata=field_options(deserialize=pass_through))
 
