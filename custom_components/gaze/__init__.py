@@ -1,4 +1,4 @@
-"""The GAZE integration: images from a GAZE server, as entities, events and actions."""
+"""Generates images with GAZE servers. Sets up, unloads, and removes servers."""
 
 import logging
 
@@ -17,7 +17,7 @@ from .frontend import async_setup_frontend
 from .gallery import Gallery, ImageView
 from .jobs import Records
 from .recipe_runs import async_setup_recipe_retention
-from .repairs import async_forget_repairs, async_setup_repairs
+from .repairs import async_delete_repairs, async_setup_repairs
 from .services import async_setup_services
 from .websocket import async_setup_websocket
 
@@ -40,7 +40,7 @@ PLATFORMS = [
 
 
 async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
-    """Register the actions, the view, and the cards."""
+    """Register the actions, views, WebSocket commands, and cards."""
     async_setup_services(hass)
     await async_setup_choices(hass)
     hass.http.register_view(ImageView)
@@ -59,7 +59,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool
     try:
         await coordinator.async_config_entry_first_refresh()
     except ConfigEntryNotReady as err:
-        if not await coordinator.async_take_kept_presets():
+        if not await coordinator.async_use_stored_presets():
             raise
         _LOGGER.info("Starting with the presets of the last run: %s", err)
     entry.runtime_data = coordinator
@@ -69,7 +69,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool
     async_setup_recipe_retention(entry)
     coordinator.displays.async_start(coordinator.subentries)
     await hass.config_entries.async_forward_entry_setups(entry, PLATFORMS)
-    hass.data[DATA_CHOICES].async_follow(entry)
+    hass.data[DATA_CHOICES].async_add_server(entry)
     async_setup_repairs(hass, entry)
     coordinator.async_start()
     return True
@@ -78,7 +78,7 @@ async def async_setup_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool
 async def async_unload_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> bool:
     """Unload a server.
 
-    The job engine stops first: no event may fire while the entities are gone.
+    The job engine stops first, so that no event fires while the entities are unloaded.
     """
     engine = entry.runtime_data.engine
     await engine.async_stop()
@@ -89,13 +89,13 @@ async def async_unload_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> boo
         if not unloaded:
             await engine.async_start()
     if entry.disabled_by is not None:
-        async_forget_repairs(hass, entry)
+        async_delete_repairs(hass, entry)
     return unloaded
 
 
 async def async_remove_entry(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
-    """Remove what is kept of a server, but for the pictures."""
-    async_forget_repairs(hass, entry, persistent=True)
+    """Delete the stores and repair issues of a server, but not its images."""
+    async_delete_repairs(hass, entry, persistent=True)
     await Records(hass, entry.entry_id).async_remove()
     await Gallery(hass, entry.entry_id, entry.title).async_remove()
     await async_remove_displays(hass, entry.entry_id)

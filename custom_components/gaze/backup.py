@@ -1,4 +1,4 @@
-"""Backup platform: the stores can be copied at any time between its two hooks."""
+"""Backup platform. Between its two hooks, the stores can be copied at any time."""
 
 from homeassistant.core import HomeAssistant
 
@@ -6,10 +6,10 @@ from .database import async_begin_backup, async_end_backup
 
 
 async def async_pre_backup(hass: HomeAssistant) -> None:
-    """Put everything that is in the logs of the stores into their main files, and freeze those."""
+    """Move the write-ahead logs of all stores into their main files, and freeze those files."""
     await async_begin_backup(hass)
 
 
 async def async_post_backup(hass: HomeAssistant) -> None:
-    """Continue as usual."""
+    """Let the stores change their main files again."""
     await async_end_backup(hass)

@@ -1,4 +1,4 @@
-"""Buttons: what can be had with one press."""
+"""Buttons of a server, its presets, recipes, and displays."""
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ PARALLEL_UPDATES = 1
 
 @dataclass(frozen=True, kw_only=True)
 class GazeButtonDescription(ButtonEntityDescription):
-    """A button and what it does."""
+    """Description of a button with the function that it calls."""
 
     press: Callable[[GazeCoordinator], Awaitable[None]]
 
 
 async def _generate_from_controls(coordinator: GazeCoordinator) -> None:
-    """Generate what the panel says. Raises ServiceValidationError while no preset is chosen."""
+    """Send the request of the controls. Raises ServiceValidationError if no preset is selected."""
     slug = coordinator.controls.preset
     if slug is None or slug not in coordinator.data:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_preset_chosen")
@@ -56,7 +56,7 @@ BUTTONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class GazeDisplayButtonDescription(ButtonEntityDescription):
-    """A button of a display and what it does."""
+    """Description of a button of a display with the function that it calls."""
 
     press: Callable[[Displays, Player], Awaitable[None]]
 
@@ -123,28 +123,28 @@ class GazeBaseButton(GazeEntity, ButtonEntity):
 
     @override
     def _appearance(self) -> Hashable:
-        """Leave out when it was pressed: that is written at once."""
+        """Ignore the time of the last press, which ButtonEntity writes itself."""
         return self.available
 
 
 class GazeButton(GazeBaseButton):
-    """Does something on the server."""
+    """Calls the function of its description for the server."""
 
     entity_description: GazeButtonDescription
 
     @override
     async def async_press(self) -> None:
-        """Do it."""
+        """Call the function of the description."""
         await self.entity_description.press(self.coordinator)
 
 
 class GazePresetButton(GazeBaseButton):
-    """Generates from a preset as it is."""
+    """Generates an image from a preset with its defaults."""
 
     def __init__(
         self, coordinator: GazeCoordinator, description: ButtonEntityDescription, slug: str
     ) -> None:
-        """Keep the preset."""
+        """Store the slug of the preset."""
         super().__init__(coordinator, description, slug)
         self._preset = slug
 
@@ -155,7 +155,7 @@ class GazePresetButton(GazeBaseButton):
 
 
 class GazeRecipeButton(GazeRecipeEntity, GazeBaseButton):
-    """Runs a recipe: renders its templates and generates."""
+    """Runs a recipe."""
 
     @override
     async def async_press(self) -> None:
@@ -171,10 +171,10 @@ class GazeDisplayButton(GazeDisplayEntity, ButtonEntity):
 
     @override
     def _appearance(self) -> Hashable:
-        """Leave out when it was pressed: that is written at once."""
+        """Ignore the time of the last press, which ButtonEntity writes itself."""
         return self.available
 
     @override
     async def async_press(self) -> None:
-        """Do it."""
+        """Call the function of the description."""
         await self.entity_description.press(self.coordinator.displays, self.player)

@@ -73,7 +73,7 @@ PLACEHOLDERS: Final = {"example_url": "https://gaze.example.org/prefix"}
 
 
 def _whole_number(least: int, most: int, unit: str | None = None) -> vol.All:
-    """Return the field of an option that is a whole number."""
+    """Return the schema of a field for a whole number."""
     config = NumberSelectorConfig(min=least, max=most, step=1, mode=NumberSelectorMode.BOX)
     if unit is not None:
         config["unit_of_measurement"] = unit
@@ -135,7 +135,7 @@ class GazeConfigFlow(ConfigFlow, domain=DOMAIN):
     def async_get_supported_subentry_types(
         cls, config_entry: ConfigEntry
     ) -> dict[str, type[ConfigSubentryFlow]]:
-        """Return the flows that add what belongs to a server."""
+        """Return the flows of recipes and displays."""
         return {SUBENTRY_RECIPE: RecipeFlow, SUBENTRY_DISPLAY: DisplayFlow}
 
     @override
@@ -276,7 +276,7 @@ class GazeOptionsFlow(OptionsFlowWithReload):
         )
 
     def _presets(self) -> SelectSelector:
-        """Return a selector of the server's presets, and of selected ones that are gone."""
+        """Return a selector of the current presets and of those selected before."""
         entry = self.config_entry
         choices = {slug: slug for slug in entry.options.get(CONF_PRESETS, [])}
         if entry.state is ConfigEntryState.LOADED:
@@ -294,7 +294,7 @@ class GazeOptionsFlow(OptionsFlowWithReload):
 
 
 def _title(host: str) -> str:
-    """Return the title of a further server, which names its address."""
+    """Return the title of a further server, which contains its host."""
     url = URL(host)
     if url.port == DEFAULT_PORT:
         url = url.with_port(None)

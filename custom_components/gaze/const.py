@@ -1,4 +1,4 @@
-"""Names shared by the whole integration."""
+"""Constants of the integration."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The controls of the server's device: the request that its Generate button sends."""
+"""Controls of a server's device, which make up the request of its Generate button."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 class Controls:
     """The values of the controls, set and restored by their entities.
 
-    `preset` is a slug. The server might no longer have that preset.
-    An empty text and a width or height of 0 mean the preset's default.
+    preset: a slug, also of a preset that was deleted on the server. An empty text and a width
+    or height of 0 pixels mean the preset's default.
     """
 
     preset: str | None = None

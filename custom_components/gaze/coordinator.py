@@ -1,4 +1,4 @@
-"""What entities read: a server's presets (polled), and its jobs and images (pushed)."""
+"""Polls the presets of a server, and notifies entities of presets, jobs, and images."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,6 +18,7 @@ from homeassistant.helpers.update_coordinator import DataUpdateCoordinator, Upda
 from yarl import URL
 
 from .api import GazeAuthError, GazeBusyError, GazeClient, GazeConnectionError, GazeError, Preset
+from .api.models import MAX_PRESETS
 from .const import (
     CONF_GIVE_UP_AFTER,
     CONF_KEEP_IMAGES,
@@ -44,7 +45,8 @@ _LOGGER = logging.getLogger(__name__)
 
 PRESETS_INTERVAL: Final = timedelta(minutes=5)
 RETRY_INTERVAL: Final = timedelta(minutes=1)
-RESPONDED_WITHIN: Final = 120.0  # seconds since another request that outweigh a failed listing
+# Seconds after a good response in which a failed listing is ignored
+RESPONDED_WITHIN: Final = 120.0
 
 type GazeConfigEntry = ConfigEntry[GazeCoordinator]
 type Listener = Callable[[], None]
@@ -52,17 +54,17 @@ type EventListener = Callable[[JobEvent, dict[str, Any]], None]
 
 
 class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
-    """One server. `data` holds its presets by slug, in the server's order.
+    """Coordinator of one server. `data` contains its presets by slug, in the server's order.
 
     Job listeners are called when a job changes: those without a slug for every job, those
-    with one for the jobs of that preset. Event listeners come after them, so that what the
-    event tells is already shown.
+    with a slug for the jobs of that preset. Event listeners are called after them, so that
+    entities already show what the event reports.
     """
 
     config_entry: GazeConfigEntry
 
     def __init__(self, hass: HomeAssistant, entry: GazeConfigEntry) -> None:
-        """Wire client, gallery and job engine."""
+        """Create the client, the gallery, and the job engine."""
         super().__init__(
             hass,
             _LOGGER,
@@ -79,7 +81,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             on_response=self._on_response,
         )
         self._key = KeyWatch(hass, entry, self.async_refresh)
-        self._responded_at: float | None = None  # last good response of the API
+        self._responded_at: float | None = None  # time of the last good response of the API
         self._listing_error: GazeError | None = None  # of the last listing
         self.gallery = Gallery(
             hass,
@@ -109,20 +111,20 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         self.subentries = Subentries(hass=hass, entry=entry)
         self.recipes = Recipes(hass, entry)
         self.displays = Displays(hass, entry, self.gallery)
-        self.presets_listed = False  # by the server, in this run
-        self._listed_empty = False  # the last list had no presets
-        self.device_presets: list[str] = []  # slugs of those that have a device by now
-        self._kept_presets = presets_store(hass, entry.entry_id)
+        self.presets_listed = False  # whether the server listed its presets since the start
+        self._listed_empty = False  # whether the last list was empty
+        self.device_presets: list[str] = []  # slugs of presets that have a device
+        self._presets_store = presets_store(hass, entry.entry_id)
 
     @property
     def stores_set_aside(self) -> list[str]:
-        """Return the names of damaged files that this start has set aside."""
+        """Return the names of damaged files that were set aside at this start."""
         return [name for name in (self._records.set_aside, self.gallery.set_aside) if name]
 
     # Life
 
     async def async_open(self) -> None:
-        """Open the stores. Raises ConfigEntryNotReady if a disk fails.
+        """Open the stores. Raises ConfigEntryNotReady if they can't be opened.
 
         Raises ConfigEntryError if a newer version of the integration wrote them.
         """
@@ -142,32 +144,32 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
                 translation_domain=DOMAIN, translation_key="store_unusable"
             ) from err
 
-    async def async_take_kept_presets(self) -> bool:
-        """Continue with the presets of the last run. Returns False if there are none.
+    async def async_use_stored_presets(self) -> bool:
+        """Use the presets of the last run. Returns False if none were stored.
 
-        If GAZE refuses the key, no presets will do: people need the images on disk, and are
-        asked for a new key.
+        If GAZE rejected the key, no presets are needed: images on disk stay available while
+        Home Assistant requests a new key.
         """
-        if (kept := await self._kept_presets.async_load()) is None:
-            if not self._key.refused:
+        if (stored := await self._presets_store.async_load()) is None:
+            if not self._key.rejected:
                 return False
-            kept = {}
-        self.data = {slug: Preset(slug=slug, name=name) for slug, name in kept.items()}
+            stored = {}
+        self.data = {slug: Preset(slug=slug, name=name) for slug, name in stored.items()}
         return True
 
     def async_start(self) -> None:
-        """Track the jobs from when automations can hear of them until Home Assistant stops."""
+        """Track the jobs from the moment automations run until Home Assistant stops."""
         self.config_entry.async_on_unload(async_at_started(self.hass, self._async_started))
         self.config_entry.async_on_unload(
             self.hass.bus.async_listen(EVENT_HOMEASSISTANT_STOP, self._async_stopping)
         )
 
     async def _async_started(self, _hass: HomeAssistant) -> None:
-        """Track the jobs."""
+        """Start to track the jobs."""
         await self.engine.async_start()
 
     async def _async_stopping(self, _event: Event) -> None:
-        """Wait for requests in flight: Home Assistant does not wait for their tasks."""
+        """Wait for requests in flight, because Home Assistant doesn't wait for their tasks."""
         await self.engine.async_stop()
 
     async def async_close(self) -> None:
@@ -189,30 +191,41 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         self._listing_error = None
         self.engine.async_resume()
         data = {preset.slug: preset for preset in presets}
-        if not data and not self._listed_empty and (before := await self._presets_before()):
-            # One empty list may be that of a GAZE that just starts. The next one counts.
+        if (
+            not data
+            and not self._listed_empty
+            and (before := await self._async_load_previous_presets())
+        ):
+            # GAZE may report an empty list while it starts. The next one counts.
             self._listed_empty = True
             self.update_interval = RETRY_INTERVAL
             return before
         self._listed_empty = not data
         if data != self.data:
-            await self._kept_presets.async_save({slug: data[slug].name for slug in data})
+            if len(data) == MAX_PRESETS:
+                _LOGGER.warning(
+                    "%s has at least %d presets. Only the first %d are used",
+                    self.config_entry.title,
+                    MAX_PRESETS,
+                    MAX_PRESETS,
+                )
+            await self._presets_store.async_save({slug: data[slug].name for slug in data})
         self.presets_listed = True
         return data
 
-    async def _presets_before(self) -> dict[str, Preset]:
+    async def _async_load_previous_presets(self) -> dict[str, Preset]:
         """Return the presets of the last listing, in this run or an earlier one."""
         if self.data:
             return self.data
-        kept = await self._kept_presets.async_load() or {}
-        return {slug: Preset(slug=slug, name=name) for slug, name in kept.items()}
+        stored = await self._presets_store.async_load() or {}
+        return {slug: Preset(slug=slug, name=name) for slug, name in stored.items()}
 
     def _process_failed_listing(self, err: GazeError) -> dict[str, Preset]:
-        """Return the current presets if the failure may pass. Raises UpdateFailed otherwise."""
+        """Return the current presets if the server is available. Raises UpdateFailed otherwise."""
         self.update_interval = RETRY_INTERVAL
         self._listing_error = err
-        if self._may_pass(err):
-            _LOGGER.debug("A failed listing of presets may pass: %s", err)
+        if self._is_still_available(err):
+            _LOGGER.debug("Ignoring a failed listing of presets: %s", err)
             return self.data
         if self.last_update_success:
             _LOGGER.warning("Failed to list the presets: %s", err)
@@ -222,11 +235,11 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             retry_after=err.retry_after if isinstance(err, GazeBusyError) else None,
         ) from err
 
-    def _may_pass(self, err: GazeError) -> bool:
+    def _is_still_available(self, err: GazeError) -> bool:
         """Return whether the server stays available although a listing failed.
 
-        It does if the refusal of a key isn't confirmed yet, and if GAZE responds to other
-        requests: then only the listing fails.
+        It does if the rejection of a key isn't confirmed yet, or if GAZE responded to another
+        request recently.
         """
         if not self.last_update_success or self.data is None:
             return False
@@ -239,17 +252,17 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         )
 
     async def async_refresh_presets(self) -> None:
-        """List the presets now. Raises HomeAssistantError if that fails."""
+        """List the presets now. Raises HomeAssistantError if the request fails."""
         await self.async_refresh()
         if (err := self._listing_error) is not None:
-            refused = isinstance(err, GazeAuthError)
+            rejected = isinstance(err, GazeAuthError)
             raise HomeAssistantError(
                 translation_domain=DOMAIN,
-                translation_key="auth_failed" if refused else "update_failed",
+                translation_key="auth_failed" if rejected else "update_failed",
             ) from err
 
     def find_preset(self, text: str) -> Preset | None:
-        """Return the preset with this slug, or else with this name; letters may differ in case."""
+        """Return the preset with this slug or name, regardless of case, or None."""
         if (preset := self.data.get(text)) is not None:
             return preset
         wanted = text.strip().casefold()
@@ -260,37 +273,37 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
 
     @callback
     def async_set_device_presets(self, slugs: list[str]) -> None:
-        """Take which presets have a device, and tell those who add entities."""
+        """Store the presets that have a device, and call the device listeners."""
         self.device_presets = list(slugs)
         async_dispatcher_send(self.hass, self._signal("devices"))
 
     @callback
     def async_add_device_listener(self, listener: Listener) -> CALLBACK_TYPE:
-        """Call the listener when presets got a device or lost it. Returns how to stop that."""
+        """Call the listener when presets get or lose a device. Returns a function that stops it."""
         return async_dispatcher_connect(self.hass, self._signal("devices"), listener)
 
     # Jobs
 
     @callback
     def async_add_job_listener(self, listener: Listener, slug: str | None = None) -> CALLBACK_TYPE:
-        """Call the listener when a job (of the preset) changes. Returns how to stop that."""
+        """Call the listener when a job (of a preset) changes. Returns a function that stops it."""
         return async_dispatcher_connect(self.hass, self._signal("job", slug), listener)
 
     @callback
     def async_add_recipe_listener(self, listener: Listener, recipe_id: str) -> CALLBACK_TYPE:
-        """Call the listener when a job of a recipe changes. Returns how to stop that."""
+        """Call the listener when a job of a recipe changes. Returns a function that stops it."""
         return async_dispatcher_connect(self.hass, self._signal("recipe", recipe_id), listener)
 
     @callback
     def async_add_event_listener(self, listener: EventListener) -> CALLBACK_TYPE:
-        """Call the listener with each event and the job's payload. Returns how to stop that."""
+        """Call the listener with each event and job payload. Returns a function that stops it."""
         return async_dispatcher_connect(self.hass, self._signal("event"), listener)
 
     @callback
     def async_add_gallery_listener(self, listener: Listener) -> CALLBACK_TYPE:
-        """Call the listener when images are gone, hidden, or back, or the disk is away or back.
+        """Call the listener when images or their disk become available or unavailable.
 
-        Returns how to stop that.
+        Returns a function that stops it.
         """
         return async_dispatcher_connect(self.hass, self._signal("gallery"), listener)
 
@@ -318,7 +331,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
 
     @callback
     def _on_gallery_changed(self) -> None:
-        """Update the entities and displays that show images, and look for what needs repair."""
+        """Update the entities and displays that show images, and the repair issues."""
         async_dispatcher_send(self.hass, self._signal("gallery"))
         self.displays.async_update()
         for slug in (*self.device_presets, None):
@@ -336,14 +349,14 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
 
     @callback
     def _on_server(self, error: GazeError | None) -> None:
-        """Show that the server fails or responds again. The key is watched separately."""
+        """Show whether the server responds. KeyWatch handles rejected keys."""
         if error is None:
-            if not self.last_update_success and not self._key.refused:
+            if not self.last_update_success and not self._key.rejected:
                 self.async_set_updated_data(self.data)
         elif not isinstance(error, GazeAuthError):
             self.async_set_update_error(error)
 
 
 def presets_store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, str]]:
-    """Return where the presets of a server are kept: names by slug."""
+    """Return the store of the presets of a server. It contains names by slug."""
     return Store(hass, 1, f"{DOMAIN}.{entry_id}.presets")

@@ -1,4 +1,4 @@
-"""Base of the entities."""
+"""Base classes of the entities."""
 
 import asyncio
 from collections.abc import Callable, Hashable
@@ -73,13 +73,13 @@ class GazeEntity(CoordinatorEntity[GazeCoordinator]):
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Listen for changes of jobs, too."""
+        """Listen also for changes of jobs."""
         await super().async_added_to_hass()
         self.async_on_remove(self._listen_for_jobs())
         self._shown = self._appearance()
 
     def _listen_for_jobs(self) -> CALLBACK_TYPE:
-        """Call the entity when a job changes that matters to it. Returns how to stop that."""
+        """Call the entity when one of its jobs changes. Returns a function that stops it."""
         return self.coordinator.async_add_job_listener(self._handle_coordinator_update, self.slug)
 
     @callback

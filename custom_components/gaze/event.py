@@ -1,4 +1,4 @@
-"""The event entity of a GAZE server."""
+"""Event entity of a server."""
 
 from typing import Any, Final, override
 

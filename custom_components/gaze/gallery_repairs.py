@@ -1,4 +1,4 @@
-"""Repairs of saved images: a disk that is away, and images that the index does not have."""
+"""Repair issues of a gallery: a missing disk, and images that the index doesn't have."""
 
 import asyncio
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ GALLERY_ISSUES: Final = frozenset((FOUND, MISSING, UNREADABLE))
 
 @callback
 def async_setup_gallery_repairs(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
-    """Watch the disk of a server's images."""
-    entry.async_on_unload(async_at_started(hass, _Watch(hass, entry).async_start))
+    """Check the disk of a server's images."""
+    entry.async_on_unload(async_at_started(hass, _GalleryReporter(hass, entry).async_start))
 
 
 def create_gallery_fix_flow(data: Mapping[str, Any] | None) -> RepairsFlow | None:
@@ -37,52 +37,52 @@ def create_gallery_fix_flow(data: Mapping[str, Any] | None) -> RepairsFlow | Non
     return flow(str(data["config_entry_id"]))
 
 
-class _Watch:
-    """Reports what is wrong with the disk of one server's images until it is fixed."""
+class _GalleryReporter:
+    """Creates the issues of one server's gallery, and deletes them when they are fixed."""
 
     def __init__(self, hass: HomeAssistant, entry: GazeConfigEntry) -> None:
-        """Look at nothing yet."""
+        """Store the server. Checks begin with `async_start`."""
         self._hass = hass
         self._entry = entry
-        self._looking = asyncio.Lock()
+        self._check_lock = asyncio.Lock()
 
     @callback
     def async_start(self, _hass: HomeAssistant) -> None:
-        """Look now, when the gallery changes, and every few minutes."""
+        """Check now, when the gallery changes, and every few minutes."""
         on_unload = self._entry.async_on_unload
-        on_unload(self._entry.runtime_data.async_add_gallery_listener(self._look_soon))
-        on_unload(async_track_time_interval(self._hass, self._look_soon, CHECK_INTERVAL))
-        self._look_soon()
+        on_unload(self._entry.runtime_data.async_add_gallery_listener(self._schedule_check))
+        on_unload(async_track_time_interval(self._hass, self._schedule_check, CHECK_INTERVAL))
+        self._schedule_check()
 
     @callback
-    def _look_soon(self, *_: object) -> None:
-        """Look in a task of its own."""
-        self._entry.async_create_task(self._hass, self._look(), "gaze gallery repairs")
+    def _schedule_check(self, *_: object) -> None:
+        """Check in a separate task."""
+        self._entry.async_create_task(self._hass, self._async_check(), "gaze gallery repairs")
 
-    async def _look(self) -> None:
-        """Find what is wrong now and update the issues."""
+    async def _async_check(self) -> None:
+        """Find the current issues, then create and delete issues to match."""
         coordinator = self._entry.runtime_data
         gallery = coordinator.gallery
-        async with self._looking:
+        async with self._check_lock:
             try:
                 await gallery.async_check()
             except GalleryError:
-                return  # the store is closed, or its disk fails, which is reported elsewhere
+                return  # the store is closed, or the disk of the stores fails
             reason = gallery.unavailable_reason
-            found = gallery.count_found(_open_job_ids(coordinator))
-            # The first look may end before Home Assistant marks the entry as loaded.
+            found = gallery.count_found(_list_open_job_ids(coordinator))
+            # The first check may end before Home Assistant marks the entry as loaded.
             if self._entry.state in {ConfigEntryState.SETUP_IN_PROGRESS, ConfigEntryState.LOADED}:
-                self._report(MISSING, active=reason == "missing")
-                self._report(UNREADABLE, active=reason == "unreadable")
-                self._report(FOUND, active=reason is None and found > 0, count=str(found))
+                self._update_issue(MISSING, active=reason == "missing")
+                self._update_issue(UNREADABLE, active=reason == "unreadable")
+                self._update_issue(FOUND, active=reason is None and found > 0, count=str(found))
 
-    def _report(self, key: str, *, active: bool, **placeholders: str) -> None:
+    def _update_issue(self, key: str, *, active: bool, **placeholders: str) -> None:
         """Create or delete an issue."""
         found_id = issue_id(self._entry.entry_id, key)
         if not active:
             ir.async_delete_issue(self._hass, DOMAIN, found_id)
             return
-        # The folder itself has the name of the server, which may be its host.
+        # The name of the folder itself can contain the host of the server.
         folder = self._entry.runtime_data.gallery.folder.parent
         ir.async_create_issue(
             self._hass,
@@ -97,10 +97,10 @@ class _Watch:
 
 
 class _GalleryFlow(ConfirmRepairFlow):
-    """Asks for confirmation, then changes the gallery of a server."""
+    """Changes the gallery of a server after confirmation."""
 
     def __init__(self, entry_id: str) -> None:
-        """Take the server."""
+        """Store the entry ID of the server."""
         self._entry_id = entry_id
 
     @override
@@ -126,27 +126,27 @@ class _GalleryFlow(ConfirmRepairFlow):
 
 
 class AdoptImagesFlow(_GalleryFlow):
-    """Asks whether to add the images that were found to the index."""
+    """Adds the images that were found to the index."""
 
     @override
     async def _async_fix(self, coordinator: GazeCoordinator) -> None:
         """Add the images to the index."""
         presets = {slug: preset.name for slug, preset in coordinator.data.items()}
-        await coordinator.gallery.async_adopt(presets, _open_job_ids(coordinator))
+        await coordinator.gallery.async_adopt(presets, _list_open_job_ids(coordinator))
 
 
 class StartAgainFlow(_GalleryFlow):
-    """Asks whether a person deleted the folder of the images."""
+    """Creates a new folder for the images if the user deleted the old one."""
 
     @override
     async def _async_fix(self, coordinator: GazeCoordinator) -> None:
-        """Begin with an empty folder."""
+        """Create an empty folder."""
         await coordinator.gallery.async_start_again()
 
 
 _FLOWS: Final[Mapping[str, type[_GalleryFlow]]] = {FOUND: AdoptImagesFlow, MISSING: StartAgainFlow}
 
 
-def _open_job_ids(coordinator: GazeCoordinator) -> list[str]:
+def _list_open_job_ids(coordinator: GazeCoordinator) -> list[str]:
     """Return the jobs whose images may still be downloaded."""
     return [job.job_id for job in coordinator.engine.open_jobs]

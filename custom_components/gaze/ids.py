@@ -1,4 +1,4 @@
-"""Identifiers that others store or type: unique IDs, devices, URLs, media IDs, and signals."""
+"""Builds unique IDs, device identifiers, issue IDs, URLs, and media IDs."""
 
 from typing import Final
 
@@ -22,8 +22,8 @@ def device_identifier(entry_id: str, slug: str | None = None) -> tuple[str, str]
 def subentry_unique_id(subentry_id: str, key: str) -> str:
     """Return the unique ID of an entity of a recipe or display.
 
-    It hangs on the ULID of the subentry. Those of presets begin with the ULID of the entry, so
-    no slug makes the two overlap.
+    It begins with the ULID of the subentry. Unique IDs of presets begin with the ULID of the
+    entry, so the two never collide.
     """
     return f"{subentry_id}-{key}"
 
@@ -60,5 +60,5 @@ def media_content_id(entry_id: str, job_id: str) -> str:
 
 
 def display_path(token: str, name: str) -> str:
-    """Return the path at which a screen fetches its image. `name` is for people only."""
+    """Return the path at which a screen fetches its image. `name` only helps people."""
     return DISPLAY_VIEW_URL.format(token=token, name=name)

@@ -1,4 +1,4 @@
-"""Image entities: the newest finished image."""
+"""Image entities of a server, its presets, recipes, and displays."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -85,15 +85,15 @@ class GazeImage(GazeEntity, ImageEntity):
     @property
     @override
     def entity_picture(self) -> str | None:
-        """Return the URL of the image. Before the first one, people see the icon."""
+        """Return the URL of the image, or None before the first one to show the icon."""
         return super().entity_picture if self._image is not None else None
 
     @override
     async def async_image(self) -> bytes | None:
         """Return the bytes of the image, or the brand image before the first one.
 
-        If the image turns out to be deleted, or another one is shown meanwhile, return that one:
-        bytes and content type belong together.
+        If the image was deleted or replaced meanwhile, return the image that is shown then, so
+        that the bytes match the content type.
         """
         try:
             while (image := self._image) is not None:
@@ -111,14 +111,14 @@ class GazeImage(GazeEntity, ImageEntity):
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        """Write state if there is another image, and only then."""
+        """Write the state only if another image is shown."""
         if self._show_newest():
             super()._handle_coordinator_update()
 
     @property
     @override
     def extra_state_attributes(self) -> dict[str, Any] | None:
-        """Return the title of the image, if it has one."""
+        """Return the title of the image, or None if it has no title."""
         if self._image is None or self._image.title is None:
             return None
         return {"title": self._image.title}
@@ -144,7 +144,7 @@ class GazeImage(GazeEntity, ImageEntity):
 
 
 def _is_same(one: Image | None, other: Image | None) -> bool:
-    """Return whether two images look the same, whatever their marks are."""
+    """Return whether two images are the same, regardless of their marks."""
     if one is None or other is None:
         return one is other
     return (one.job_id, one.made_at, one.path, one.size) == (
@@ -156,7 +156,7 @@ def _is_same(one: Image | None, other: Image | None) -> bool:
 
 
 class GazePresetImage(GazeImage):
-    """The newest image of a preset: what its device is about, so it bears the device's name."""
+    """The newest image of a preset. It has the name of its device."""
 
     _attr_name = None
 
@@ -187,7 +187,7 @@ class GazeRecipeImage(GazeRecipeEntity, GazeImage):
 
 
 class GazeDisplayImage(GazeDisplayEntity, ImageEntity):
-    """What a display shows, byte for byte as the screen gets it."""
+    """The rendered image of a display, with the bytes that its screen fetches."""
 
     _attr_name = None
 
@@ -198,7 +198,7 @@ class GazeDisplayImage(GazeDisplayEntity, ImageEntity):
         description: ImageEntityDescription,
         subentry_id: str,
     ) -> None:
-        """Show what the display shows."""
+        """Show the image of the display."""
         GazeDisplayEntity.__init__(self, coordinator, description, subentry_id)
         ImageEntity.__init__(self, hass)
 

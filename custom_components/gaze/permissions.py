@@ -1,4 +1,4 @@
-"""What a user may do: as much as with the entities of the server, as core decides for them."""
+"""Checks what a user may do with a server, by the permissions for its entities."""
 
 from homeassistant.auth.permissions.const import POLICY_CONTROL, POLICY_READ
 from homeassistant.components.button import DOMAIN as BUTTON_DOMAIN
@@ -10,7 +10,7 @@ from homeassistant.helpers import entity_registry as er
 from .const import DOMAIN
 from .ids import unique_id
 
-# The entities that stand for the right to change something, and to see something.
+# Platform and key of the entity whose permission grants a policy.
 _ENTITIES = {
     POLICY_CONTROL: (BUTTON_DOMAIN, "generate"),
     POLICY_READ: (IMAGE_DOMAIN, "latest_image"),

@@ -55,7 +55,7 @@ def async_setup_repairs(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
 
 
 @callback
-def async_forget_repairs(
+def async_delete_repairs(
     hass: HomeAssistant, entry: GazeConfigEntry, *, persistent: bool = False
 ) -> None:
     """Delete the issues of a server, those that a person has to confirm only if `persistent`."""

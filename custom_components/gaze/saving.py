@@ -1,8 +1,8 @@
-"""Writes copies of images to files that people name. Blocks: call it in the executor.
+"""Writes copies of images to files that users name. Call it in the executor.
 
-The folder is opened one component at a time, none of which may be a symbolic link, so what was
-checked is what is written to. Only what the suffix promises is written: Home Assistant serves
-`www/` without a login, and a browser must not take an image for a page.
+Each component of the folder is opened in turn and must not be a symbolic link, so that the file
+is written into the folder that was validated. The suffix must match the format of the image,
+because Home Assistant serves `www/` without a login and a browser could render a page.
 """
 
 from collections.abc import Generator
@@ -36,7 +36,7 @@ class SaveError(Exception):
     """A copy was not written. `key` is the translation key of the reason."""
 
     def __init__(self, key: str, **placeholders: str) -> None:
-        """Take what the text of the reason needs."""
+        """Store the key and the placeholders of the reason."""
         super().__init__(key)
         self.key = key
         self.placeholders = placeholders
@@ -45,7 +45,7 @@ class SaveError(Exception):
 def save_copy(
     hass: HomeAssistant, filename: str, content: bytes, content_type: str, *, overwrite: bool
 ) -> None:
-    """Write an image to a file, complete or not at all. Raises SaveError."""
+    """Write an image to a file atomically. Raises SaveError."""
     path = Path(filename)
     if path.suffix.lower() not in (suffixes := SUFFIXES[content_type]):
         raise SaveError("wrong_suffix", filename=filename[:200], suffixes=", ".join(suffixes))
@@ -53,10 +53,10 @@ def save_copy(
         folder = Path(os.path.realpath(path.parent, strict=True))
         if not path.is_absolute() or not hass.config.is_allowed_path(str(folder)):
             raise SaveError("path_not_allowed", filename=filename[:200])
-        if not _keeps_metadata(hass, folder):
+        if not _allows_metadata(hass, folder):
             content = strip_metadata(content, content_type)
-        with _opened(folder) as descriptor:
-            _write(descriptor, path.name, content, overwrite=overwrite)
+        with _open_folder(folder) as descriptor:
+            _write_file(descriptor, path.name, content, overwrite=overwrite)
     except FileExistsError as err:
         raise SaveError("file_exists", filename=filename[:200]) from err
     except FileNotFoundError as err:
@@ -71,7 +71,7 @@ def save_copy(
         raise SaveError("save_failed", filename=filename[:200]) from err
 
 
-def _keeps_metadata(hass: HomeAssistant, folder: Path) -> bool:
+def _allows_metadata(hass: HomeAssistant, folder: Path) -> bool:
     """Return whether a folder is in a media directory, which only people who log in can read."""
     media = [Path(os.path.realpath(directory)) for directory in hass.config.media_dirs.values()]
     public = Path(os.path.realpath(hass.config.path("www")))
@@ -79,7 +79,7 @@ def _keeps_metadata(hass: HomeAssistant, folder: Path) -> bool:
 
 
 @contextmanager
-def _opened(folder: Path) -> Generator[int]:
+def _open_folder(folder: Path) -> Generator[int]:
     """Open an absolute folder whose path has no symbolic links. Raises OSError."""
     descriptor = os.open(folder.anchor, _FOLDER)
     try:
@@ -92,9 +92,9 @@ def _opened(folder: Path) -> Generator[int]:
         os.close(descriptor)
 
 
-def _write(folder: int, name: str, content: bytes, *, overwrite: bool) -> None:
-    """Write a file beside its place, then move it there. Raises OSError."""
-    _check_place(folder, name, overwrite=overwrite)
+def _write_file(folder: int, name: str, content: bytes, *, overwrite: bool) -> None:
+    """Write a temporary file, then rename it. Raises OSError."""
+    _check_target(folder, name, overwrite=overwrite)
     part = f".{secrets.token_hex(8)}.part"
     descriptor = os.open(part, _NEW, 0o644, dir_fd=folder)
     try:
@@ -102,17 +102,17 @@ def _write(folder: int, name: str, content: bytes, *, overwrite: bool) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        if not overwrite and _link(folder, part, name):
+        if not overwrite and _link_file(folder, part, name):
             return
-        _check_place(folder, name, overwrite=overwrite)
+        _check_target(folder, name, overwrite=overwrite)
         os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
         with suppress(OSError):
             os.unlink(part, dir_fd=folder)
 
 
-def _check_place(folder: int, name: str, *, overwrite: bool) -> None:
-    """Raise OSError if a name is taken by something that may not be replaced."""
+def _check_target(folder: int, name: str, *, overwrite: bool) -> None:
+    """Raise OSError if something with this name exists that must not be replaced."""
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -125,8 +125,11 @@ def _check_place(folder: int, name: str, *, overwrite: bool) -> None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
 
 
-def _link(folder: int, part: str, name: str) -> bool:
-    """Give a file its name unless the name is taken. Returns False if links are not possible."""
+def _link_file(folder: int, part: str, name: str) -> bool:
+    """Link a file to a new name. Returns False if the file system has no hard links.
+
+    Raises FileExistsError if the name exists.
+    """
     try:
         os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     except OSError as err:

@@ -1,4 +1,4 @@
-"""Select: the preset of the controls."""
+"""Select of the preset of the controls."""
 
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass
@@ -29,20 +29,20 @@ async def async_setup_entry(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChosenPreset(ExtraStoredData):
-    """What a person chose, by slug so that it survives a rename. None: the first preset."""
+    """The slug of the preset that a user selected, or None for the first preset."""
 
     preset: str | None
 
     @override
     def as_dict(self) -> dict[str, Any]:
-        """Return what is stored."""
+        """Return the stored data."""
         return asdict(self)
 
 
 class GazePresetSelect(GazeControlEntity, SelectEntity, RestoreEntity):
-    """Chooses among all presets of the server by name, the first one until a person chooses.
+    """Selects a preset of the server by name. The first one is selected until a user selects one.
 
-    If the preset that a person chose vanishes, nothing is chosen until it is back.
+    If the selected preset is deleted on the server, none is selected until it returns.
     """
 
     def __init__(self, coordinator: GazeCoordinator, description: SelectEntityDescription) -> None:
@@ -54,18 +54,18 @@ class GazePresetSelect(GazeControlEntity, SelectEntity, RestoreEntity):
     @property
     @override
     def current_option(self) -> str | None:
-        """Return what the chosen preset is called."""
+        """Return the label of the selected preset."""
         return self._labels.get(self.coordinator.controls.preset or "")
 
     @property
     @override
     def extra_restore_state_data(self) -> ChosenPreset:
-        """Return what is stored for the next start."""
+        """Return the data that is stored for the next start."""
         return ChosenPreset(preset=self._chosen)
 
     @override
     async def async_added_to_hass(self) -> None:
-        """Restore the choice."""
+        """Restore the selection."""
         if (last := await self.async_get_last_extra_data()) is not None:
             self._chosen = last.as_dict().get("preset")
             self._offer()
@@ -73,7 +73,7 @@ class GazePresetSelect(GazeControlEntity, SelectEntity, RestoreEntity):
 
     @override
     async def async_select_option(self, option: str) -> None:
-        """Take what a person chose."""
+        """Select a preset by its label."""
         self._chosen = next(slug for slug, label in self._labels.items() if label == option)
         self._offer()
         self.coordinator.async_update_listeners()
@@ -81,17 +81,17 @@ class GazePresetSelect(GazeControlEntity, SelectEntity, RestoreEntity):
     @callback
     @override
     def _handle_coordinator_update(self) -> None:
-        """Offer the presets as they are now."""
+        """Offer the current presets."""
         self._offer()
         super()._handle_coordinator_update()
 
     @override
     def _appearance(self) -> Hashable:
-        """Return what there is to choose, and what is chosen."""
+        """Return the options and the selection."""
         return (*self.options, self.current_option)
 
     def _offer(self) -> None:
-        """Offer the presets of the server, and choose the first if no person chose one."""
+        """Offer the presets of the server, and select the first one unless a user selected one."""
         self._labels = preset_labels(self.coordinator.data)
         self._attr_options = list(self._labels.values())
         self.coordinator.controls.preset = self._chosen or next(iter(self._labels), None)

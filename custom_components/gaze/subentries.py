@@ -1,6 +1,6 @@
-"""Follows the subentries of a server: they come, change, and go without a reload.
+"""Reports added, changed, and removed subentries of a server without a reload.
 
-Home Assistant changes subentries in place and only says that the entry was updated, so this
+Home Assistant changes subentries in place and only reports that the entry was updated, so this
 module compares copies.
 """
 
@@ -17,7 +17,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subentry:
-    """A copy of a subentry as it was at one moment."""
+    """A copy of a subentry."""
 
     subentry_id: str
     subentry_type: str
@@ -26,12 +26,12 @@ class Subentry:
 
 
 def _ignore(_subentry: Subentry) -> None:
-    """Do nothing."""
+    """Ignore a subentry."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubentryListener:
-    """What to call when subentries of one type come, change, or go."""
+    """Functions that are called when subentries of one type are added, changed, or removed."""
 
     subentry_type: str
     on_added: Callable[[Subentry], None]
@@ -43,8 +43,8 @@ class SubentryListener:
 class Subentries:
     """The subentries of one server.
 
-    Listeners are called in the order in which they were added: those who own the data first,
-    then those who show it. A listener is called at once for what exists.
+    Listeners are called in the order in which they were added, so that data is updated before
+    the entities that show it. A new listener is immediately called for existing subentries.
     """
 
     hass: HomeAssistant
@@ -54,7 +54,7 @@ class Subentries:
 
     @callback
     def async_start(self) -> CALLBACK_TYPE:
-        """Follow the entry. Returns how to stop that."""
+        """Listen for updates of the entry. Returns a function that stops it."""
         self._known = self._snapshot()
         return async_dispatcher_connect(
             self.hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._on_entry_changed
@@ -62,7 +62,7 @@ class Subentries:
 
     @callback
     def async_add_listener(self, listener: SubentryListener) -> CALLBACK_TYPE:
-        """Add a listener. Returns how to remove it."""
+        """Add a listener. Returns a function that removes it."""
         self._listeners.append(listener)
         for subentry in list(self._known.values()):
             if subentry.subentry_type == listener.subentry_type:
@@ -71,7 +71,7 @@ class Subentries:
 
     @callback
     def _on_entry_changed(self, change: ConfigEntryChange, entry: ConfigEntry) -> None:
-        """Call the listeners for what is different now."""
+        """Call the listeners for subentries that differ from their copies."""
         if change is not ConfigEntryChange.UPDATED or entry.entry_id != self.entry.entry_id:
             return
         before, now = self._known, self._snapshot()
