@@ -1,4 +1,4 @@
-"""Generates images in tests, from the request to the last event."""
+"""Functions that generate images in tests."""
 
 from homeassistant.core import HomeAssistant
 

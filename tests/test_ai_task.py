@@ -1,4 +1,4 @@
-"""The AI task: Home Assistant's own way to ask for an image."""
+"""Tests of the AI task."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -47,13 +47,13 @@ type Ask = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 
 @pytest.fixture(autouse=True)
 async def home(hass: HomeAssistant) -> None:
-    """Set up what every Home Assistant has and AI tasks need."""
+    """Set up the integrations that AI tasks need."""
     assert await async_setup_component(hass, "homeassistant", {})
 
 
 @pytest.fixture
 def ask(hass: HomeAssistant, entry: MockConfigEntry) -> Ask:
-    """Return what calls the real action."""
+    """Return a function that calls the action."""
 
     async def ask(instructions: str = "a cat", **data: Any) -> dict[str, Any]:
         answer = await hass.services.async_call(
@@ -75,7 +75,7 @@ def ask(hass: HomeAssistant, entry: MockConfigEntry) -> Ask:
 
 
 def task_entity(hass: HomeAssistant) -> AITaskEntity:
-    """Return the entity itself."""
+    """Return the entity object."""
     component: EntityComponent[AITaskEntity] = hass.data["ai_task"]
     entity = component.get_entity(ENTITY_ID)
     assert entity is not None
@@ -83,7 +83,7 @@ def task_entity(hass: HomeAssistant) -> AITaskEntity:
 
 
 async def asked_directly(hass: HomeAssistant, task: GenImageTask) -> GenImageTaskResult:
-    """Ask the entity as Home Assistant does, past the checks of the action."""
+    """Call the entity directly, without the validation of the action."""
     with async_get_chat_session(hass) as session:
         return await task_entity(hass).internal_async_generate_image(session, task, Context())
 
@@ -95,7 +95,7 @@ async def finish_when_queued(server: GazeServer, jobs: int = 1) -> str:
 
 
 def bodies(server: GazeServer) -> list[tuple[str, dict[str, Any]]]:
-    """Return what the server was asked for."""
+    """Return the bodies of the requests."""
     return [(job.preset.slug, dict(job.body)) for job in server.jobs]
 
 

@@ -1,4 +1,4 @@
-"""Tests of the backup hooks: whatever is copied between them is a complete store."""
+"""Tests that copies between the backup hooks are complete stores."""
 
 from collections.abc import AsyncGenerator
 from contextlib import closing
@@ -40,7 +40,7 @@ async def database(hass: HomeAssistant) -> AsyncGenerator[Database]:
 
 
 async def _fill(database: Database, start: int, count: int) -> None:
-    """Write as many rows as make SQLite move its log into the main file several times."""
+    """Write enough rows for several checkpoints of SQLite."""
     for number in range(start, start + count):
         await database.async_write(INSERT, *((f"{number}-{row}", "x" * 2000) for row in range(600)))
 

@@ -1,4 +1,4 @@
-"""Tests of setting up a server, giving it a new key, changing how it is reached, and options."""
+"""Tests of the user, reauth, reconfigure, and options flows."""
 
 import asyncio
 from collections.abc import Callable
@@ -39,14 +39,14 @@ pytestmark = pytest.mark.usefixtures("setup_integration")  # unloads what a flow
 
 @pytest.fixture
 def added_entry(hass: HomeAssistant, config_entry: MockConfigEntry) -> MockConfigEntry:
-    """Return the entry of the server, added but not set up."""
+    """Return the entry of the server, which is added but not loaded."""
     config_entry.add_to_hass(hass)
     return config_entry
 
 
 @pytest.fixture
 async def texts(hass: HomeAssistant) -> dict[str, str]:
-    """Return what people read in the forms."""
+    """Return the texts of the forms."""
     prefix = f"component.{DOMAIN}.config."
     translations = await async_get_translations(hass, "en", "config", [DOMAIN])
     return {key.removeprefix(prefix): text for key, text in translations.items()}
@@ -60,19 +60,19 @@ async def begin(hass: HomeAssistant) -> ConfigFlowResult:
 async def submit(
     hass: HomeAssistant, form: ConfigFlowResult, user_input: dict[str, Any]
 ) -> ConfigFlowResult:
-    """Fill in a form."""
+    """Submit a form."""
     result = await hass.config_entries.flow.async_configure(form["flow_id"], user_input)
     await hass.async_block_till_done()
     return result
 
 
 async def add(hass: HomeAssistant, **user_input: Any) -> ConfigFlowResult:
-    """Add a server in one go."""
+    """Add a server with one form."""
     return await submit(hass, await begin(hass), user_input)
 
 
 def suggested(form: ConfigFlowResult) -> dict[str, Any]:
-    """Return what a form is filled with, sections included."""
+    """Return the suggested values of a form, including its sections."""
     schema = form["data_schema"]
     assert schema is not None
     return _suggested(schema)
@@ -639,7 +639,7 @@ async def test_key_is_in_no_log_and_no_form(
 
 
 async def choices_of_presets(hass: HomeAssistant, entry: MockConfigEntry) -> dict[str, str]:
-    """Return the presets that the options offer, names by slug."""
+    """Return the names of the offered presets, by slug."""
     form = await hass.config_entries.options.async_init(entry.entry_id)
     schema = form["data_schema"]
     assert schema is not None

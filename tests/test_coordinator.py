@@ -1,4 +1,4 @@
-"""What the coordinator adds to client, engine and gallery."""
+"""Tests of the coordinator."""
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError

@@ -1,4 +1,4 @@
-"""Tests of the store on disk: complete after every call, damaged ones set aside."""
+"""Tests of the SQLite database: atomic writes, damage, and migrations."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -38,7 +38,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _damage(path: Path, content: bytes, start: int = 0) -> None:
-    """Write over a store, or make one, from a position on."""
+    """Overwrite or create a store from a position."""
     with path.open("r+b" if start else "wb") as file:
         file.seek(start)
         file.write(content)

@@ -27,7 +27,7 @@ type Reported = Callable[[], dict[str, ir.IssueEntry]]
 
 @pytest.fixture
 def reported(issue_registry: ir.IssueRegistry) -> Reported:
-    """Return what lists the issues that people see, by the key of their text."""
+    """Return a function that lists the visible issues by translation key."""
     return lambda: {
         str(issue.translation_key): issue
         for issue in issue_registry.issues.values()
@@ -41,7 +41,7 @@ async def repairs(hass: HomeAssistant) -> None:
 
 
 async def _check(hass: HomeAssistant) -> None:
-    """Let the time pass until the disk was checked."""
+    """Let time pass until the disk is checked."""
     async_fire_time_changed(hass, dt_util.utcnow() + CHECK_INTERVAL + timedelta(seconds=1))
     await hass.async_block_till_done()
 

@@ -1,4 +1,4 @@
-"""Tests of the image entities: which picture they show."""
+"""Tests of the image entities."""
 
 from http import HTTPStatus
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Set-up, unload and removal of a server."""
+"""Tests of setting up, unloading, and removing a server."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from .test_services import PRESET, act, made, until
 
 
 def kept_files(hass: HomeAssistant) -> list[str]:
-    """Return the names of our files in the storage directory."""
+    """Return the names of the integration's files in the storage directory."""
     return sorted(path.name for path in Path(hass.config.path(STORAGE_DIR)).glob(f"{DOMAIN}.*"))
 
 

@@ -1,4 +1,4 @@
-"""A key is invalid only if GAZE itself refuses it twice in a row."""
+"""Tests that a key is invalid only if GAZE itself rejects it twice in a row."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -26,12 +26,12 @@ GENERATE = "button.gaze_neon_city_generate"
 
 
 def reauth_flows(hass: HomeAssistant) -> list[Any]:
-    """Return the flows that ask for a new key."""
+    """Return the flows that request a new key."""
     return hass.config_entries.flow.async_progress_by_handler(DOMAIN)
 
 
 async def confirm(hass: HomeAssistant, server: GazeServer) -> None:
-    """Let 10 seconds pass: the refusal is confirmed by one more listing."""
+    """Let 10 seconds pass, so that another request confirms the rejection."""
     listings = server.requests["presets"]
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=10))
     await until(lambda: server.requests["presets"] > listings)

@@ -1,4 +1,4 @@
-"""The Assist tools, as Home Assistant's own helpers and a conversation use them."""
+"""Tests of the Assist tools with the helpers of Home Assistant and a conversation."""
 
 from collections.abc import Awaitable, Callable
 import json
@@ -56,7 +56,7 @@ type Call = Callable[..., Awaitable[llm.ToolResult]]
 
 @pytest.fixture(autouse=True)
 async def home(hass: HomeAssistant) -> None:
-    """Set up what every Home Assistant has and conversations need."""
+    """Set up the integrations that conversations need."""
     assert await async_setup_component(hass, "homeassistant", {})
     assert await async_setup_component(hass, "conversation", {})
 
@@ -95,13 +95,13 @@ def context_of(hass: HomeAssistant, user_id: str | None = None) -> llm.LLMContex
 
 
 async def api(hass: HomeAssistant, user_id: str | None = None) -> llm.APIInstance:
-    """Return what Home Assistant gives an agent."""
+    """Return the API that Home Assistant provides to an agent."""
     return await llm.async_get_api(hass, llm.LLM_API_ASSIST, context_of(hass, user_id))
 
 
 @pytest.fixture
 def call(hass: HomeAssistant) -> Call:
-    """Return what calls a tool as an agent does."""
+    """Return a function that calls a tool as an agent does."""
 
     async def call(tool: str, **arguments: Any) -> llm.ToolResult:
         instance = await api(hass)
@@ -119,7 +119,7 @@ def listed_presets(prompt: str) -> list[str]:
 
 
 def listed_images(result: llm.ToolResult) -> list[dict[str, Any]]:
-    """Return the images of an answer."""
+    """Return the images in a response."""
     assert not result.error
     images = result.data["images"]
     assert isinstance(images, list)
@@ -419,10 +419,10 @@ async def test_tool_fails_when_server_is_unloaded(
 
 
 class ScriptedAgent(AbstractConversationAgent):
-    """Calls one tool, and says what the tool says."""
+    """An agent that calls one tool and returns its result as speech."""
 
     def __init__(self, hass: HomeAssistant, tool: str, arguments: dict[str, Any]) -> None:
-        """Keep what to call."""
+        """Store the tool to call."""
         self._hass = hass
         self._tool = llm.ToolInput(tool_name=tool, tool_args=arguments)
         self.prompt = ""
@@ -430,12 +430,12 @@ class ScriptedAgent(AbstractConversationAgent):
     @property
     @override
     def supported_languages(self) -> list[str] | Literal["*"]:
-        """Understand everything."""
+        """Support all languages."""
         return MATCH_ALL
 
     @override
     async def async_process(self, user_input: ConversationInput) -> ConversationResult:
-        """Answer."""
+        """Call the tool and respond."""
         with (
             async_get_chat_session(self._hass, user_input.conversation_id) as session,
             async_get_chat_log(self._hass, session, user_input) as chat_log,
@@ -455,7 +455,7 @@ class ScriptedAgent(AbstractConversationAgent):
 
 
 async def said(hass: HomeAssistant, agent: ScriptedAgent, words: str) -> str:
-    """Return what the agent answers."""
+    """Return the response of the agent."""
     holder = MockConfigEntry(domain="test")
     holder.add_to_hass(hass)
     conversation.async_set_agent(hass, holder, agent)

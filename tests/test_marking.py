@@ -1,4 +1,4 @@
-"""Tests of favorites and hidden images: the action, the filters, and what shows them."""
+"""Tests of favorites and hidden images."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ type Act = Callable[..., Awaitable[dict[str, Any]]]
 
 @pytest.fixture
 def act(hass: HomeAssistant) -> Act:
-    """Return what calls an action and returns its response."""
+    """Return a function that calls an action and returns its response."""
 
     async def call(action: str, **data: Any) -> dict[str, Any]:
         response = await hass.services.async_call(

@@ -1,4 +1,4 @@
-"""What users may do: as much as with the entities of the server."""
+"""Tests of permissions, which are those for the entities of the server."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ type CallAs = Callable[..., Awaitable[dict[str, Any]]]
 
 @pytest.fixture
 def call_as(hass: HomeAssistant) -> CallAs:
-    """Return what calls an action in the name of a user."""
+    """Return a function that calls an action as a user."""
 
     async def call(
         user: MockUser, action: str, *, response: bool = True, **data: Any
@@ -45,7 +45,7 @@ def call_as(hass: HomeAssistant) -> CallAs:
 
 
 def user_with(hass: HomeAssistant, *entity_ids: str, policy: str = "control") -> MockUser:
-    """Return a user who may do one thing with some entities, and nothing else."""
+    """Return a user with one permission for some entities."""
     user = MockUser().add_to_hass(hass)
     user.mock_policy(
         {CAT_ENTITIES: {"entity_ids": {entity_id: {policy: True} for entity_id in entity_ids}}}

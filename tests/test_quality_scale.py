@@ -1,4 +1,4 @@
-"""The quality scale: every rule has its answer, and a claim in the manifest is a true one."""
+"""Tests of the quality scale: its rules, and the claim in the manifest."""
 
 from collections.abc import Callable
 import json
@@ -40,7 +40,7 @@ TIERS = list(RULES)
 
 
 def answers() -> dict[str, tuple[str, str]]:
-    """Return what the file says: status and comment by rule."""
+    """Return the status and comment of each rule."""
     found: dict[str, tuple[str, str]] = {}
     for rule, answer in load_yaml_dict(str(INTEGRATION / "quality_scale.yaml"))["rules"].items():
         if isinstance(answer, str):
@@ -66,13 +66,13 @@ def code(name: str) -> str:
 
 
 def platforms() -> list[str]:
-    """Return the modules that hold the entities."""
+    """Return the modules of the entities."""
     names = re.findall(r"^    Platform\.(\w+),", code("__init__.py"), re.MULTILINE)
     return [f"{name.lower()}.py" for name in names]
 
 
 def described(part: str) -> bool:
-    """Tell whether all fields of a flow have a text below them, those in sections too."""
+    """Return whether all fields of a flow have a description, also in sections."""
     for step in TEXTS[part]["step"].values():
         for form in (step, *step.get("sections", {}).values()):
             if set(form.get("data", {})) != set(form.get("data_description", {})):

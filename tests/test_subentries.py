@@ -1,4 +1,4 @@
-"""Subentries come, change, and go without a reload."""
+"""Tests of adding, changing, and removing subentries without a reload."""
 
 from types import MappingProxyType
 from typing import Any

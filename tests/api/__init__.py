@@ -1,1 +1,1 @@
-"""Tests of the REST client: no Home Assistant in here, only HTTP."""
+"""Tests of the REST client over HTTP, without Home Assistant."""

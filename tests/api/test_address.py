@@ -1,4 +1,4 @@
-"""Tests of what people may type as the address of a server."""
+"""Tests of the addresses that users enter."""
 
 from hypothesis import given, strategies as st
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of how strictly answers are read and what requests are made of."""
+"""Tests of reading responses and of building requests."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ ANYTHING = st.recursive(
 
 
 def spoilt(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Return objects with fields that are right, of any kind, or missing; or anything at all."""
+    """Return objects with valid, invalid, or missing fields, or any other JSON."""
     kinds = {name: right | ANYTHING for name, right in fields.items()}
     return st.fixed_dictionaries({}, optional=kinds) | ANYTHING
 

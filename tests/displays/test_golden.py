@@ -1,4 +1,4 @@
-"""Rendered images look like the stored ones, which a person looked at.
+"""Tests that rendered images look like stored ones, which were checked by eye.
 
 Store them again with `GAZE_STORE_GOLDEN=1 scripts/test tests/displays/test_golden.py`, and look
 at the difference before you commit it.

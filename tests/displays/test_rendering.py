@@ -1,4 +1,4 @@
-"""Images are rendered in the size, colors, and format of a screen."""
+"""Tests of rendering in the size, colors, and format of a screen."""
 
 from io import BytesIO
 import struct
@@ -39,7 +39,7 @@ def png(image: Pillow.Image, **options: Any) -> bytes:
 
 
 def rendered(content: bytes, **options: Any) -> Pillow.Image:
-    """Return the image that a screen gets, without loss."""
+    """Return the rendered image, decoded without loss."""
     options = {"width": 40, "height": 20, "format": Format.PNG, **options}
     return Pillow.open(BytesIO(render(content, Rendering(**options))))
 

@@ -1,1 +1,1 @@
-"""Tests with a real Home Assistant, a GAZE server process and a real browser."""
+"""Tests with a real Home Assistant, a GAZE server process, and a real browser."""

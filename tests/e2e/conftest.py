@@ -1,4 +1,4 @@
-"""A real Home Assistant of each version, the GAZE server that it uses, and a browser.
+"""Fixtures: a real Home Assistant of each version, its GAZE server, and a browser.
 
 `HASS=/path/to/another/version/bin/hass` runs the tests with that Home Assistant alone.
 """
@@ -72,7 +72,7 @@ class House:
     expected: list[str] = field(default_factory=list)
 
     def unexpected_complaints(self) -> list[str]:
-        """Return what the log says against the integration, over all starts."""
+        """Return the problems of the integration in the logs of all starts."""
         log = self.home_assistant.all_logs
         found = [
             record
@@ -86,7 +86,7 @@ class House:
 
 @pytest.fixture
 async def gaze(socket_enabled: None) -> AsyncGenerator[GazeServer]:
-    """Return a GAZE server whose images take a moment."""
+    """Return a GAZE server whose images take a short time."""
     async with GazeServer(
         api_key=secrets.token_hex(16), duration=0.5, seed=1, size=(192, 288)
     ) as server:
@@ -95,7 +95,7 @@ async def gaze(socket_enabled: None) -> AsyncGenerator[GazeServer]:
 
 @asynccontextmanager
 async def open_house(folder: Path, server: GazeServer, hass_program: Path) -> AsyncGenerator[House]:
-    """Start a Home Assistant without the integration's entry; nothing may complain in the end."""
+    """Start a Home Assistant without an entry. At the end its logs must have no problems."""
     async with HomeAssistant(folder, port=free_port(), hass=hass_program) as home_assistant:
         await home_assistant.onboard()
         house = House(home_assistant=home_assistant, server=server)
@@ -108,7 +108,7 @@ async def open_house(folder: Path, server: GazeServer, hass_program: Path) -> As
 async def empty_house(
     tmp_path: Path, gaze: GazeServer, hass_program: Path
 ) -> AsyncGenerator[House]:
-    """Return a Home Assistant that does not know the GAZE server yet."""
+    """Return a Home Assistant without the GAZE server."""
     async with open_house(tmp_path / "home", gaze, hass_program) as house:
         yield house
 
@@ -122,7 +122,7 @@ async def house(empty_house: House) -> House:
 
 @pytest.fixture
 def screenshots(request: pytest.FixtureRequest) -> Path:
-    """Return the folder where the pictures of this test stay to be looked at."""
+    """Return the folder for the screenshots of this test."""
     name = re.sub(r"\W+", "-", request.node.name).strip("-")
     folder = SCREENSHOTS / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -132,7 +132,7 @@ def screenshots(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 async def open_page(empty_house: House) -> AsyncGenerator[OpenPage]:
-    """Return what opens a page of a browser that is logged in: `open_page(width, height)`."""
+    """Return a function that opens a logged-in page: `open_page(width, height)`."""
     if not CHROMIUM.exists():
         pytest.skip(f"There is no {CHROMIUM}")
     tokens = json.dumps(empty_house.home_assistant.browser_tokens)
@@ -153,7 +153,7 @@ async def open_page(empty_house: House) -> AsyncGenerator[OpenPage]:
 
 
 async def _refuse(route: Route) -> None:
-    """Answer in Home Assistant's place, which would look for the picture on the internet."""
+    """Respond instead of Home Assistant, which would request the image from the internet."""
     await route.fulfill(status=HTTPStatus.NOT_FOUND)
 
 
@@ -161,7 +161,7 @@ async def _refuse(route: Route) -> None:
 async def visit(
     empty_house: House, open_page: OpenPage, screenshots: Path
 ) -> AsyncGenerator[Visit]:
-    """Return what lets somebody look: `visit(width, height)`; nothing may be wrong in the end."""
+    """Return a function that opens a visitor: `visit(width, height)`. It must find no problems."""
     visitors: list[Visitor] = []
 
     async def visit(width: int = WIDE[0], height: int = WIDE[1]) -> Visitor:

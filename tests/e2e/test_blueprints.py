@@ -1,4 +1,4 @@
-"""The notification blueprint in a real Home Assistant, from the request to the pressed buttons.
+"""Test of the notification blueprint in a real Home Assistant, including its buttons.
 
 The phone is one that registers as the app does; what is pushed to it arrives here, and a pressed
 button goes back the way that the app sends it.
@@ -27,7 +27,7 @@ DELIVERY = 20
 
 
 class HomeWithPhones(HomeAssistant):
-    """A Home Assistant that phones can register at, with the blueprint imported."""
+    """A Home Assistant with the mobile app integration and the imported blueprint."""
 
     @override
     def prepare(self) -> None:

@@ -1,4 +1,4 @@
-"""Actions are performed by clicking, and their forms are looked at."""
+"""Test of performing actions in a browser, with their forms."""
 
 from playwright.async_api import expect
 import pytest
@@ -28,7 +28,7 @@ ACTIONS = (
 
 
 async def _choose(visitor: Visitor, action: str) -> None:
-    """Choose an action and see all texts of its form, the sections opened."""
+    """Select an action, and check all texts of its form with open sections."""
     page = visitor.page
     await page.locator("ha-service-picker").click()
     await page.get_by_placeholder("Search").fill(f"gaze.{action}")

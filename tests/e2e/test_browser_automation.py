@@ -1,4 +1,4 @@
-"""An automation with a device trigger is made by clicking, and runs."""
+"""Test of creating an automation in a browser."""
 
 import re
 

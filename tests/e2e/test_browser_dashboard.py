@@ -1,4 +1,4 @@
-"""Device pages on a wide screen and on a phone: what they show, and their buttons."""
+"""Test of device pages on a wide screen and on a phone."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ ERRORS = "hui-error-card, hui-warning, hui-error-entity-row, hui-warning-element
 
 
 async def _made_by(home_assistant: HomeAssistant, button: Locator) -> dict[str, Any]:
-    """Press a button and return the job of the image that it makes."""
+    """Press a button, and return the job of its image."""
     async with home_assistant.events("gaze_event") as received:
         await button.click()
         while (event := (await received.get())["data"])["type"] != "finished":
@@ -30,7 +30,7 @@ async def _made_by(home_assistant: HomeAssistant, button: Locator) -> dict[str, 
 
 
 async def _expect_whole(visitor: Visitor) -> None:
-    """No card may show an error, and nothing stand out on the right."""
+    """Check that no card shows an error and the page does not scroll sideways."""
     await expect(visitor.page.locator(ERRORS)).to_have_count(0)
     await visitor.expect_no_sideways_scrolling()
 
@@ -44,7 +44,7 @@ async def test_device_pages_generate_and_show_images(
 
 
 async def _use_device_pages(home_assistant: HomeAssistant, visitor: Visitor) -> None:
-    """Make an image of a preset on its device's page, and see the server's page."""
+    """Generate an image on the page of a preset's device, and check the page of the server."""
     devices = await home_assistant.websocket({"type": "config/device_registry/list"})
     ids = {device["name"]: device["id"] for device in devices}
     page = visitor.page

@@ -1,4 +1,4 @@
-"""The gallery is looked through in Media."""
+"""Test of browsing images in Media."""
 
 from collections.abc import Sequence
 import re

@@ -1,4 +1,4 @@
-"""Repairs as a person reads and mends them."""
+"""Test of reading and fixing repair issues in a browser."""
 
 from playwright.async_api import expect
 import pytest
@@ -17,7 +17,7 @@ PRESET = "neon_city"
 
 
 async def _leave_things_to_mend(house: House) -> str:
-    """Use a preset that goes, and damage the list of jobs; return the name it then has."""
+    """Use a preset that is deleted, and damage the store of jobs. Returns its new file name."""
     home_assistant = house.home_assistant
     automation = {
         "alias": "Evening picture",
@@ -40,7 +40,7 @@ async def _leave_things_to_mend(house: House) -> str:
 
 
 async def _read(visitor: Visitor, *path: str, **placeholders: str) -> None:
-    """Expect each paragraph of a text but for what is filled in as a whole."""
+    """Expect each paragraph of a text, except those that are placeholders."""
     paragraphs = ENGLISH.at("issues", *path).split("\n\n")
     await visitor.expect_texts(
         [text for text in paragraphs if text != "{places}"], server="GAZE", **placeholders

@@ -1,4 +1,4 @@
-"""A server is added and its details are changed, by clicking.
+"""Tests of adding and reconfiguring a server in a browser.
 
 `LANGUAGES="de fr"` names the languages to look at besides English.
 """
@@ -36,7 +36,7 @@ PRESETS = (
 
 
 async def _expect_form(visitor: Visitor, texts: Texts, step: str, **placeholders: str) -> None:
-    """Wait until all texts of a step of the set-up are seen, its section opened."""
+    """Wait until all texts of a setup step are visible, with open sections."""
     path = ("config", "step", step)
     advanced = visitor.button(texts.at(*path, "sections", "advanced", "name"))
     await advanced.click()
@@ -45,7 +45,7 @@ async def _expect_form(visitor: Visitor, texts: Texts, step: str, **placeholders
 
 
 async def _refused(visitor: Visitor, error: str, *, host: str, key: str) -> None:
-    """Send what is refused, and see why."""
+    """Submit invalid input, and check the error."""
     await visitor.field("Address").fill(host)
     await visitor.field("API key").fill(key)
     await visitor.button("Submit").click()
@@ -107,7 +107,7 @@ async def test_icon_and_logo_match_theme(house: House, visit: Visit) -> None:
 
 
 async def _expect_brand(visitor: Visitor, theme: Literal["light", "dark"]) -> None:
-    """See icon and logo wherever they are shown."""
+    """Check the icon and the logo on all pages that show them."""
     page = visitor.page
     await page.emulate_media(color_scheme=theme)
     brand = page.locator('img[src*="/api/brands/integration/gaze/"]')

@@ -1,4 +1,4 @@
-"""Cards in a real frontend: loading, the way from prompt to image, and the large view."""
+"""Tests of the cards in a real frontend."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ async def add_dashboard(home_assistant: HomeAssistant, config: dict[str, Any]) -
 
 
 async def expect_accessible(page: Page) -> None:
-    """Check with axe what the integration shows; the rest of the page is Home Assistant's."""
+    """Check the elements of the integration with axe."""
     found = await Axe().run(page)
     ours = [
         (violation["id"], node["target"])
@@ -55,7 +55,7 @@ async def generate_by_keyboard(visitor: Visitor) -> None:
 
 
 async def delete_in_large_view(visitor: Visitor) -> None:
-    """Open the image by keyboard, look at its details, and delete it at the second try."""
+    """Open the image by keyboard, check its details, and delete it at the second attempt."""
     page = visitor.page
     await page.locator("gaze-gallery .tile").focus()
     await page.keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""A first image, from the action to the browser, with real processes."""
+"""Test of the first image, from the action to the browser, with real processes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A real Home Assistant that is killed in the middle of a batch, and what is there afterwards.
+"""Test of a real Home Assistant that is killed in the middle of a batch.
 
 `SEED=1` runs it with the same moments as another time.
 """

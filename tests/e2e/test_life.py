@@ -1,4 +1,4 @@
-"""The life of an entry in a real Home Assistant: from its first form to its removal."""
+"""Tests of an entry in a real Home Assistant, from its first form to its removal."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -41,7 +41,7 @@ async def _entry(home_assistant: HomeAssistant) -> Json:
 
 
 def _pictures(home_assistant: HomeAssistant) -> list[Path]:
-    """Return the files of kept images."""
+    """Return the files of saved images."""
     return sorted(home_assistant.media.glob("gaze/*/*/*.png"))
 
 
@@ -55,7 +55,7 @@ async def _has_state(home_assistant: HomeAssistant, state: str) -> None:
 
 
 def _put_stores(older: Path, folder: Path, words: dict[str, str]) -> None:
-    """Lay down what an older version left behind, with the words of this test filled in."""
+    """Write the stores of an older version, with the values of this test."""
 
     def text(name: str) -> str:
         found = (older / name).read_text()
@@ -77,7 +77,7 @@ def _put_stores(older: Path, folder: Path, words: dict[str, str]) -> None:
 
 
 async def _log_everything(home_assistant: HomeAssistant) -> None:
-    """Let the log hold all that Home Assistant and its libraries say."""
+    """Log all records of Home Assistant and its libraries."""
     await home_assistant.call_action("logger", "set_default_level", {"level": "debug"})
 
 
@@ -284,7 +284,7 @@ async def _act(house: House, action: str, **data: object) -> Json:
 
 
 async def _generates_and_tells(house: House) -> list[Json]:
-    """Make two images of one request; return their jobs."""
+    """Generate two images with one request. Returns their jobs."""
     request = {
         "preset": "Neon city",
         "count": 2,
@@ -318,7 +318,7 @@ async def _generates_and_tells(house: House) -> list[Json]:
 
 
 async def _repeats_tracks_and_stops(house: House, first: Json) -> str:
-    """Show the actions for jobs that are there already; return the job that was tracked."""
+    """Perform the actions for existing jobs. Returns the job that was tracked."""
     server = house.server
 
     again = await _act(house, "regenerate", job_id=first["job_id"], same_seed=True, wait=True)
@@ -358,7 +358,7 @@ async def _lists_saves_and_shows(house: House, jobs: list[Json]) -> None:
 
 
 def _folders(parent: Json) -> dict[str, str]:
-    """Return the media IDs of the folders in another one by their names without the counts."""
+    """Return the media IDs of the folders in a folder, by their names without counts."""
     return {
         re.sub(r" \(\d+\)$", "", child["title"]): child["media_content_id"]
         for child in parent["children"]

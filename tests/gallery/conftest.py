@@ -1,4 +1,4 @@
-"""Fixtures for the gallery: one without a server."""
+"""Fixtures for tests of the gallery without a server."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ async def open_gallery(
     hass: HomeAssistant,
     media_dir: Path,
 ) -> AsyncGenerator[OpenGallery]:
-    """Return what opens the gallery, as after a restart; the one before is closed."""
+    """Return a function that closes and opens the gallery, as a restart does."""
     galleries: list[Gallery] = []
 
     async def open_it(

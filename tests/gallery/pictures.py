@@ -1,4 +1,4 @@
-"""Pictures and images to keep."""
+"""Image files and images for tests of the gallery."""
 
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +20,7 @@ PRESET = "neon_city"
 def picture(
     kind: str = "PNG", *, size: tuple[int, int] = (96, 64), shade: int = 0, mode: str = "RGB"
 ) -> bytes:
-    """Return a picture whose pixels differ from each other and with the shade."""
+    """Return an image file whose pixels differ from each other and depend on the shade."""
     image = Pillow.linear_gradient("L").resize(size)
     image = image.point(lambda value: (value + shade) % 256).convert(mode)
     result = BytesIO()
@@ -29,7 +29,7 @@ def picture(
 
 
 def written_picture(prompt: str) -> bytes:
-    """Return a PNG with a prompt in it, in each of the ways a PNG can hold text."""
+    """Return a PNG with a prompt in each kind of text chunk."""
     texts = PngInfo()
     texts.add_text("prompt", prompt)
     texts.add_text("workflow", prompt, zip=True)
@@ -42,7 +42,7 @@ def written_picture(prompt: str) -> bytes:
 
 
 def picture_with_text(**texts: str) -> bytes:
-    """Return a PNG with texts in it, as ComfyUI writes them."""
+    """Return a PNG with the text chunks of ComfyUI."""
     chunks = PngInfo()
     for name, text in texts.items():
         chunks.add_text(name, text)
@@ -52,7 +52,7 @@ def picture_with_text(**texts: str) -> bytes:
 
 
 def png_claiming(width: int, height: int) -> bytes:
-    """Return a PNG whose header claims a size that its pixels do not have."""
+    """Return a PNG whose header declares another size."""
     content = bytearray(picture())
     content[16:24] = width.to_bytes(4) + height.to_bytes(4)
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4)
@@ -60,7 +60,7 @@ def png_claiming(width: int, height: int) -> bytes:
 
 
 def image(job_id: str = "job-1", **changes: Any) -> Image:
-    """Return an image that is to be kept."""
+    """Return an image to save."""
     fields: dict[str, Any] = {
         "job_id": job_id,
         "preset": PRESET,
@@ -77,22 +77,22 @@ def image(job_id: str = "job-1", **changes: Any) -> Image:
 
 
 def pixels(content: bytes) -> tuple[str, bytes]:
-    """Return what is seen of a picture."""
+    """Return the visible pixels of an image file."""
     with Pillow.open(BytesIO(content)) as opened:
         return opened.mode, opened.tobytes()
 
 
 def names(folder: Path) -> list[str]:
-    """Return the names in a folder; none where it is not there."""
+    """Return the names in a folder, or none if it does not exist."""
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 def put(path: Path, content: bytes) -> None:
-    """Write a file as people do, beside Home Assistant."""
+    """Write a file as users do, without Home Assistant."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 
 
 def take_away(path: Path) -> None:
-    """Delete a file as people do, beside Home Assistant."""
+    """Delete a file as users do, without Home Assistant."""
     path.unlink()

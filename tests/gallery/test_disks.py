@@ -1,4 +1,4 @@
-"""Tests of disks that are away, unreadable, other ones, or peculiar: nothing is lost."""
+"""Tests that nothing is lost on missing, unreadable, replaced, and unusual disks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +61,7 @@ def _failing(
 
 
 def _unmount(folder: Path, level: int, tmp_path: Path, *, mount_point: bool) -> Path:
-    """Take the disk away that is mounted at the folder or above it; return where it is now."""
+    """Unmount the disk at the folder or above it. Returns where it is now."""
     mounted = [folder, *folder.parents][level]
     away = tmp_path / "away"
     shutil.move(mounted, away)

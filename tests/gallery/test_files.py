@@ -1,4 +1,4 @@
-"""Tests of the files on disk: complete or absent, and never outside the gallery."""
+"""Tests of files, which are complete or absent and never outside the gallery."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Tests of the gallery: what is kept, for how long, and what becomes of deleted files."""
+"""Tests of the gallery: saving, retention, and deleted files."""
 
 from contextlib import closing
 import errno

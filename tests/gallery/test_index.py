@@ -1,4 +1,4 @@
-"""Tests of the index: what is found in it, and what an addition writes."""
+"""Tests of the index: queries, order, and writes."""
 
 from collections.abc import AsyncGenerator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Tests of removing metadata: what is seen stays, what is told goes."""
+"""Tests of removing metadata without changing pixels."""
 
 from io import BytesIO
 from typing import Any
@@ -16,7 +16,7 @@ CONTENT_TYPES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
 
 def _told(kind: str, **options: Any) -> bytes:
-    """Return a picture with Exif, XMP and a colour profile."""
+    """Return an image file with Exif, XMP, and a color profile."""
     exif = Pillow.Exif()
     exif[0x010E] = SECRET
     result = BytesIO()

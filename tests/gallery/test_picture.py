@@ -1,4 +1,4 @@
-"""Tests of proving pictures and of making them small."""
+"""Tests of validating images and of shrinking them."""
 
 from io import BytesIO
 import struct

@@ -1,4 +1,4 @@
-"""Tests of the thumbnails: made once, made again for another picture, few at a time."""
+"""Tests of thumbnails."""
 
 import asyncio
 from io import BytesIO
@@ -21,17 +21,17 @@ from .pictures import MADE_AT, image, names, picture, put
 
 
 class Counter:
-    """Makes thumbnails and counts how many, and how many at a time."""
+    """Creates thumbnails, and counts all and simultaneous ones."""
 
     def __init__(self) -> None:
-        """Start at none."""
+        """Start with zero."""
         self.made = 0
         self.most_at_once = 0
         self._at_once = 0
         self._lock = threading.Lock()
 
     def shrink(self, content: bytes, *sides: int) -> list[bytes]:
-        """Make those of one image."""
+        """Create the thumbnails of one image."""
         with self._lock:
             self._at_once += 1
             self.made += 1

@@ -1,4 +1,4 @@
-"""Tests of the view: who may see what, and what a browser need not fetch again."""
+"""Tests of the view: permissions, caching, and errors."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -29,7 +29,7 @@ type Client = TestClient[web.Request, web.Application]
 
 @pytest.fixture
 async def kept(entry: MockConfigEntry) -> Image:
-    """Return the one image of the server."""
+    """Return the only image of the server."""
     gallery: Gallery = entry.runtime_data.gallery
     return await gallery.async_add(image(), CONTENT)
 
@@ -183,7 +183,7 @@ def file(media_dir: Path, kept: Image) -> Path:
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Iterator[Path]:
-    """Return a picture outside the gallery, which must not be touched."""
+    """Return a file outside the gallery that must not be read or changed."""
     path = tmp_path / "secret.png"
     path.write_bytes(picture(shade=77))
     yield path

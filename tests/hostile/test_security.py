@@ -1,4 +1,4 @@
-"""The key stays where it belongs, and nobody gets at what is not theirs."""
+"""Tests that the key stays secret and files are only readable with permission."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -47,7 +47,7 @@ SECRET: Final = picture(shade=99)
 
 
 def texts(value: object) -> Iterator[str]:
-    """Yield all that an error could show, also those that it came from."""
+    """Yield all texts of an error and its causes."""
     yield repr(value)
     if isinstance(value, BaseException):
         yield "".join(traceback.format_exception(value))
@@ -125,7 +125,7 @@ async def test_key_is_shown_nowhere(
 
 @pytest.fixture
 async def kept(entry: MockConfigEntry) -> Image:
-    """Return the one image of the server."""
+    """Return the only image of the server."""
     gallery: Gallery = entry.runtime_data.gallery
     return await gallery.async_add(image(), picture())
 
@@ -267,7 +267,7 @@ async def test_hostile_media_id_is_not_found(
 
 @pytest.fixture
 def tamper(hass: HomeAssistant, entry: MockConfigEntry, kept: Image) -> Callable[[str, bool], None]:
-    """Return what points the row of the image at another path."""
+    """Return a function that changes the path in the row of the image."""
 
     def set_path(path: str, saved: bool) -> None:
         file = Path(hass.config.path(STORAGE_DIR, f"gaze.{entry.entry_id}.gallery.db"))

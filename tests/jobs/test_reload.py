@@ -1,4 +1,4 @@
-"""Reload, reconfigure, remove, and stop: an accepted job survives all of it."""
+"""Tests that an accepted job survives reloads, reconfiguration, removal, and stops."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -35,7 +35,7 @@ async def reconfigure(hass: HomeAssistant, entry: MockConfigEntry) -> None:
 
 
 async def change_options(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """Change an option as people do."""
+    """Change an option with its flow."""
     flow = await hass.config_entries.options.async_init(entry.entry_id)
     fields = {
         "save_images": True,
@@ -269,7 +269,7 @@ async def test_saved_image_is_not_downloaded_again(
 
 
 def milestones(events: list[dict[str, Any]], job_id: str) -> list[str]:
-    """Return the types of the events that each job has exactly once, in order."""
+    """Return the types of events that each job fires exactly once, in order."""
     return [kind for kind in types(events, job_id) if kind != "started"]
 
 

@@ -37,7 +37,7 @@ async def submit(hass: HomeAssistant, form: Any, **fields: Any) -> Any:
 
 @pytest.fixture
 def add_recipe(hass: HomeAssistant, entry: MockConfigEntry) -> AddRecipe:
-    """Return what adds a recipe as people do, and returns its ID."""
+    """Return a function that adds a recipe with its flow and returns its ID."""
 
     async def add(name: str = "Morning wallpaper", **fields: Any) -> str:
         before = set(entry.subentries)
@@ -53,7 +53,7 @@ def add_recipe(hass: HomeAssistant, entry: MockConfigEntry) -> AddRecipe:
 
 
 class Writer(AITaskEntity):
-    """An AI task that writes what a test says."""
+    """An AI task that returns a scripted text."""
 
     _attr_name = "Writer"
     _attr_unique_id = "writer"

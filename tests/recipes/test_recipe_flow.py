@@ -1,4 +1,4 @@
-"""The forms of recipes: added, changed, renamed, and deleted without a reload."""
+"""Tests of adding, changing, renaming, and deleting recipes without a reload."""
 
 from typing import Any
 

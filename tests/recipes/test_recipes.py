@@ -1,4 +1,4 @@
-"""Recipes run: rendered, overridden, titled, retained, and reported."""
+"""Tests of running recipes: templates, overrides, titles, retention, and repairs."""
 
 import asyncio
 from datetime import timedelta
@@ -27,7 +27,7 @@ AI_TASK = "ai_task.gaze_morning_wallpaper"
 
 
 async def run(hass: HomeAssistant, server: GazeServer, recipe: str, **data: Any) -> dict[str, Any]:
-    """Run a recipe to its image; return the job."""
+    """Run a recipe until its image is finished. Returns the job."""
     response = await act(hass, "generate", recipe=recipe, **data)
     for job in response["jobs"]:
         await server.finish(job["job_id"])

@@ -1,1 +1,1 @@
-"""Tests of the stand-in GAZE server."""
+"""Tests of the fake GAZE server."""

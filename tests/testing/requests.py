@@ -13,13 +13,13 @@ GENERATE: Final = "/api/v1/generate/oilpainting"
 
 
 async def ask(client: ClientSession, path: str) -> tuple[int, Any]:
-    """Return status and JSON of an answer."""
+    """Return the status and JSON of a response."""
     async with client.get(path) as response:
         return response.status, await response.json()
 
 
 async def queue(client: ClientSession, path: str = GENERATE, **body: Any) -> list[str]:
-    """Queue images; return the ids of their jobs."""
+    """Queue images. Returns the IDs of their jobs."""
     async with client.post(path, json=body) as response:
         assert response.status == HTTPStatus.ACCEPTED
         answer = await response.json()
@@ -27,13 +27,13 @@ async def queue(client: ClientSession, path: str = GENERATE, **body: Any) -> lis
 
 
 async def status_of(client: ClientSession, job_id: str) -> str:
-    """Return what a job says of itself, or the status of the answer where that is no 200."""
+    """Return the status of a job, or the status of the response if it is not 200."""
     status, job = await ask(client, f"/api/v1/job/{job_id}")
     return str(job["status"] if status == HTTPStatus.OK else status)
 
 
 async def finished_image(server: GazeServer, client: ClientSession) -> str:
-    """Make an image; return its address."""
+    """Generate an image. Returns its address."""
     await queue(client)
     job_id = await server.finish()
     address = server.job(job_id).image_url
@@ -42,6 +42,6 @@ async def finished_image(server: GazeServer, client: ClientSession) -> str:
 
 
 async def fetch(client: ClientSession, address: str) -> tuple[ClientResponse, bytes]:
-    """Return an answer and its body."""
+    """Return a response and its body."""
     async with client.get(address) as response:
         return response, await response.read()
