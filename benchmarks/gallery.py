@@ -1,20 +1,23 @@
-"""Measures the gallery with 5,000 images: browse, thumbnails, search, memory, serve, and add.
+"""Measures the gallery with 5,000 images: browse, search, memory, serve, add, and mark.
 
 The opponents are Home Assistant's local media source on the same folder, full images instead of
-thumbnails, and a plain aiohttp server that returns a `FileResponse`. All are measured in turns in
-one run of Home Assistant's core. A separate process fetches the images.
+thumbnails, a plain aiohttp server that returns a `FileResponse`, and the index of version 0.1.0,
+for what an addition writes. All are measured in turns in one run of Home Assistant's core. A
+separate process fetches the images.
 """
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 import ctypes
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 import gc
 from http.client import HTTPConnection
 from io import BytesIO
+import itertools
 import json
 import os
 from pathlib import Path
@@ -35,7 +38,8 @@ from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
 from PIL import Image as Pillow
 
-from custom_components.gaze.gallery import Gallery, Image, Selection
+from custom_components.gaze.database import Database
+from custom_components.gaze.gallery import Gallery, GalleryOptions, Image, Selection
 from custom_components.gaze.gallery.index import Index
 from testing.drawing import Picture, draw
 from testing.gaze_server import GazeServer
@@ -49,6 +53,7 @@ SCREEN: Final = 50  # images that a browser shows before the user scrolls
 ROUNDS: Final = 15
 FETCHES: Final = 200
 ADDITIONS: Final = 1000
+MARKED: Final = 500
 SAMPLE: Final = 200  # additions for the median
 # Shares of the images. The first one is the large folder.
 PRESETS: Final = (("neon_city", 0.8), ("paper_forest", 0.1), ("watercolour_harbour", 0.1))
@@ -58,6 +63,27 @@ BEGIN: Final = 1_767_225_600.0  # 2026-01-01
 APART: Final = timedelta(hours=1).total_seconds()
 PROMPT: Final = "rain on glass, wide street, reflections, cinematic light, 35 mm, night sky, haze, "
 MIB: Final = 2**20
+RESULTS: Final = Path(__file__).parent / "results" / "gallery.md"
+# The index of 0.1.0, which had neither marks, recipes, nor folders
+EARLIER_SCHEMA: Final = """
+CREATE TABLE image (
+    number INTEGER PRIMARY KEY,
+    job_id TEXT NOT NULL UNIQUE, preset TEXT NOT NULL, preset_name TEXT NOT NULL,
+    batch_id TEXT NOT NULL, tag TEXT, seed TEXT, checkpoint TEXT, extra_positive TEXT,
+    extra_negative TEXT, made_at REAL NOT NULL, path TEXT NOT NULL, content_type TEXT NOT NULL,
+    width INTEGER NOT NULL, height INTEGER NOT NULL, size INTEGER NOT NULL,
+    saved INTEGER NOT NULL, month TEXT NOT NULL, words TEXT NOT NULL
+);
+CREATE INDEX image_by_preset ON image (preset)
+"""
+EARLIER_FIELDS: Final = (
+    *("job_id", "preset", "preset_name", "batch_id", "tag", "seed", "checkpoint"),
+    *("extra_positive", "extra_negative", "made_at", "path", "content_type"),
+    *("width", "height", "size", "saved"),
+)
+EARLIER_ROW: Final = (
+    "INSERT INTO image VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 type Step = Callable[[], Awaitable[object]]
 
@@ -313,26 +339,88 @@ async def add_line(hass: HomeAssistant, full: Gallery) -> Line:
 
 
 async def written_line(hass: HomeAssistant) -> Line:
-    """Measure the bytes that additions to a large index write."""
+    """Compare the bytes that additions to a large index write with those of 0.1.0."""
     index = Index(hass, "bench")
+    earlier = Database(hass, "bench.earlier.db", EARLIER_SCHEMA)
     await index.async_open()
+    await earlier.async_open()
+    await hass.async_block_till_done(wait_background_tasks=True)  # thumbnails are written, too
+    images = [saved_image(number) for number in range(IMAGES)]
+    before, measured = images[:-ADDITIONS], images[-ADDITIONS:]
+    await index.async_add(*before)
+    await earlier.async_write(EARLIER_ROW, *map(earlier_row, before))
 
-    async def add_images(numbers: Iterable[int]) -> None:
-        for number in numbers:
-            await index.async_add(image(number))
+    async def add_now(image: Image) -> None:
+        await index.async_add(image)
 
-    await add_images(range(IMAGES - ADDITIONS))
-    before = await hass.async_add_executor_job(bytes_written)
-    await add_images(range(IMAGES - ADDITIONS, IMAGES))
-    after = await hass.async_add_executor_job(bytes_written)
+    async def add_earlier(image: Image) -> None:
+        await earlier.async_write(EARLIER_ROW, earlier_row(image))
+
+    written = [await bytes_of(hass, add_one, measured) for add_one in (add_now, add_earlier)]
     await index.async_remove()
+    await earlier.async_remove()
+    now, then = (value / MIB for value in written)
     figure = Figure(
-        name=f"Index written by {ADDITIONS:,} additions (MiB)",
-        value=(after - before) / MIB,
+        name=f"Index written by {ADDITIONS:,} additions, against 0.1.0 (MiB)",
+        value=now,
         limit=20,
         digits=1,
     )
-    return Line(figure=figure)
+    return Line(figure=figure, opponent=then)
+
+
+async def bytes_of(
+    hass: HomeAssistant, add_one: Callable[[Image], Awaitable[None]], images: Sequence[Image]
+) -> int:
+    """Return the bytes that adding images one by one writes."""
+    before = await hass.async_add_executor_job(bytes_written)
+    for added in images:
+        await add_one(added)
+    return await hass.async_add_executor_job(bytes_written) - before
+
+
+def saved_image(number: int) -> Image:
+    """Return an image as the gallery adds it to the index."""
+    added = image(number)
+    path = f"{added.preset}/20260101-000000_{added.seed}_{added.job_id[:8]}.png"
+    return replace(
+        added, path=path, root="0" * 32, content_type="image/png", width=SIDE, height=SIDE
+    )
+
+
+def earlier_row(added: Image) -> tuple[object, ...]:
+    """Return an image as 0.1.0 stored it."""
+    words = "\n".join(
+        text.casefold()
+        for text in (
+            added.preset_name,
+            added.preset,
+            added.extra_positive,
+            added.extra_negative,
+            added.seed,
+            added.checkpoint,
+            added.tag,
+        )
+        if text
+    )
+    return (
+        *(getattr(added, name) for name in EARLIER_FIELDS),
+        "2026-03",
+        words,
+    )
+
+
+async def marking_line(gallery: Gallery, rounds: int) -> Line:
+    """Measure marking images as favorites and back, with all that follows in the gallery."""
+    job_ids = [image(number).job_id for number in range(0, IMAGES, IMAGES // MARKED)]
+    marks = itertools.cycle((True, False))
+
+    async def mark() -> None:
+        if await gallery.async_mark(job_ids, favorite=next(marks)) != MARKED:
+            raise DemoError("Not all images were marked")
+
+    [seconds] = await in_turns(rounds, mark)
+    return Line(figure=Figure(name=f"Marking {MARKED} images (ms)", value=seconds * 1000, limit=50))
 
 
 def bytes_written() -> int:
@@ -357,7 +445,8 @@ async def memory_line(hass: HomeAssistant, entry: ConfigEntry) -> Line:
     await hass.config_entries.async_unload(entry.entry_id)
     await hass.async_block_till_done()
     before = await hass.async_add_executor_job(resident)
-    gallery = Gallery(hass, entry.entry_id, entry.title)
+    options = GalleryOptions(keep_images=0)
+    gallery = Gallery(hass, entry.entry_id, entry.title, options)
     await gallery.async_open()
     await gallery.async_overview()
     await gallery.async_entries(Selection(search="rain"), 500)
@@ -380,7 +469,7 @@ def index_size(hass: HomeAssistant, entry: ConfigEntry) -> Line:
 
 
 async def measure(rounds: int) -> bool:
-    """Measure all and print the table; return whether all limits are met."""
+    """Measure all, print and store the table, and return whether all limits are met."""
     with tempfile.TemporaryDirectory() as folder:
         async with core(Path(folder) / "home") as hass, GazeServer(duration=None) as server:
             if not await async_setup_component(hass, "media_source", {}):
@@ -397,11 +486,17 @@ async def measure(rounds: int) -> bool:
                 await memory_line(hass, entry),
                 await hass.async_add_executor_job(index_size, hass, entry),
                 *await serving_lines(hass, entry),
+                await marking_line(entry.runtime_data.gallery, rounds),
                 await add_line(hass, entry.runtime_data.gallery),
                 await written_line(hass),
             ]
-    print(f"{machine()}; {IMAGES:,} images, medians of {rounds} rounds or {FETCHES} answers\n")
-    print(table(["", "value", "opponent", "ratio", "limit", "met"], [line.cells for line in lines]))
+    text = (
+        f"{machine()}; {IMAGES:,} images, medians of {rounds} rounds or {FETCHES} responses\n\n"
+        + table(["", "value", "opponent", "ratio", "limit", "met"], [line.cells for line in lines])
+        + "\n"
+    )
+    print(text)
+    RESULTS.write_text(f"# Gallery\n\n{text}")
     return all((line.ratio or line.figure).met for line in lines)
 
 
