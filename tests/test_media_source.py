@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 import sqlite3
+from types import MappingProxyType
 
 from homeassistant.components.media_player import BrowseError, MediaClass, SearchMediaQuery
 from homeassistant.components.media_source import (
@@ -13,7 +14,7 @@ from homeassistant.components.media_source import (
     async_resolve_media,
     async_search_media,
 )
-from homeassistant.config_entries import SOURCE_USER
+from homeassistant.config_entries import SOURCE_USER, ConfigSubentry
 from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 from homeassistant.core_config import async_process_ha_core_config
@@ -168,6 +169,41 @@ async def test_title_contains_time_and_preset(
     [child] = (await _browse(hass, entry.entry_id, "images", "all")).children or []
 
     assert child.title == "2026-08-12 07:03 · Neon city"
+
+
+async def test_title_of_image_comes_before_its_time(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a", title="Winter fox")
+
+    [child] = (await _browse(hass, entry.entry_id, "images", "all")).children or []
+
+    assert child.title == "Winter fox · 2026-08-12 07:03"
+
+
+async def test_folder_of_recipe_has_its_current_name_and_the_last_one_when_deleted(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add
+) -> None:
+    recipe = ConfigSubentry(
+        data=MappingProxyType({"preset": "neon_city"}),
+        subentry_type="recipe",
+        title="Good morning",
+        unique_id=None,
+    )
+    hass.config_entries.async_add_subentry(entry, recipe)
+    await add("a", recipe=recipe.subentry_id, recipe_name="Morning")
+
+    async def titles() -> list[str | None]:
+        group = await _browse(hass, entry.entry_id, "group", "recipes")
+        folder = await _browse(hass, entry.entry_id, "recipe", recipe.subentry_id)
+        assert len(folder.children or []) == 1
+        return [*(child.title for child in group.children or []), folder.title]
+
+    renamed = await titles()
+    hass.config_entries.async_remove_subentry(entry, recipe.subentry_id)
+
+    assert renamed == ["Good morning (1)", "Good morning"]
+    assert await titles() == ["Morning (1)", "Morning"]
 
 
 async def test_folders_are_empty_when_gallery_is_empty(

@@ -39,7 +39,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
-from .coordinator import GazeConfigEntry
+from .coordinator import GazeConfigEntry, GazeCoordinator
 from .gallery import Folder, GalleryError, Image, ImageGoneError, ListedImage, Overview, Selection
 from .ids import image_url, thumbnail_url
 
@@ -120,7 +120,7 @@ class GazeMediaSource(MediaSource):
     @override
     async def async_browse_media(self, item: MediaSourceItem) -> BrowseMediaSource:
         """Return a folder with what is in it, or one image."""
-        with _told_as(BrowseError, item):
+        with _media_errors(BrowseError, item):
             match _parts(item):
                 case [""]:
                     return await self._root()
@@ -137,7 +137,7 @@ class GazeMediaSource(MediaSource):
     @override
     async def async_resolve_media(self, item: MediaSourceItem) -> PlayMedia:
         """Return where an image is: its address, and its file for those who want one."""
-        with _told_as(Unresolvable, item):
+        with _media_errors(Unresolvable, item):
             match _parts(item):
                 case [entry_id, job_id]:
                     gallery = self._entry(entry_id).runtime_data.gallery
@@ -154,7 +154,7 @@ class GazeMediaSource(MediaSource):
         self, item: MediaSourceItem, query: SearchMediaQuery
     ) -> SearchMedia:
         """Return the images below an identifier in which all words of the query are found."""
-        with _told_as(BrowseError, item):
+        with _media_errors(BrowseError, item):
             entry_id, *folder = _parts(item)
             entries = [self._entry(entry_id)] if entry_id else self._entries()
             match folder:
@@ -300,19 +300,32 @@ def _checked(pattern: re.Pattern[str], part: str) -> str:
 
 def _title(entry: GazeConfigEntry, kind: str, key: str) -> str:
     """Return what people call a folder."""
-    coordinator = entry.runtime_data
     match kind:
         case "images":
             return _TITLES[key]
-        case "preset" if (preset := coordinator.data.get(key)) is not None:
-            return preset.name
-        case "preset" if (image := coordinator.gallery.newest(key)) is not None:
-            return image.preset_name
-        case "recipe" if (image := coordinator.gallery.newest(recipe=key)) is not None:
-            return image.recipe_name or key
         case "tag":
             return unquote(key)
+        case "preset":
+            return _preset_name(entry.runtime_data, key)
+        case "recipe":
+            return _recipe_name(entry.runtime_data, key)
     return key
+
+
+def _preset_name(coordinator: GazeCoordinator, slug: str) -> str:
+    """Return the name of a preset, or of its newest image if the preset is deleted."""
+    if (preset := coordinator.data.get(slug)) is not None:
+        return preset.name
+    image = coordinator.gallery.newest(slug)
+    return slug if image is None else image.preset_name
+
+
+def _recipe_name(coordinator: GazeCoordinator, recipe_id: str) -> str:
+    """Return the name of a recipe, or of its newest image if the recipe is deleted."""
+    if (recipe := coordinator.recipes.get(recipe_id)) is not None:
+        return recipe.name
+    image = coordinator.gallery.newest(recipe=recipe_id)
+    return recipe_id if image is None else image.recipe_name or recipe_id
 
 
 def _images_folder(
@@ -365,23 +378,29 @@ def _directory(
 
 
 def _item(entry: GazeConfigEntry, image: ListedImage | Image) -> BrowseMediaSource:
-    """Return an image as it is listed. A card has room for the time and little more."""
-    made_at = datetime.fromtimestamp(image.made_at, dt_util.get_default_time_zone())
+    """Return an image as it is listed."""
     return BrowseMediaSource(
         domain=DOMAIN,
         identifier=f"{entry.entry_id}/{image.job_id}",
         media_class=MediaClass.IMAGE,
         media_content_type=image.content_type,
-        title=f"{made_at.isoformat(' ', 'minutes')[:16]} · {image.title or image.preset_name}",
+        title=_item_title(image),
         can_play=True,
         can_expand=False,
         thumbnail=thumbnail_url(entry.entry_id, image.job_id, _THUMBNAIL_SIDE),
     )
 
 
+def _item_title(image: ListedImage | Image) -> str:
+    """Return the title of an image with its time. A card has room for the first of them only."""
+    made_at = datetime.fromtimestamp(image.made_at, dt_util.get_default_time_zone())
+    made = made_at.isoformat(" ", "minutes")[:16]
+    return f"{made} · {image.preset_name}" if image.title is None else f"{image.title} · {made}"
+
+
 @contextmanager
-def _told_as(kind: type[BrowseError | Unresolvable], item: MediaSourceItem) -> Generator[None]:
-    """Tell whoever asks what is wrong, in the way they expect."""
+def _media_errors(kind: type[BrowseError | Unresolvable], item: MediaSourceItem) -> Generator[None]:
+    """Raise an error of the gallery as the kind that the caller expects."""
     try:
         yield
     except GalleryError as err:
