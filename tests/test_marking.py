@@ -13,9 +13,15 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
+from custom_components.gaze.diagnostics import async_get_config_entry_diagnostics
+from custom_components.gaze.marking import async_mark_images
 from testing.gaze_server import GazeServer
 
 from .gallery.pictures import MADE_AT, image, picture
+from .test_services import second_entry, second_server
+
+# Both are fixtures, which pytest finds by name.
+__all__ = ["second_entry", "second_server"]
 
 type Act = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -95,6 +101,19 @@ async def test_error_names_unknown_images_and_nothing_changes(
     named = (raised.value.translation_placeholders or {})["job_ids"]
     assert named == ", ".join(job_id for job_id in job_ids if not job_id.startswith("job-"))
     assert await _listed(act, favorite=True) == []
+
+
+async def test_unknown_image_of_another_server_changes_nothing(
+    act: Act, entry: MockConfigEntry, second_entry: MockConfigEntry, images: list[str]
+) -> None:
+    servers = entry.runtime_data, second_entry.runtime_data
+
+    with pytest.raises(ServiceValidationError):
+        await async_mark_images(
+            {servers[0]: images, servers[1]: ["nowhere"]}, favorite=True, hidden=None
+        )
+
+    assert await servers[0].gallery.async_marked() == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +197,17 @@ async def test_marking_works_while_disk_is_missing(
     shutil.move(away, media_dir)
 
     assert len(await _listed(act, favorite=True)) == 4
+
+
+async def test_diagnostics_count_favorites_and_hidden_images(
+    hass: HomeAssistant, act: Act, entry: MockConfigEntry, images: list[str]
+) -> None:
+    await act("mark_images", job_id=images[:3], favorite=True)
+    await act("mark_images", job_id=images[:1], hidden=True)
+
+    gallery = (await async_get_config_entry_diagnostics(hass, entry))["gallery"]
+
+    assert (gallery["count"], gallery["favorites"], gallery["hidden"]) == (4, 3, 1)
 
 
 async def test_media_has_folders_for_existing_images(

@@ -136,6 +136,7 @@ async def test_recipe_is_unchanged_when_preset_comes_and_goes(
         ({"prompt": "{{ guest.name }}"}, {"prompt": "template_fails"}),
         ({"negative": "{{ states('sensor.x') | float }}"}, {"negative": "template_fails"}),
         ({"prompt": "a" * (MAX_TEXT + 1)}, {"prompt": "text_too_long"}),
+        ({"negative": "<b>{{ 1 }}</b>" * 8000}, {"negative": "text_too_long"}),
         ({"prompt": "{{ 'a' * 20001 }}"}, {"prompt": "text_too_long"}),
         ({"language_model": {"instructions": "{{ 1 / 0 }}"}}, {"base": "template_fails"}),
         ({"seed_and_count": {"seed_mode": "fixed"}}, {"base": "seed_missing"}),
@@ -170,6 +171,14 @@ async def test_template_with_syntax_error_is_rejected(
         await submit(hass, form, name="New", preset=PRESET, prompt="{{ now(")
 
     assert "prompt" in str(caught.value.schema_errors)
+
+
+async def test_form_stores_slug_of_preset_that_is_typed_by_name(
+    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe(preset=" neon CITY")
+
+    assert entry.subentries[recipe_id].data["preset"] == PRESET
 
 
 async def test_form_offers_current_presets_and_accepts_others(
