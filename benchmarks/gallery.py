@@ -46,7 +46,7 @@ from testing.gaze_server import GazeServer
 from testing.home_assistant import LOCALHOST, DemoError
 
 from .entities import OURS, Line, add, core
-from .support.report import Figure, machine, table
+from .support.report import Figure, Report, machine, table
 
 IMAGES: Final = 5000
 SCREEN: Final = 50  # images that a browser shows before the user scrolls
@@ -63,7 +63,6 @@ BEGIN: Final = 1_767_225_600.0  # 2026-01-01
 APART: Final = timedelta(hours=1).total_seconds()
 PROMPT: Final = "rain on glass, wide street, reflections, cinematic light, 35 mm, night sky, haze, "
 MIB: Final = 2**20
-RESULTS: Final = Path(__file__).parent / "results" / "gallery.md"
 # The index of 0.1.0, which had neither marks, recipes, nor folders
 EARLIER_SCHEMA: Final = """
 CREATE TABLE image (
@@ -469,7 +468,7 @@ def index_size(hass: HomeAssistant, entry: ConfigEntry) -> Line:
 
 
 async def measure(rounds: int) -> bool:
-    """Measure all, print and store the table, and return whether all limits are met."""
+    """Measure all, report it, and return whether all limits are met."""
     with tempfile.TemporaryDirectory() as folder:
         async with core(Path(folder) / "home") as hass, GazeServer(duration=None) as server:
             if not await async_setup_component(hass, "media_source", {}):
@@ -490,13 +489,12 @@ async def measure(rounds: int) -> bool:
                 await add_line(hass, entry.runtime_data.gallery),
                 await written_line(hass),
             ]
-    text = (
-        f"{machine()}; {IMAGES:,} images, medians of {rounds} rounds or {FETCHES} responses\n\n"
-        + table(["", "value", "opponent", "ratio", "limit", "met"], [line.cells for line in lines])
-        + "\n"
-    )
-    print(text)
-    RESULTS.write_text(f"# Gallery\n\n{text}")
+    head = ["", "value", "opponent", "ratio", "limit", "met"]
+    report = Report("gallery", "Gallery")
+    report.add(f"{machine()}; {IMAGES:,} images, medians of {rounds} rounds or {FETCHES} responses")
+    report.add(table(head, [line.cells for line in lines]))
+    if rounds >= ROUNDS:
+        report.save()
     return all((line.ratio or line.figure).met for line in lines)
 
 

@@ -24,9 +24,8 @@ from testing.gaze_server import DEFAULT_PRESETS, GazeServer
 from testing.home_assistant import DemoError
 
 from .entities import OURS, Writes, add, core
-from .support.report import Figure, listed, machine
+from .support.report import Figure, Report, listed, machine
 
-RESULTS: Final = Path(__file__).parent / "results" / "recipes.md"
 RECIPES: Final = 50
 ROUNDS: Final = 30
 PRESET: Final = DEFAULT_PRESETS[0].slug
@@ -127,7 +126,7 @@ async def run_figures(hass: HomeAssistant, rounds: int) -> list[Figure]:
 
 
 async def measure(rounds: int) -> bool:
-    """Measure all, print and store the table, and return whether all limits are met."""
+    """Measure all, report it, and return whether all limits are met."""
     with tempfile.TemporaryDirectory() as folder:
         async with core(Path(folder) / "home") as hass, GazeServer(duration=None) as server:
             entry = await add(hass, OURS, {"host": server.url, "api_key": server.api_key})
@@ -135,9 +134,11 @@ async def measure(rounds: int) -> bool:
                 *await adding_figures(hass, entry, rounds),
                 *await run_figures(hass, rounds),
             ]
-    text = f"{machine()}; {RECIPES} recipes, {rounds} rounds\n\n{listed(figures)}\n"
-    print(text)
-    RESULTS.write_text(f"# Recipes\n\n{text}")
+    report = Report("recipes", "Recipes")
+    report.add(f"{machine()}; {RECIPES} recipes, {rounds} rounds")
+    report.add(listed(figures))
+    if rounds >= ROUNDS:
+        report.save()
     return all(figure.met for figure in figures)
 
 
