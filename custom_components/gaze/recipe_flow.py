@@ -11,7 +11,6 @@ from homeassistant.helpers.selector import (
     EntitySelector,
     EntitySelectorConfig,
     EntityWithDeviceFilterSelectorConfig,
-    SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
     SelectSelectorMode,
@@ -115,10 +114,16 @@ class RecipeFlow(GazeSubentryFlow):
     def _data(self, user_input: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is stored of a form: the filled fields, and the preset by its slug."""
         data = super()._data(user_input)
-        if self._coordinator is not None:
-            preset = self._coordinator.find_preset(data["preset"])
-            data["preset"] = data["preset"] if preset is None else preset.slug
+        data["preset"] = self._slug(data["preset"].strip())
         return {key: value for key, value in data.items() if value not in ("", None)}
+
+    @override
+    def _suggested(self) -> dict[str, Any]:
+        """Return what the form shows at first: the preset by its name, if it exists."""
+        suggested = super()._suggested()
+        if (slug := suggested.get("preset")) is not None:
+            suggested["preset"] = self._labels().get(slug, slug)
+        return suggested
 
     @override
     def _errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
@@ -170,22 +175,30 @@ class RecipeFlow(GazeSubentryFlow):
         )
 
     def _preset_choice(self) -> SelectSelector:
-        """Return a choice of the server's presets. People may also type one."""
+        """Return a choice of the server's presets. People may also type one.
+
+        A field that takes other texts shows values and not labels, so the names are the values.
+        """
         return SelectSelector(
             SelectSelectorConfig(
-                options=[
-                    SelectOptionDict(value=slug, label=label)
-                    for slug, label in preset_labels(self._presets()).items()
-                ],
+                options=list(self._labels().values()),
                 custom_value=True,
                 mode=SelectSelectorMode.DROPDOWN,
                 sort=True,
             )
         )
 
-    def _presets(self) -> dict[str, Preset]:
-        """Return the server's presets by slug; none while it isn't loaded."""
-        return {} if self._coordinator is None else self._coordinator.data
+    def _slug(self, text: str) -> str:
+        """Return the slug of the preset that a text means, or the text if there is none."""
+        for slug, label in self._labels().items():
+            if text == label:
+                return slug
+        preset = None if self._coordinator is None else self._coordinator.find_preset(text)
+        return text if preset is None else preset.slug
+
+    def _labels(self) -> dict[str, str]:
+        """Return the names of the server's presets by slug; none while it isn't loaded."""
+        return {} if self._coordinator is None else preset_labels(self._coordinator.data)
 
 
 def _request_errors(data: Mapping[str, Any]) -> dict[str, str]:

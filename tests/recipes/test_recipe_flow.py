@@ -173,12 +173,30 @@ async def test_template_with_syntax_error_is_rejected(
     assert "prompt" in str(caught.value.schema_errors)
 
 
-async def test_form_stores_slug_of_preset_that_is_typed_by_name(
-    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
+@pytest.mark.parametrize("preset", ["Neon city", " neon CITY", PRESET])
+async def test_form_stores_slug_of_preset_and_shows_its_name(
+    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe, preset: str
 ) -> None:
-    recipe_id = await add_recipe(preset=" neon CITY")
+    recipe_id = await add_recipe(preset=preset)
+    form = await start(hass, entry, source="reconfigure", subentry_id=recipe_id)
+    [shown] = [
+        key.description["suggested_value"] for key in form["data_schema"].schema if key == "preset"
+    ]
 
     assert entry.subentries[recipe_id].data["preset"] == PRESET
+    assert shown == "Neon city"
+
+
+async def test_form_distinguishes_presets_with_same_name(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    server.put_preset("one", "Same")
+    server.put_preset("two", "Same")
+    await entry.runtime_data.async_refresh()
+
+    recipe_id = await add_recipe(preset="Same (two)")
+
+    assert entry.subentries[recipe_id].data["preset"] == "two"
 
 
 async def test_form_offers_current_presets_and_accepts_others(
@@ -191,7 +209,7 @@ async def test_form_offers_current_presets_and_accepts_others(
 
     recipe_id = await add_recipe(preset="not_there_yet")
 
-    assert {option["value"] for option in config["options"]} == set(server.presets)
+    assert set(config["options"]) == {preset.name for preset in server.presets.values()}
     assert entry.subentries[recipe_id].data["preset"] == "not_there_yet"
 
 
