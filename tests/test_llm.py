@@ -188,16 +188,16 @@ async def test_preset_name_cannot_escape_prompt(
 async def test_preset_list_of_prompt_is_bounded(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
 ) -> None:
-    for number in range(500):
+    for number in range(400):
         server.put_preset(f"more_{number}", f"Preset {number} {'with a long name ' * 10}")
     await entry.runtime_data.async_refresh()
 
     instance = await api(hass)
-    result = await call(GENERATE, preset="more_499")
+    result = await call(GENERATE, preset="more_399")
 
     assert len(listed_presets(instance.api_prompt)) == MAX_LISTED
     assert len(instance.api_prompt) < 120 * MAX_LISTED
-    assert f"{500 + 5 - MAX_LISTED} more" in instance.api_prompt
+    assert f"{400 + 5 - MAX_LISTED} more" in instance.api_prompt
     assert not result.error
 
 
