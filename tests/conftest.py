@@ -1,10 +1,11 @@
 """Fixtures for all tests: a stand-in GAZE server and a Home Assistant that uses it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+import os
 from pathlib import Path
 import ssl
 
@@ -12,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
@@ -20,9 +22,43 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.const import DOMAIN
+from testing.clocks import JumpingLoop
 from testing.gaze_server import GazeServer
 
 type SetUp = Callable[[MockConfigEntry], Awaitable[None]]
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Let time jump in all tests, but for those that wait for other processes."""
+    if item.get_closest_marker("e2e") or item.get_closest_marker("processes"):
+        return {"real": asyncio.SelectorEventLoop}
+    return {"jumping": JumpingLoop}
+
+
+@pytest.fixture(autouse=True)
+async def enable_event_loop_debug() -> None:
+    """Leave out asyncio's debug mode, which takes longer than most tests, unless asked for."""
+    asyncio.get_running_loop().set_debug("PYTHONASYNCIODEBUG" in os.environ)
+
+
+@pytest.fixture
+async def freezer(
+    freezer: FrozenDateTimeFactory, monkeypatch: pytest.MonkeyPatch
+) -> FrozenDateTimeFactory:
+    """Freeze the wall clock. `tick` moves the time of the event loop, too."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, JumpingLoop)
+    tick_wall_clock = freezer.tick
+
+    def tick(delta: timedelta | float = 1) -> datetime:
+        now: datetime = tick_wall_clock(delta)
+        loop.move(delta.total_seconds() if isinstance(delta, timedelta) else delta)
+        return now
+
+    monkeypatch.setattr(freezer, "tick", tick)
+    return freezer
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ async def test_late_image_of_earlier_job_changes_no_state(
     gallery = entry.runtime_data.gallery
     newest = gallery.newest()
 
-    await gallery.async_add(image("late", made_at=newest.made_at - 60), picture())
+    await gallery.async_add(image("late", made_at=newest.made_at - 2 * 24 * 3600), picture())
     entry.runtime_data.async_update_listeners()
     await hass.async_block_till_done()
 

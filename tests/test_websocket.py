@@ -112,6 +112,7 @@ async def test_learned_duration_orders_expected_ends(
     await generate(hass)
     server.begin()
     await next_server(client, status="generating")
+    await asyncio.sleep(10)
     await server.finish()
     await next_server(client, status="idle")
 

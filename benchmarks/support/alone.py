@@ -8,16 +8,14 @@ that process, which prints what it measured as JSON.
 import argparse
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 import gc
 import json
-import os
 from pathlib import Path
-import selectors
 import sys
 import time
 import tracemalloc
-from typing import Any, Final, override
+from typing import Any, Final
 
 import aiohttp
 from homeassistant import bootstrap, loader
@@ -28,6 +26,7 @@ from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.setup import async_setup_component
 
+from testing.clocks import Watch
 from testing.home_assistant import (
     CHECKOUT,
     DemoError,
@@ -48,53 +47,6 @@ SETTLING: Final = 5.0
 IDLE_SETTLING: Final = 20.0
 
 type Measured = dict[str, float]
-
-
-class Watch(selectors.DefaultSelector):
-    """The selector of an event loop: sees when the loop sleeps, wakes, and looks again.
-
-    `wakeups` counts how often it slept and woke. `held` is the longest time between two looks, in
-    seconds, less the time that the thread waited for a core because other processes had them all;
-    `held_in_all` is the longest with that time. Both cover all that ran in one turn of the loop: no
-    single step of it was longer.
-    """
-
-    def __init__(self) -> None:
-        """Start with no times."""
-        super().__init__()
-        self._schedule: int | None = None
-        with suppress(OSError):
-            self._schedule = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
-        self._woke = time.perf_counter()
-        self._waited = self._waited_for_a_core()
-        self.reset()
-
-    def reset(self) -> None:
-        """Reset the counts and times."""
-        self.wakeups = 0
-        self.held = self.held_in_all = 0.0
-
-    @override
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Select as usual, and measure the times."""
-        held = time.perf_counter() - self._woke
-        self.held_in_all = max(self.held_in_all, held)
-        self.held = max(self.held, held - (self._waited_for_a_core() - self._waited))
-        if timeout is None or timeout > 0:
-            self.wakeups += 1
-        found = super().select(timeout)
-        self._woke = time.perf_counter()
-        self._waited = self._waited_for_a_core()
-        return found
-
-    def _waited_for_a_core(self) -> float:
-        """Return for how many seconds this thread could have run and had no core.
-
-        It is the second number of Linux's schedstat, in nanoseconds; elsewhere it is not known.
-        """
-        if self._schedule is None:
-            return 0.0
-        return int(os.pread(self._schedule, 100, 0).split()[1]) / 1e9
 
 
 async def measured(mode: str, server: FakeServer, folder: Path) -> Measured:

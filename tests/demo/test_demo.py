@@ -83,6 +83,7 @@ def test_free_port_is_used_as_requested() -> None:
     assert free_port(wanted) == wanted
 
 
+@pytest.mark.processes
 async def test_error_contains_output_when_program_ends_at_start(tmp_path: Path) -> None:
     program = Program(
         sys.executable,
@@ -97,6 +98,7 @@ async def test_error_contains_output_when_program_ends_at_start(tmp_path: Path) 
         await program.wait_ready(_never)
 
 
+@pytest.mark.processes
 async def test_error_is_raised_when_program_is_not_ready_in_time(tmp_path: Path) -> None:
     program = Program("sleep", "60", folder=tmp_path, output=tmp_path / "server.out")
     await program.start()
@@ -106,6 +108,7 @@ async def test_error_is_raised_when_program_is_not_ready_in_time(tmp_path: Path)
     await program.kill()
 
 
+@pytest.mark.processes
 async def test_program_is_terminated(tmp_path: Path) -> None:
     program = Program("sleep", "60", folder=tmp_path, output=tmp_path / "sleep.out")
     await program.start()
@@ -116,6 +119,7 @@ async def test_program_is_terminated(tmp_path: Path) -> None:
     assert await program.wait() == -signal.SIGTERM
 
 
+@pytest.mark.processes
 async def test_program_is_killed_when_it_ignores_termination(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +140,7 @@ async def test_program_is_killed_when_it_ignores_termination(
 
 
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv of util-linux")
+@pytest.mark.processes
 async def test_program_ends_when_parent_is_killed(tmp_path: Path) -> None:
     parent = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -11,14 +11,14 @@ from homeassistant.exceptions import HomeAssistantError
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from benchmarks.support.alone import Watch
 from custom_components.gaze.coordinator import GazeCoordinator
+from testing.clocks import Watch
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
 from ..conftest import SetUp
 from ..test_services import PRESET, act
-from .conftest import WatchedLoop, from_now_on
+from .conftest import start_watching
 
 IMAGE: Final = "image.gaze_latest_image"
 
@@ -168,27 +168,22 @@ def test_table_has_each_fault() -> None:
     assert CASES.keys() == set(Fault)
 
 
-async def ended(loop: WatchedLoop, call: asyncio.Task[Any], leaps: int) -> bool:
-    """Let time leap until a call has ended; return whether it has."""
-    for _ in range(leaps):
-        await asyncio.wait([call], timeout=0.2)
-        if call.done():
-            return True
-        loop.move(31)
-    return False
+async def ends_within(call: asyncio.Task[Any], seconds: float) -> bool:
+    """Return whether a call ends within a time."""
+    await asyncio.wait([call], timeout=seconds)
+    return call.done()
 
 
 async def see(
     hass: HomeAssistant,
     server: GazeServer,
     coordinator: GazeCoordinator,
-    loop: WatchedLoop,
     case: Case,
 ) -> None:
     """Generate an image, and see to it that people see what the case says."""
     image_before = state(hass, IMAGE)
     call = hass.async_create_task(act(hass, "generate", preset=PRESET))
-    assert await ended(loop, call, 3)
+    assert await ends_within(call, 93)
     if case.refused is not None:
         key, text = case.refused
         error = call.exception()
@@ -201,10 +196,10 @@ async def see(
     await server.finish(job_id)
     wait = hass.async_create_task(coordinator.engine.async_wait([job_id]))
     if case.waits:
-        assert not await ended(loop, wait, 5)
+        assert not await ends_within(wait, 155)
         server.faults.clear()
         await coordinator.async_refresh()  # a key that is taken lets the jobs go on
-    assert await ended(loop, wait, 60)
+    assert await ends_within(wait, 1860)
     job = next(one for one in (await act(hass, "list_jobs"))["jobs"] if one["job_id"] == job_id)
     told = (job["status"], job["reason"], job["error"])
     assert told == (case.status, case.reason, case.error)
@@ -226,23 +221,22 @@ async def test_fault_has_one_visible_effect_and_passes(
     server: GazeServer,
     config_entry: MockConfigEntry,
     setup_integration: SetUp,
-    loop: WatchedLoop,
     watch: Watch,
     told: list[tuple[str, str]],
     fault: Fault,
 ) -> None:
     await setup_integration(config_entry)
-    await from_now_on(watch)
+    await start_watching(watch)
     coordinator = config_entry.runtime_data
     presets = dict(coordinator.data)
 
     for case in CASES[fault]:
         case.turn_on(server, fault)
         refresh = hass.async_create_task(coordinator.async_refresh())
-        assert await ended(loop, refresh, 3)
+        assert await ends_within(refresh, 93)
         assert coordinator.data == presets
         assert coordinator.last_update_success is not case.unlisted
-        await see(hass, server, coordinator, loop, case)
+        await see(hass, server, coordinator, case)
         assert not hass.config_entries.flow.async_progress()
 
         server.faults.clear()
@@ -252,7 +246,7 @@ async def test_fault_has_one_visible_effect_and_passes(
         await coordinator.async_refresh()
         assert coordinator.last_update_success
 
-    await see(hass, server, coordinator, loop, Case())
+    await see(hass, server, coordinator, Case())
 
     ours = {job.job_id for job in coordinator.engine.jobs}
     assert Counter(job_id for job_id, kind in told if kind == "queued") == Counter(ours)
@@ -264,4 +258,4 @@ async def test_fault_has_one_visible_effect_and_passes(
         assert server.api_key not in request.path
     if fault is Fault.ZIP_BOMB:
         # The stand-in packs it in this very loop; server.py sends such from another process.
-        await from_now_on(watch)
+        await start_watching(watch)

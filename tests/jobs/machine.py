@@ -10,7 +10,6 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 import resource
-from selectors import DefaultSelector, SelectorKey
 import shutil
 from typing import Any, override
 
@@ -31,35 +30,14 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 
 from custom_components.gaze.const import CONF_GIVE_UP_AFTER, DOMAIN, EVENT_GAZE
 from custom_components.gaze.coordinator import GazeCoordinator
+from testing.clocks import JumpingSelector
 from testing.gaze_server import GazeServer
 
 ENTRY_ID = "01K3GAZE00000000000000TEST"
-PATIENCE = 0.001  # real seconds that a loopback socket may take to hand over what was written
 WORK_TIME = 0.001  # seconds of the loop's time that a thread takes for any piece of work
 
 
-class _Selector(DefaultSelector):
-    """Waits for sockets; while they have nothing to say, time jumps."""
-
-    def __init__(self, clock: FrozenDateTimeFactory) -> None:
-        """Take the wall clock along."""
-        super().__init__()
-        self.now = 0.0
-        self._clock = clock
-
-    @override
-    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        """Return what is ready; where nothing is, the timeout passes at once."""
-        if timeout is not None and timeout <= 0:
-            return super().select(0)
-        ready = super().select(PATIENCE)
-        if timeout is not None and not ready:
-            self.now += timeout
-            self._clock.tick(timeout)
-        return ready
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
+class StandingLoop(asyncio.SelectorEventLoop):
     """An event loop for which computing takes no time, and waiting neither.
 
     Its time stands still while anything happens and jumps to the next timer when nothing
@@ -70,8 +48,9 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, clock: FrozenDateTimeFactory) -> None:
         """Start at zero."""
-        self._jumping = _Selector(clock)
-        super().__init__(self._jumping)
+        self._now = 0.0
+        self._clock = clock
+        super().__init__(JumpingSelector(self._jump))
         self.on_step: Callable[[], None] | None = None
         self._thread = ThreadPoolExecutor(1)
         self._given: deque[Callable[[], None]] = deque()
@@ -79,7 +58,12 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     @override
     def time(self) -> float:
         """Return the time in seconds."""
-        return self._jumping.now
+        return self._now
+
+    def _jump(self, seconds: float) -> None:
+        """Let time pass, also on the wall clock."""
+        self._now += seconds
+        self._clock.tick(seconds)
 
     @override
     def run_in_executor[*Ts, T](
@@ -189,7 +173,7 @@ class Home:
 
     def __init__(
         self,
-        loop: JumpingLoop,
+        loop: StandingLoop,
         folder: Path,
         server: GazeServer,
         disk: Disk,

@@ -46,7 +46,7 @@ from testing.gaze_server import GazeServer, JobRecord, JobStatus
 from testing.jobs import UPLOADS
 from testing.misbehavior import Endpoint
 
-from .machine import WORK_TIME, Disk, Home, Interruption, JumpingLoop
+from .machine import WORK_TIME, Disk, Home, Interruption, StandingLoop
 
 THOROUGH: Final = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 SETTINGS: Final = settings(
@@ -143,7 +143,7 @@ class HomeAndServer(RuleBasedStateMachine):
         self.clock_was_set_back = False
         self.clock = clock
         clock.move_to(BEGIN)
-        self.loop = JumpingLoop(clock)
+        self.loop = StandingLoop(clock)
         self.loop.set_exception_handler(self._note_unhandled)
         self.server = GazeServer(duration=None, seed=1, size=(64, 96))
         self.loop.run_until_complete(self.server.start())

@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 import signal
 import sys
-import time
 from typing import Any
 
 from aiohttp import ClientConnectionError, ClientConnectorError, ClientSession
@@ -17,7 +16,7 @@ from PIL import Image
 import pytest
 
 from testing.faults import Fault
-from testing.gaze_server import DemoPreset, GazeServer, JobStatus, main
+from testing.gaze_server import DemoPreset, GazeServer, JobRecord, JobStatus, main
 
 from .requests import GENERATE, KEY, PRESETS, ask, finished_image, queue, status_of
 
@@ -486,45 +485,49 @@ async def test_jobs_without_duration_are_done_at_first_poll() -> None:
         assert [await status_of(client, job_id) for job_id in reversed(job_ids)] == ["done"] * 5
 
 
+async def seconds_until_settled(job: JobRecord) -> float:
+    """Return how many seconds of the loop's time pass until a job is settled."""
+    started = asyncio.get_running_loop().time()
+    await job.settled.wait()
+    return asyncio.get_running_loop().time() - started
+
+
 async def test_worker_processes_jobs_one_at_a_time() -> None:
     async with (
-        GazeServer(duration=0.05, jitter=0.2, seed=3, size=(64, 96)) as server,
+        GazeServer(duration=8, jitter=0.2, seed=3, size=(64, 96)) as server,
         ClientSession(server.url, headers=KEY) as client,
     ):
         await queue(client, count=2)
         first, second = server.jobs
-        await second.settled.wait()
+        took = [await seconds_until_settled(first), await seconds_until_settled(second)]
 
-    assert first.finished_at is not None
-    assert first.started_at is not None
-    assert second.started_at is not None
     assert first.seconds is not None
-    assert 0.04 <= first.seconds <= 0.06
+    assert second.seconds is not None
+    assert 6.4 <= first.seconds <= 9.6
     assert first.seconds != second.seconds
-    assert first.finished_at - first.started_at == pytest.approx(first.seconds, abs=0.03)
-    assert second.started_at >= first.finished_at
+    assert took == pytest.approx([first.seconds, second.seconds], abs=0.1)
 
 
 async def test_foreign_jobs_take_their_duration() -> None:
     async with GazeServer(duration=30, jitter=0) as server:
-        (job_id,) = server.add_foreign_jobs(1, duration=0.01)
+        (job_id,) = server.add_foreign_jobs(1, duration=5)
 
-        await server.job(job_id).settled.wait()
+        took = await seconds_until_settled(server.job(job_id))
 
     assert server.job(job_id).status is JobStatus.DONE
+    assert took == pytest.approx(5, abs=0.1)
 
 
 async def test_new_checkpoint_takes_longer_once() -> None:
     async with (
-        GazeServer(duration=0.001, jitter=0, checkpoint_load=0.2, size=(64, 96)) as server,
+        GazeServer(duration=8, jitter=0, checkpoint_load=3, size=(64, 96)) as server,
         ClientSession(server.url, headers=KEY) as client,
     ):
         await queue(client)
         await queue(client, count=2, checkpoint="other.safetensors")
-        await server.jobs[-1].settled.wait()
+        took = [await seconds_until_settled(job) for job in server.jobs]
 
-    times = [(job.started_at or 0, job.finished_at or 0) for job in server.jobs]
-    assert [finished - started > 0.19 for started, finished in times] == [False, True, False]
+    assert took == pytest.approx([8, 11, 8], abs=0.1)
 
 
 async def test_current_job_can_be_finished_early() -> None:
@@ -654,7 +657,6 @@ async def test_requests_are_counted_and_logged(server: GazeServer, client: Clien
     assert [entry.headers["X-API-Key"] for entry in server.log][2:4] == ["demo-key", "x"]
     times = [entry.time for entry in server.log]
     assert times == sorted(times)
-    assert times[-1] <= time.monotonic()
 
 
 async def test_counts_can_be_reset_without_log(server: GazeServer, client: ClientSession) -> None:
@@ -731,14 +733,14 @@ async def test_control_api_turns_server_off_temporarily() -> None:
     async with (
         GazeServer(duration=None, control=True) as server,
         ClientSession(server.url, headers=KEY) as client,
-        asyncio.timeout(5),
+        asyncio.timeout(120),
     ):
-        told = await call(client, "go_off", seconds=0.1)
+        told = await call(client, "go_off", seconds=60)
 
         while await answers(client):
-            pass
+            await asyncio.sleep(1)
         while not await answers(client):
-            pass
+            await asyncio.sleep(1)
 
     assert told == (HTTPStatus.OK, {"result": None})
 
@@ -755,6 +757,7 @@ async def run(*options: str) -> tuple[asyncio.subprocess.Process, str]:
     return process, line.removeprefix("GAZE stand-in listening on ").strip()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_program_serves_until_terminated(number: signal.Signals) -> None:
     process, address = await run("--presets", "40", "--api-key", "k", "--fault", "busy=job:429")
@@ -770,6 +773,7 @@ async def test_program_serves_until_terminated(number: signal.Signals) -> None:
     assert code == 0
 
 
+@pytest.mark.processes
 async def test_program_reports_used_port(server: GazeServer) -> None:
     process, address = await run("--port", str(server.port))
 
