@@ -114,7 +114,7 @@ def _figures(way: str, times: Sequence[float]) -> list[Figure]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; return 1 if the limit is not met."""
+    """Run the benchmark. Returns 1 if the limit is not met."""
     parser = argparse.ArgumentParser(prog="scripts/bench assist", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"images each way ({ROUNDS})")
     options = parser.parse_args(arguments)

@@ -119,7 +119,7 @@ async def core(folder: Path) -> AsyncGenerator[HomeAssistant]:
 
 
 async def add(hass: HomeAssistant, domain: str, answers: dict[str, object]) -> ConfigEntry:
-    """Add an entry with the config flow; return it when all its entities exist."""
+    """Add an entry with the config flow. Returns it when all its entities exist."""
     step = await hass.config_entries.flow.async_init(
         domain, context={"source": SOURCE_USER}, data=answers
     )
@@ -286,7 +286,7 @@ async def measure(rounds: int) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; return 1 if a limit is not met."""
+    """Run the benchmark. Returns 1 if a limit is not met."""
     parser = argparse.ArgumentParser(prog="scripts/bench entities", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of the set-up ({ROUNDS})")
     options = parser.parse_args(arguments)

@@ -291,7 +291,7 @@ async def perform(
     hass: Path | None = None,
     report: Callable[[Kill], None] = print,
 ) -> list[Kill]:
-    """Kill this many times, at each kind of moment in turn; report and return the results.
+    """Kill this many times, at each kind of moment in turn. Report and return the results.
 
     `hass` is the program to run. Defaults to that of this environment.
     """
@@ -337,7 +337,7 @@ def row(kill: Kill) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; return 1 if anything was lost, repeated, or left over."""
+    """Run the benchmark. Returns 1 if anything was lost, repeated, or left over."""
     parser = argparse.ArgumentParser(prog="scripts/bench kill", description=__doc__)
     parser.add_argument("--kills", type=int, default=KILLS, help=f"how many ({KILLS})")
     parser.add_argument(

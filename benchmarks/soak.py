@@ -45,10 +45,10 @@ MEBIBYTE: Final = 2**20
 # Maximum growth from the second to the last quarter of the day. With fewer jobs, caches and
 # stores are still filling, so growth is not checked.
 JUDGED_FROM: Final = 1500
-MORE_MEMORY: Final = 5.0  # MiB; a leak of one image for each job would be 30
+MORE_MEMORY: Final = 5.0  # MiB. A leak of one image for each job would be 30
 MORE_FILES: Final = 4
 MORE_THREADS: Final = 4
-MORE_STORES: Final = 0.8  # MiB; they are not full before 1,200 jobs have ended
+MORE_STORES: Final = 0.8  # MiB. They are not full before 1,200 jobs have ended
 # Cache of the recorder's database, in bytes
 RECORDER_CACHE: Final = 16 * MEBIBYTE
 
@@ -507,7 +507,7 @@ def row(sample: Sample) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; return 1 if there are problems or growth."""
+    """Run the benchmark. Returns 1 if there are problems or growth."""
     parser = argparse.ArgumentParser(prog="scripts/bench soak", description=__doc__)
     parser.add_argument("--jobs", type=int, default=JOBS, help=f"how many images ({JOBS})")
     parser.add_argument("--seed", type=int, default=1, help="of what happens (1)")

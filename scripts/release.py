@@ -61,7 +61,7 @@ def notes(root: Path, tag: str) -> str:
 
 
 def main(arguments: list[str]) -> str | None:
-    """Run the command; return an error message or None."""
+    """Run the command. Returns an error message or None."""
     root = Path(__file__).parent.parent
     try:
         match arguments:

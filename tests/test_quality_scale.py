@@ -80,7 +80,7 @@ def described(part: str) -> bool:
     return True
 
 
-# What the tree shows for a rule that is called done; the tests of the modules show the rest.
+# What the tree shows for a rule that is called done. The tests of the modules show the rest.
 EVIDENCE: dict[str, Callable[[], bool]] = {
     "action-setup": lambda: (
         "async_setup_services(hass)"

@@ -1,4 +1,4 @@
-"""English has every text that the code uses; other languages have no other keys or placeholders.
+"""English has every text that the code uses. Other languages have no other keys or placeholders.
 
 Home Assistant shows the English text for a key that a language lacks.
 """

@@ -1,7 +1,7 @@
-"""Assist tools: what an agent can generate, find, and mark when people talk to it.
+"""Assist tools, with which agents generate, list, and mark images.
 
-An agent may generate with a server whose button *Generate* is exposed to its assistant, and
-see the images of a server whose latest image is exposed to it. To mark images it needs both.
+An agent may generate with a server if the button *Generate* is exposed to its assistant. It may
+list the images of a server if the latest image is exposed. It needs both to mark images.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -80,7 +80,7 @@ class GenerateImageTool(Tool):
     title = "Generate images"
     description = (
         "Generates images with GAZE from a preset or a recipe, for requests such as 'paint me a "
-        "harbour at night'. Returns at once: an image takes from seconds to minutes, and then "
+        "harbor at night'. Returns at once: an image takes from seconds to minutes, and then "
         "appears in Home Assistant automatically. Do not call it again to wait for it."
     )
     parameters = vol.Schema(
@@ -260,7 +260,7 @@ def _is_exposed(hass: HomeAssistant, llm_context: LLMContext, entry_id: str, pol
 
 
 def _labels(servers: Iterable[GazeCoordinator]) -> _Labels:
-    """Return what presets, by slug, and recipes, by ID, are called here; no two are the same."""
+    """Return what presets, by slug, and recipes, by ID, are called here. No two are the same."""
     servers = list(servers)
     presets = {
         slug: Preset(slug=slug, name=_plain(preset.name))
@@ -309,7 +309,7 @@ def _named(data: Mapping[str, Any], labels: _Labels) -> dict[str, str]:
 
 
 def _key(labels: Mapping[str, str], text: str) -> str | None:
-    """Return the slug or the ID of what is called so here; letters may differ in case."""
+    """Return the slug or the ID of what is called so here. Letters may differ in case."""
     wanted = text.strip().casefold()
     return next((key for key, label in labels.items() if wanted == label.casefold()), None)
 
@@ -329,7 +329,7 @@ def _request(data: Mapping[str, Any], named: Mapping[str, str]) -> dict[str, Any
 async def _images_to_mark(
     servers: Sequence[GazeCoordinator], job_ids: Sequence[str] | None
 ) -> dict[GazeCoordinator, list[Image]]:
-    """Return the images with these IDs, or the last image, by server; none if there is none.
+    """Return the images with these IDs, or the last image, by server. None if there is none.
 
     Raises ServiceValidationError if one does not exist, and HomeAssistantError if a disk fails.
     """

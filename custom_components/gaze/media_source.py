@@ -4,8 +4,8 @@
 
     <config_entry_id>                       folders, then the newest images
     <config_entry_id>/<job_id>              one image
-    <config_entry_id>/group/presets         the folders of all presets; also recipes, tags, months
-    <config_entry_id>/images/all            a folder of images; also images/favorites,
+    <config_entry_id>/group/presets         the folders of all presets. Also recipes, tags, months
+    <config_entry_id>/images/all            a folder of images. Also images/favorites,
                                             images/hidden, preset/<slug>, recipe/<id>,
                                             tag/<quoted tag>, and month/2026-08
     <config_entry_id>/images/all/<number>   its next page: images with lower numbers

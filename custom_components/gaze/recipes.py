@@ -62,7 +62,7 @@ class Recipe:
 
     @classmethod
     def from_subentry(cls, subentry: Subentry) -> Self:
-        """Return the recipe that a subentry describes; what it lacks has its default."""
+        """Return the recipe that a subentry describes. What it lacks has its default."""
         names = {field.name for field in fields(cls)} - {"recipe_id", "name"}
         data = {name: value for name, value in subentry.data.items() if name in names}
         data["seed_mode"] = SeedMode(data.get("seed_mode", SeedMode.RANDOM))

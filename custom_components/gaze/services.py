@@ -327,7 +327,10 @@ async def _async_save_image(call: ServiceCall) -> None:
 
 
 async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
-    """Delete saved images; return how many there were. A favorite that is named is an error."""
+    """Delete saved images, and return how many were deleted.
+
+    Raises ServiceValidationError for a favorite that is named without `include_favorites`.
+    """
     job_ids: list[str] = call.data.get("job_id", [])
     if ATTR_ENTITY_ID in call.data and not job_ids:
         coordinator, job_id = await _async_image(call, POLICY_CONTROL)

@@ -17,7 +17,7 @@ from custom_components.gaze.displays import Colors, Dithering, Fit, Format, Rend
 GOLDEN = Path(__file__).parent / "golden"
 SIZE = (60, 40)
 
-# A JPEG decoder may round differently; all else is exact.
+# A JPEG decoder may round differently. All else is exact.
 TOLERANCE = {Format.JPEG: 3}
 
 

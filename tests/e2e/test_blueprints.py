@@ -1,6 +1,6 @@
 """Test of the notification blueprint in a real Home Assistant, including its buttons.
 
-The phone is one that registers as the app does; what is pushed to it arrives here, and a pressed
+The phone is one that registers as the app does. What is pushed to it arrives here, and a pressed
 button goes back the way that the app sends it.
 """
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 
 NAME = "finished_on_phone"
 BLUEPRINT = Path("blueprints") / "automation" / "gaze" / f"{NAME}.yaml"
-# Seconds; of an image that takes one
+# Seconds until an image of one second is pushed
 DELIVERY = 20
 
 

@@ -16,7 +16,7 @@ FILE: Final = "gaze_witness.jsonl"
 
 
 async def async_setup(hass: HomeAssistant, _config: ConfigType) -> bool:
-    """Listen; the automations of this Home Assistant start later."""
+    """Listen. The automations of this Home Assistant start later."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     file = await hass.async_add_executor_job(os.open, hass.config.path(FILE), flags, 0o600)
 
