@@ -102,9 +102,8 @@ def code_problems(path: Path) -> Iterator[str]:
     """Yield what is wrong with the texts in a Python file."""
     source = path.read_text()
     texts = list(code_texts(ast.parse(source)))
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            texts.append((token.start[0], token.string))
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    texts += [(token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT]
     for line, text in sorted(texts):
         plain = " ".join(text.split())
         for pattern in (RULED_OUT_IN_CODE, RULED_OUT_IN_TEST_NAMES):

@@ -1,4 +1,4 @@
-"""AI task: images that Home Assistant requests, from the preset of the controls."""
+"""AI task entities of a server and its recipes, which generate images."""
 
 import asyncio
 from collections.abc import Hashable
@@ -37,11 +37,10 @@ PARALLEL_UPDATES = 0
 
 AI_TASK = EntityDescription(key="ai_task")
 MINUTE: Final = 60.0  # seconds
-STALL: Final = 5  # minutes in which no job of a queue changes until an AI task stops waiting
+STALL: Final = 5  # minutes without a change in the queue until an AI task stops waiting
 MAX_ERROR: Final = 200
 
-# Fields of the controls that apply to AI tasks. Their prompt and seed are for the image that a
-# person is working on.
+# Fields of the controls that apply to AI tasks. Users set the prompt and seed for other images.
 _FROM_CONTROLS: Final = ("extra_negative", "checkpoint")
 _FAILURES: Final = {
     Reason.SERVER: "job_failed_server",
@@ -78,22 +77,22 @@ class GazeBaseAITask(GazeEntity, AITaskEntity):
 
     @override
     def _appearance(self) -> Hashable:
-        """Leave out when it was last asked: that is written at once."""
+        """Ignore the time of the last task, which AITaskEntity writes itself."""
         return self.available
 
     @override
     async def _async_generate_image(
         self, task: GenImageTask, chat_log: ChatLog
     ) -> GenImageTaskResult:
-        """Queue an image and wait for it. If the caller goes away, the job is still tracked.
+        """Queue an image and wait for it. The job is still tracked if the caller is cancelled.
 
-        Raises ServiceValidationError for what the caller can fix, HomeAssistantError for what
-        the server did, and if the image takes too long.
+        Raises ServiceValidationError for errors of the caller, and HomeAssistantError for errors
+        of the server and if the image takes too long.
         """
-        _validate(task)
+        _validate_task(task)
         job = (await self._async_queue(task))[0]  # a server may accept more than requested
         coordinator, minutes = await self._async_wait(job)
-        job = _finished(coordinator, job, minutes)
+        job = _require_finished(coordinator, job, minutes)
         image, content = await async_read_image(coordinator, job.job_id)
         return GenImageTaskResult(
             image_data=content,
@@ -105,20 +104,20 @@ class GazeBaseAITask(GazeEntity, AITaskEntity):
         )
 
     async def _async_wait(self, job: Job) -> tuple[GazeCoordinator, float]:
-        """Wait for a job while the queue moves, at most as long as the option allows.
+        """Wait for a job while the queue changes, at most as long as the option allows.
 
-        Returns the coordinator that is then loaded, and how many minutes it took.
+        Returns the coordinator that is loaded then, and the minutes that passed.
         """
         coordinator = self.coordinator
         limit = coordinator.config_entry.options.get(CONF_AI_TASK_TIMEOUT, DEFAULT_AI_TASK_TIMEOUT)
         loop = asyncio.get_running_loop()
         start = loop.time()
         while True:
-            before = _queue(coordinator)
+            before = _get_queue_state(coordinator)
             left = limit - (loop.time() - start) / MINUTE
             coordinator = await async_wait(coordinator, [job.job_id], min(left, STALL) * MINUTE)
             current = coordinator.engine.job(job.job_id) or job
-            stalled = current.status is Status.QUEUED and _queue(coordinator) == before
+            stalled = current.status is Status.QUEUED and _get_queue_state(coordinator) == before
             if current.end_fired or stalled or left <= STALL:
                 return coordinator, (loop.time() - start) / MINUTE
 
@@ -136,16 +135,16 @@ class GazeAITask(GazeBaseAITask):
         return await async_generate(self.coordinator, *self._request(task))
 
     def _request(self, task: GenImageTask) -> tuple[str, dict[str, Any]]:
-        """Return the preset to generate from, and what is to be changed of it."""
+        """Return the slug of the preset, and the fields of the request."""
         controls = self.coordinator.controls.as_request()
         request = {name: controls[name] for name in _FROM_CONTROLS}
-        # Controls that are being filled in may have one side only.
+        # Users may have set only one side of the size yet.
         if controls["width"] and controls["height"]:
             request |= {"width": controls["width"], "height": controls["height"]}
         return self._preset(), {**request, "extra_positive": task.instructions}
 
     def _preset(self) -> str:
-        """Return the preset of the controls by slug."""
+        """Return the slug of the preset of the controls. Raises ServiceValidationError."""
         if (chosen := self.coordinator.controls.preset) is not None:
             return chosen
         raise ServiceValidationError(
@@ -155,15 +154,15 @@ class GazeAITask(GazeBaseAITask):
         )
 
     def _preset_entity_id(self) -> str:
-        """Return the entity in which the preset is chosen."""
+        """Return the entity ID of the preset of the controls."""
         entity_id = er.async_get(self.hass).async_get_entity_id(
             SELECT_DOMAIN, DOMAIN, unique_id(self.coordinator.config_entry.entry_id, "preset")
         )
         return entity_id or f"{SELECT_DOMAIN}.{DOMAIN}_preset"
 
 
-def _queue(coordinator: GazeCoordinator) -> list[tuple[str, Status]]:
-    """Return what changes when the queue moves."""
+def _get_queue_state(coordinator: GazeCoordinator) -> list[tuple[str, Status]]:
+    """Return the IDs and statuses of the jobs in the queue."""
     return [(job.job_id, job.status) for job in coordinator.engine.jobs]
 
 
@@ -182,8 +181,8 @@ class GazeRecipeAITask(GazeRecipeEntity, GazeBaseAITask):
         )
 
 
-def _validate(task: GenImageTask) -> None:
-    """Raise ServiceValidationError for what GAZE can't do."""
+def _validate_task(task: GenImageTask) -> None:
+    """Raise ServiceValidationError if GAZE doesn't support a task."""
     if task.attachments:
         raise ServiceValidationError(
             translation_domain=DOMAIN, translation_key="attachments_not_supported"
@@ -196,8 +195,8 @@ def _validate(task: GenImageTask) -> None:
         )
 
 
-def _finished(coordinator: GazeCoordinator, job: Job, minutes: float) -> Job:
-    """Return a job that ended after `minutes`. Raises HomeAssistantError if it has no image."""
+def _require_finished(coordinator: GazeCoordinator, job: Job, minutes: float) -> Job:
+    """Return the job after `minutes` of waiting. Raises HomeAssistantError without an image."""
     job = coordinator.engine.job(job.job_id) or job
     if job.status is Status.DONE:
         return job

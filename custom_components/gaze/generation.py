@@ -1,6 +1,6 @@
-"""What people request: generate, regenerate, track, and wait, with errors in their words.
+"""Generates, regenerates, tracks, and waits, with translated errors.
 
-Every button, action, AI task, Assist tool, and card comes through `async_generate`.
+Buttons, actions, AI tasks, Assist tools, and cards all queue images with `async_generate`.
 """
 
 import asyncio
@@ -43,14 +43,16 @@ async def async_generate(
     fields: Mapping[str, Any],
     origin: Origin | None = None,
 ) -> list[Job]:
-    """Queue a generation and return its jobs: the preset by slug or name, the rest by field.
+    """Queue images and return their jobs, one per image.
 
-    `origin` is the recipe that the request comes from. With `if_busy: skip` the list is empty
-    while the preset, or the recipe, has open jobs. Raises
-    ServiceValidationError for what the caller can fix, HomeAssistantError for what the
-    server did.
+    preset: slug or name. fields: those of the action `gaze.generate`, not yet validated.
+    origin: the recipe of the request, if any. With `if_busy: skip`, the list is empty while the
+    preset or the recipe has open jobs.
+
+    Raises ServiceValidationError for errors of the caller and HomeAssistantError for errors of
+    the server.
     """
-    found = await _require_preset(coordinator, preset)
+    found = await _async_require_preset(coordinator, preset)
     origin = origin or Origin()
     request = replace(validate_request(found, fields), origin=origin)
     if fields.get("if_busy") == "skip" and coordinator.engine.is_busy_with(
@@ -66,7 +68,7 @@ async def async_generate(
             translation_placeholders={"open": str(len(coordinator.engine.open_jobs))},
         ) from err
     except EngineStoppedError as err:
-        raise _reloading() from err
+        raise _create_reloading_error() from err
     except GazeNotFoundError as err:
         await coordinator.async_request_refresh()
         raise ServiceValidationError(
@@ -75,7 +77,7 @@ async def async_generate(
             translation_placeholders={"preset": clean(found.name)},
         ) from err
     except GazeError as err:
-        raise _server_error(err) from err
+        raise _translate_server_error(err) from err
 
 
 async def async_regenerate(
@@ -85,14 +87,14 @@ async def async_regenerate(
     *,
     same_seed: bool = False,
 ) -> list[Job]:
-    """Queue the request of an earlier job again, with a new seed or the same one.
+    """Queue the request of an earlier job again, with `changes` and a new or the same seed.
 
     Raises what `async_generate` raises.
     """
     earlier = coordinator.engine.job(job_id) or await coordinator.gallery.async_get(job_id)
     if earlier is None:
         raise unknown_job(job_id)
-    fields = _request_fields(earlier)
+    fields = _get_request_fields(earlier)
     if same_seed:
         if earlier.seed is None:
             raise ServiceValidationError(
@@ -102,7 +104,7 @@ async def async_regenerate(
             )
         fields["seed"] = earlier.seed
     fields.update(changes)
-    origin = _origin(earlier)
+    origin = _get_origin(earlier)
     if "extra_positive" in changes:
         origin = replace(origin, title=None, writer=None)
     return await async_generate(coordinator, fields["preset"], fields, origin)
@@ -119,23 +121,23 @@ async def async_track_job(
     coordinator: GazeCoordinator, job_id: str, preset: str, tag: str | None
 ) -> list[Job]:
     """Track a job that was queued elsewhere. Raises what `async_generate` raises."""
-    found = await _require_preset(coordinator, preset)
+    found = await _async_require_preset(coordinator, preset)
     try:
         return await coordinator.engine.async_track(job_id, found, tag)
     except GazeNotFoundError as err:
         raise unknown_job(job_id) from err
     except EngineStoppedError as err:
-        raise _reloading() from err
+        raise _create_reloading_error() from err
     except GazeError as err:
-        raise _server_error(err) from err
+        raise _translate_server_error(err) from err
 
 
 async def async_wait(
     coordinator: GazeCoordinator, job_ids: Collection[str], seconds: float
 ) -> GazeCoordinator:
-    """Wait until the jobs have ended and their events were fired, or the time is up.
+    """Wait until the events of all jobs were fired, at most `seconds`.
 
-    Continues across a reload of the server and returns the coordinator that is then loaded.
+    Waiting continues across a reload of the server. Returns the coordinator that is loaded then.
     """
     entry = coordinator.config_entry
     changed = asyncio.Event()
@@ -159,7 +161,7 @@ async def async_wait(
 async def async_read_image(coordinator: GazeCoordinator, job_id: str) -> tuple[Image, bytes]:
     """Return a saved image and its bytes.
 
-    Raises ServiceValidationError if it does not exist, HomeAssistantError if it is unreadable.
+    Raises ServiceValidationError if it does not exist, and HomeAssistantError if it can't be read.
     """
     with gallery_errors():
         if (image := await coordinator.gallery.async_get(job_id)) is None:
@@ -169,7 +171,7 @@ async def async_read_image(coordinator: GazeCoordinator, job_id: str) -> tuple[I
 
 @contextmanager
 def gallery_errors() -> Generator[None]:
-    """Raise a HomeAssistantError for an error of the gallery."""
+    """Raise a translated HomeAssistantError for a GalleryError."""
     try:
         yield
     except GalleryError as err:
@@ -197,20 +199,25 @@ def unknown_job(job_id: str) -> ServiceValidationError:
     )
 
 
-async def _require_preset(coordinator: GazeCoordinator, text: str) -> Preset:
-    """Return a preset by slug or name. Lists the presets again if it is unknown."""
+async def _async_require_preset(coordinator: GazeCoordinator, text: str) -> Preset:
+    """Return a preset by slug or name. If it is unknown, list the presets again.
+
+    Raises ServiceValidationError if the server does not have it.
+    """
     found = coordinator.find_preset(text)
     if found is None and coordinator.last_update_success:
         await coordinator.async_refresh()
         found = coordinator.find_preset(text)
     if not coordinator.engine.accepting:
-        raise _reloading()
+        raise _create_reloading_error()
     if found is None:
-        raise _unknown_preset(coordinator, text)
+        raise _create_unknown_preset_error(coordinator, text)
     return found
 
 
-def _unknown_preset(coordinator: GazeCoordinator, preset: str) -> ServiceValidationError:
+def _create_unknown_preset_error(
+    coordinator: GazeCoordinator, preset: str
+) -> ServiceValidationError:
     """Return the error for a preset that the server does not have, with similar names."""
     names = {text[:60] for known in coordinator.data.values() for text in (known.slug, known.name)}
     near = get_close_matches(preset[:60], names, n=3, cutoff=0.5)
@@ -221,25 +228,25 @@ def _unknown_preset(coordinator: GazeCoordinator, preset: str) -> ServiceValidat
     )
 
 
-def _request_fields(earlier: Job | Image) -> dict[str, Any]:
-    """Return the fields that request the same again, without count and seed."""
+def _get_request_fields(earlier: Job | Image) -> dict[str, Any]:
+    """Return the fields of an earlier request, without count and seed."""
     fields: dict[str, Any] = {
         name: getattr(earlier, name)
         for name in ("preset", "extra_positive", "extra_negative", "checkpoint", "tag")
     }
     if isinstance(earlier, Job):
         return fields | {"width": earlier.width, "height": earlier.height}
-    # The actual size may be the preset's own, which the preset may even enlarge.
+    # An image without a requested size has the size of its preset.
     return fields | {"width": earlier.requested_width, "height": earlier.requested_height}
 
 
-def _reloading() -> HomeAssistantError:
-    """Return the error for a request that comes while the server is unloaded."""
+def _create_reloading_error() -> HomeAssistantError:
+    """Return the error for a request while the server is unloaded."""
     return HomeAssistantError(translation_domain=DOMAIN, translation_key="server_reloading")
 
 
-def _origin(earlier: Job | Image) -> Origin:
-    """Return the recipe that an earlier job came from."""
+def _get_origin(earlier: Job | Image) -> Origin:
+    """Return the recipe of an earlier job."""
     return Origin(
         recipe=earlier.recipe,
         recipe_name=earlier.recipe_name,
@@ -248,8 +255,8 @@ def _origin(earlier: Job | Image) -> Origin:
     )
 
 
-def _server_error(err: GazeError) -> HomeAssistantError:
-    """Return the translated error for an error of the server, and log its details."""
+def _translate_server_error(err: GazeError) -> HomeAssistantError:
+    """Log an error of the server, and return its translation."""
     _LOGGER.warning("A request to GAZE failed: %s", err)
     match err:
         case GazeAuthError():

@@ -1,6 +1,6 @@
-"""Media source: the saved images, to browse, to search, and to hand to others.
+"""Media source of saved images, which can be browsed, searched, and resolved.
 
-`media-source://gaze` shows the servers, or what the only one has. Below it:
+`media-source://gaze` shows the servers, or the folders of the only one. Below it:
 
     <config_entry_id>                       folders, then the newest images
     <config_entry_id>/<job_id>              one image
@@ -8,7 +8,7 @@
     <config_entry_id>/images/all            a folder of images. Also images/favorites,
                                             images/hidden, preset/<slug>, recipe/<id>,
                                             tag/<quoted tag>, and month/2026-08
-    <config_entry_id>/images/all/<number>   its next page: images with lower numbers
+    <config_entry_id>/images/all/<number>   its next page with lower numbers
 
 A folder of images lists them directly, so that slideshows and screensavers can rotate it.
 """
@@ -59,7 +59,7 @@ _IMAGES: Final = {
     "favorites": Selection(favorite=True),
     "hidden": Selection(hidden=True),
 }
-# Kinds of folders: what their key looks like and which images they have.
+# Pattern of the key and selection of the images, by kind of folder
 _FOLDERS: Final[dict[str, tuple[re.Pattern[str], Callable[[str], Selection]]]] = {
     "images": (re.compile("|".join(_IMAGES)), _IMAGES.__getitem__),
     "preset": (_ID, lambda slug: Selection(preset=slug)),
@@ -86,14 +86,14 @@ _TITLES: Final = {
 
 
 class _UnknownMediaError(GalleryError):
-    """The identifier names nothing of ours."""
+    """The identifier is unknown."""
 
 
 class _ServerNotLoadedError(GalleryError):
-    """The identifier names a server that is not set up."""
+    """The identifier names a server that is not loaded."""
 
 
-# The first that fits tells people what is wrong.
+# The first class that matches an error determines its text.
 _TRANSLATION_KEYS: Final[dict[type[GalleryError], str]] = {
     _UnknownMediaError: "media_not_found",
     _ServerNotLoadedError: "media_server_not_loaded",
@@ -113,35 +113,35 @@ class GazeMediaSource(MediaSource):
     name = "GAZE"
 
     def __init__(self, hass: HomeAssistant) -> None:
-        """Serve the integration's domain."""
+        """Create the media source of the integration."""
         super().__init__(DOMAIN)
         self.hass = hass
 
     @override
     async def async_browse_media(self, item: MediaSourceItem) -> BrowseMediaSource:
-        """Return a folder with what is in it, or one image."""
+        """Return a folder with its content, or one image."""
         with _media_errors(BrowseError, item):
-            match _parts(item):
+            match _split_identifier(item):
                 case [""]:
-                    return await self._root()
+                    return await self._async_browse_root()
                 case [entry_id]:
-                    return await _server(self._entry(entry_id), entry_id)
+                    return await _async_browse_server(self._get_entry(entry_id), entry_id)
                 case [entry_id, job_id]:
-                    return await _image(self._entry(entry_id), job_id)
+                    return await _async_browse_image(self._get_entry(entry_id), job_id)
                 case [entry_id, "group", key]:
-                    return await _group(self._entry(entry_id), key)
+                    return await _async_browse_group(self._get_entry(entry_id), key)
                 case [entry_id, kind, key, *page]:
-                    return await _folder(self._entry(entry_id), kind, key, page)
+                    return await _async_browse_folder(self._get_entry(entry_id), kind, key, page)
             raise _UnknownMediaError
 
     @override
     async def async_resolve_media(self, item: MediaSourceItem) -> PlayMedia:
-        """Return where an image is: its address, and its file for those who want one."""
+        """Return the URL and the file of an image."""
         with _media_errors(Unresolvable, item):
-            match _parts(item):
+            match _split_identifier(item):
                 case [entry_id, job_id]:
-                    gallery = self._entry(entry_id).runtime_data.gallery
-                    image = await gallery.async_get(_checked(_ID, job_id))
+                    gallery = self._get_entry(entry_id).runtime_data.gallery
+                    image = await gallery.async_get(_validate_part(_ID, job_id))
                 case _:
                     raise _UnknownMediaError
             if image is None:
@@ -153,55 +153,55 @@ class GazeMediaSource(MediaSource):
     async def async_search_media(
         self, item: MediaSourceItem, query: SearchMediaQuery
     ) -> SearchMedia:
-        """Return the images below an identifier in which all words of the query are found."""
+        """Return the images below an identifier that contain all words of the query."""
         with _media_errors(BrowseError, item):
-            entry_id, *folder = _parts(item)
-            entries = [self._entry(entry_id)] if entry_id else self._entries()
+            entry_id, *folder = _split_identifier(item)
+            entries = [self._get_entry(entry_id)] if entry_id else self._list_entries()
             match folder:
                 case [] | ["group", _]:
                     selection = Selection()
                 case [kind, key, *_]:
-                    selection = _selection(kind, key)
+                    selection = _create_selection(kind, key)
                 case _:
                     raise _UnknownMediaError
             wanted = query.media_filter_classes
             if wanted and MediaClass.IMAGE not in wanted:
                 return SearchMedia(result=[])
             selection = replace(selection, search=query.search_query)
-            return SearchMedia(result=await _images(entries, selection, PAGE))
+            return SearchMedia(result=await _async_list_images(entries, selection, PAGE))
 
-    async def _root(self) -> BrowseMediaSource:
-        """Return the servers, or what the only one has."""
-        entries = self._entries()
+    async def _async_browse_root(self) -> BrowseMediaSource:
+        """Return the servers, or the folders of the only one."""
+        entries = self._list_entries()
         if len(entries) == 1:
-            return await _server(entries[0], None)
-        servers = [_directory(entry.entry_id, entry.title) for entry in entries]
+            return await _async_browse_server(entries[0], None)
+        servers = [_create_folder(entry.entry_id, entry.title) for entry in entries]
         for entry, server in zip(entries, servers, strict=True):
             if (newest := entry.runtime_data.gallery.newest()) is not None:
                 server.thumbnail = thumbnail_url(entry.entry_id, newest.job_id, _THUMBNAIL_SIDE)
-        images = await _images(entries, Selection(), NEWEST)
-        return _directory(None, "GAZE", [*servers, *images])
+        images = await _async_list_images(entries, Selection(), NEWEST)
+        return _create_folder(None, "GAZE", [*servers, *images])
 
-    def _entries(self) -> list[GazeConfigEntry]:
-        """Return the servers that are set up."""
+    def _list_entries(self) -> list[GazeConfigEntry]:
+        """Return the loaded entries."""
         return self.hass.config_entries.async_loaded_entries(DOMAIN)
 
-    def _entry(self, entry_id: str) -> GazeConfigEntry:
-        """Return the server with this id."""
-        for entry in self._entries():
+    def _get_entry(self, entry_id: str) -> GazeConfigEntry:
+        """Return the loaded entry with this ID. Raises GalleryError."""
+        for entry in self._list_entries():
             if entry.entry_id == entry_id:
                 return entry
         raise _ServerNotLoadedError
 
 
-async def _server(entry: GazeConfigEntry, identifier: str | None) -> BrowseMediaSource:
-    """Return what a server has: folders, then the newest images."""
+async def _async_browse_server(entry: GazeConfigEntry, identifier: str | None) -> BrowseMediaSource:
+    """Return the folders of a server, then its newest images."""
     overview = await entry.runtime_data.gallery.async_overview()
     folders = [
-        *_images_folder(entry, "all", overview.all),
-        *_images_folder(entry, "favorites", overview.favorites),
+        *_summarize_images(entry, "all", overview.all),
+        *_summarize_images(entry, "favorites", overview.favorites),
         *(
-            _counted(
+            _create_counted_folder(
                 f"{entry.entry_id}/{_GROUP}/{key}",
                 _TITLES[key],
                 len(found),
@@ -210,64 +210,66 @@ async def _server(entry: GazeConfigEntry, identifier: str | None) -> BrowseMedia
             for key, (_, folders_of) in _GROUPS.items()
             if (found := folders_of(overview))
         ),
-        *_images_folder(entry, "hidden", overview.hidden),
+        *_summarize_images(entry, "hidden", overview.hidden),
     ]
-    return _directory(
-        identifier, entry.title, [*folders, *(_item(entry, image) for image in overview.newest)]
+    return _create_folder(
+        identifier,
+        entry.title,
+        [*folders, *(_create_item(entry, image) for image in overview.newest)],
     )
 
 
-async def _group(entry: GazeConfigEntry, key: str) -> BrowseMediaSource:
+async def _async_browse_group(entry: GazeConfigEntry, key: str) -> BrowseMediaSource:
     """Return the folders of all presets, recipes, tags, or months."""
     if key not in _GROUPS:
         raise _UnknownMediaError
     kind, folders_of = _GROUPS[key]
     overview = await entry.runtime_data.gallery.async_overview()
-    return _directory(
+    return _create_folder(
         f"{entry.entry_id}/{_GROUP}/{key}",
         _TITLES[key],
-        [_summary(entry, kind, folder) for folder in folders_of(overview)],
+        [_summarize_folder(entry, kind, folder) for folder in folders_of(overview)],
         children_media_class=MediaClass.DIRECTORY,
     )
 
 
-async def _folder(
+async def _async_browse_folder(
     entry: GazeConfigEntry, kind: str, key: str, page: Sequence[str]
 ) -> BrowseMediaSource:
-    """Return a page of the images in a folder, and the folder with those that follow."""
+    """Return a page of the images in a folder, and a folder with older images."""
     identifier = f"{entry.entry_id}/{kind}/{key}"
-    selection = _selection(kind, key)
+    selection = _create_selection(kind, key)
     match page:
         case []:
             pass
         case [number]:
-            selection = replace(selection, below=int(_checked(_NUMBER, number)))
+            selection = replace(selection, below=int(_validate_part(_NUMBER, number)))
         case _:
             raise _UnknownMediaError
     images = await entry.runtime_data.gallery.async_entries(selection, PAGE + 1)
-    children = [_item(entry, image) for image in images[:PAGE]]
+    children = [_create_item(entry, image) for image in images[:PAGE]]
     if len(images) > PAGE:
-        children.append(_directory(f"{identifier}/{images[PAGE - 1].number}", "Older images"))
-    return _directory(
+        children.append(_create_folder(f"{identifier}/{images[PAGE - 1].number}", "Older images"))
+    return _create_folder(
         "/".join((identifier, *page)),
-        _title(entry, kind, key),
+        _get_folder_title(entry, kind, key),
         children,
         children_media_class=MediaClass.IMAGE,
     )
 
 
-async def _image(entry: GazeConfigEntry, job_id: str) -> BrowseMediaSource:
+async def _async_browse_image(entry: GazeConfigEntry, job_id: str) -> BrowseMediaSource:
     """Return one image."""
-    image = await entry.runtime_data.gallery.async_get(_checked(_ID, job_id))
+    image = await entry.runtime_data.gallery.async_get(_validate_part(_ID, job_id))
     if image is None:
         raise _UnknownMediaError
-    return _item(entry, image)
+    return _create_item(entry, image)
 
 
-async def _images(
+async def _async_list_images(
     entries: Sequence[GazeConfigEntry], selection: Selection, limit: int
 ) -> list[BrowseMediaSource]:
-    """Return the images of several servers that are meant, newest first."""
+    """Return the selected images of several servers, newest first."""
     found = [
         (entry, image)
         for entry in entries
@@ -275,31 +277,31 @@ async def _images(
     ]
     if len(entries) > 1:
         found.sort(key=lambda pair: pair[1].made_at, reverse=True)
-    return [_item(entry, image) for entry, image in found[:limit]]
+    return [_create_item(entry, image) for entry, image in found[:limit]]
 
 
-def _parts(item: MediaSourceItem) -> list[str]:
+def _split_identifier(item: MediaSourceItem) -> list[str]:
     """Return the parts of an identifier. Home Assistant has None for an empty one."""
     return (item.identifier or "").split("/")
 
 
-def _selection(kind: str, key: str) -> Selection:
-    """Return which images are in a folder."""
+def _create_selection(kind: str, key: str) -> Selection:
+    """Return the selection of the images in a folder."""
     if kind not in _FOLDERS:
         raise _UnknownMediaError
     pattern, select = _FOLDERS[kind]
-    return select(_checked(pattern, key))
+    return select(_validate_part(pattern, key))
 
 
-def _checked(pattern: re.Pattern[str], part: str) -> str:
-    """Return a part of an identifier that looks as it should."""
+def _validate_part(pattern: re.Pattern[str], part: str) -> str:
+    """Return a part of an identifier if it matches the pattern. Raises GalleryError."""
     if not pattern.fullmatch(part):
         raise _UnknownMediaError
     return part
 
 
-def _title(entry: GazeConfigEntry, kind: str, key: str) -> str:
-    """Return what people call a folder."""
+def _get_folder_title(entry: GazeConfigEntry, kind: str, key: str) -> str:
+    """Return the title of a folder."""
     match kind:
         case "images":
             return _TITLES[key]
@@ -328,31 +330,33 @@ def _recipe_name(coordinator: GazeCoordinator, recipe_id: str) -> str:
     return recipe_id if image is None else image.recipe_name or recipe_id
 
 
-def _images_folder(
+def _summarize_images(
     entry: GazeConfigEntry, key: str, folder: Folder | None
 ) -> Generator[BrowseMediaSource]:
-    """Yield a folder of images as it is listed, if it has any."""
+    """Yield the listed folder if it has images."""
     if folder is not None:
-        yield _summary(entry, "images", replace(folder, key=key))
+        yield _summarize_folder(entry, "images", replace(folder, key=key))
 
 
-def _summary(entry: GazeConfigEntry, kind: str, folder: Folder) -> BrowseMediaSource:
-    """Return a folder as it is listed, with its newest image as the thumbnail."""
+def _summarize_folder(entry: GazeConfigEntry, kind: str, folder: Folder) -> BrowseMediaSource:
+    """Return a listed folder, with its newest image as the thumbnail."""
     key = quote(folder.key, safe="") if kind == "tag" else folder.key
-    return _counted(
+    return _create_counted_folder(
         f"{entry.entry_id}/{kind}/{key}",
-        _title(entry, kind, key),
+        _get_folder_title(entry, kind, key),
         folder.count,
         thumbnail_url(entry.entry_id, folder.newest_job_id, _THUMBNAIL_SIDE),
     )
 
 
-def _counted(identifier: str, title: str, count: int, thumbnail: str) -> BrowseMediaSource:
-    """Return a folder as it is listed, with how much is in it."""
-    return _directory(identifier, f"{title} ({count})", thumbnail=thumbnail)
+def _create_counted_folder(
+    identifier: str, title: str, count: int, thumbnail: str
+) -> BrowseMediaSource:
+    """Return a listed folder with a count in its title."""
+    return _create_folder(identifier, f"{title} ({count})", thumbnail=thumbnail)
 
 
-def _directory(
+def _create_folder(
     identifier: str | None,
     title: str,
     children: Sequence[BrowseMediaSource] | None = None,
@@ -377,7 +381,7 @@ def _directory(
     )
 
 
-def _item(entry: GazeConfigEntry, image: ListedImage | Image) -> BrowseMediaSource:
+def _create_item(entry: GazeConfigEntry, image: ListedImage | Image) -> BrowseMediaSource:
     """Return an image as it is listed."""
     return BrowseMediaSource(
         domain=DOMAIN,
@@ -410,5 +414,5 @@ def _media_errors(kind: type[BrowseError | Unresolvable], item: MediaSourceItem)
         raise kind(
             translation_domain=DOMAIN,
             translation_key=key,
-            translation_placeholders={"media_id": "/".join(_parts(item))[:200]},
+            translation_placeholders={"media_id": "/".join(_split_identifier(item))[:200]},
         ) from err

@@ -1,4 +1,4 @@
-"""Clean up texts from GAZE for display, and make the names of presets unique."""
+"""Cleans texts from GAZE for display, and creates unique labels of presets."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def clean(text: str, limit: int = MAX_LENGTH) -> str:
     """
     line = text[: 4 * limit]
     if not line.isprintable():
-        line = "".join(map(_visible, line))
+        line = "".join(map(_replace_character, line))
     line = " ".join(line.split())
     if len(line) <= limit and len(text) <= 4 * limit:
         return line
@@ -34,7 +34,7 @@ def preset_labels(presets: Mapping[str, Preset]) -> dict[str, str]:
     The label is the name, or the slug if the name has neither letters nor digits. If several
     presets have the same name, their slugs are added. A label has at most 150 characters.
     """
-    names = {slug: _name(preset) for slug, preset in presets.items()}
+    names = {slug: _get_name(preset) for slug, preset in presets.items()}
     counts = Counter(names.values())
     taken = {name for name, count in counts.items() if count == 1}
     labels: dict[str, str] = {}
@@ -50,13 +50,13 @@ def preset_labels(presets: Mapping[str, Preset]) -> dict[str, str]:
     return labels
 
 
-def _name(preset: Preset) -> str:
+def _get_name(preset: Preset) -> str:
     """Return the clean name, or the slug if the name has neither letters nor digits."""
     name = clean(preset.name)
     return name if any(map(str.isalnum, name)) else clean(preset.slug)
 
 
-def _visible(character: str) -> str:
+def _replace_character(character: str) -> str:
     """Return a visible replacement for a character, which may be empty."""
     if character.isprintable() or character in _JOINERS:
         return character

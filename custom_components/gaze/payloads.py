@@ -34,7 +34,7 @@ _OTHER_TEXTS: Final = ("error", "tag", "checkpoint", "title", "recipe_name")
 _LENGTHS: Final = (4000, 2000, 1000, 500, 250)  # characters
 MAX_PRESET_NAME: Final = 150  # characters
 
-# What a job and its image have in common, under the same names
+# Fields that jobs and images share
 _SHARED_FIELDS: Final = (
     "job_id",
     "batch_id",
@@ -116,9 +116,9 @@ def job_payload(
         "checkpoint": job.checkpoint,
         "extra_positive": job.extra_positive,
         "extra_negative": job.extra_negative,
-        "requested_at": _iso(job.requested_at),
-        "started_at": _iso(job.started_at),
-        "finished_at": None if job.open else _iso(job.finished_at),
+        "requested_at": _format_time(job.requested_at),
+        "started_at": _format_time(job.started_at),
+        "finished_at": None if job.open else _format_time(job.finished_at),
         "duration": job.duration,
         "media_content_id": media_content_id(entry_id, job.job_id) if saved else None,
         "image_url": image_url(entry_id, job.job_id) if saved else None,
@@ -134,7 +134,7 @@ def shorten_texts(payload: dict[str, Any]) -> dict[str, Any]:
     Truncate prompts first. Responses and the index contain the full texts.
     """
     shortened = dict(payload)
-    for name, length in _truncations():
+    for name, length in _list_truncations():
         if len(json_bytes(shortened)) <= MAX_EVENT_BYTES:
             break
         text = shortened[name]
@@ -143,7 +143,7 @@ def shorten_texts(payload: dict[str, Any]) -> dict[str, Any]:
     return shortened
 
 
-def _truncations() -> Iterator[tuple[str, int]]:
+def _list_truncations() -> Iterator[tuple[str, int]]:
     """Yield the name of the next text to truncate, and its new length."""
     for names in (_PROMPTS, _OTHER_TEXTS):
         for length in _LENGTHS:
@@ -159,7 +159,7 @@ def event_payload(
         **job,
         "type": event.value,
         "config_entry_id": entry_id,
-        "device_id": _device_id(hass, entry_id, job["preset"], job["recipe"]),
+        "device_id": _find_device_id(hass, entry_id, job["preset"], job["recipe"]),
     }
 
 
@@ -168,7 +168,7 @@ def image_payload(entry_id: str, image: Image, file_path: Path | None = None) ->
     return {
         **{name: getattr(image, name) for name in _SHARED_FIELDS},
         "preset_name": clean(image.preset_name, MAX_PRESET_NAME),
-        "finished_at": _iso(image.made_at),
+        "finished_at": _format_time(image.made_at),
         "favorite": image.favorite,
         "hidden": image.hidden,
         "content_type": image.content_type,
@@ -210,7 +210,9 @@ def _image_entity_id(
     return None
 
 
-def _device_id(hass: HomeAssistant, entry_id: str, slug: str, recipe_id: str | None) -> str | None:
+def _find_device_id(
+    hass: HomeAssistant, entry_id: str, slug: str, recipe_id: str | None
+) -> str | None:
     """Return the device of a recipe, its preset, or the server: the first that exists."""
     registry = dr.async_get(hass)
     for identifier in (
@@ -223,6 +225,6 @@ def _device_id(hass: HomeAssistant, entry_id: str, slug: str, recipe_id: str | N
     return None
 
 
-def _iso(seconds: float | None) -> str | None:
+def _format_time(seconds: float | None) -> str | None:
     """Return a time in seconds since the epoch as ISO 8601 text."""
     return None if seconds is None else dt_util.utc_from_timestamp(seconds).isoformat()

@@ -1,4 +1,4 @@
-"""Validation of what people enter for a generation."""
+"""Validates the input of users for a generation."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,7 +14,7 @@ MAX_SEED: Final = 2**64 - 1
 MIN_SIDE: Final = 16
 MAX_SIDE: Final = 16384
 SIDE_STEP: Final = 8
-MAX_PIXELS: Final = 2**26  # what the gallery decodes
+MAX_PIXELS: Final = 2**26  # as many as the gallery decodes
 MAX_TEXT: Final = 20_000
 MAX_DIGITS: Final = 40
 
@@ -22,38 +22,38 @@ _INVALID_SIDE: Final = {"width": "invalid_width", "height": "invalid_height"}
 
 
 def validate_request(preset: Preset, fields: Mapping[str, Any]) -> GenerateRequest:
-    """Return the request that people's input describes. The keys are the fields of GenerateRequest.
+    """Return the request for the fields of the action `gaze.generate`.
 
-    Numbers may be digits in text. Raises ServiceValidationError with a text for each mistake.
+    Numbers can be text. Raises ServiceValidationError, with a separate text for each field.
     """
-    count = _whole(fields.get("count", 1))
+    count = _parse_whole_number(fields.get("count", 1))
     if count is None or not 1 <= count <= MAX_COUNT:
-        raise _invalid("invalid_count", value=fields["count"], max=MAX_COUNT)
+        raise _create_error("invalid_count", value=fields["count"], max=MAX_COUNT)
     seed = None
     if (given := fields.get("seed")) is not None and given != "":
-        seed = _whole(given, floats=False)
+        seed = _parse_whole_number(given, floats=False)
         if seed is None or not 0 <= seed <= MAX_SEED:
-            raise _invalid("invalid_seed", value=given, max=MAX_SEED)
-    width, height = _side(fields, "width"), _side(fields, "height")
+            raise _create_error("invalid_seed", value=given, max=MAX_SEED)
+    width, height = _validate_side(fields, "width"), _validate_side(fields, "height")
     if (width is None) != (height is None):
-        raise _invalid("size_incomplete")
+        raise _create_error("size_incomplete")
     if width is not None and height is not None and width * height > MAX_PIXELS:
-        raise _invalid("size_too_large", pixels=f"{width * height:,}", max=f"{MAX_PIXELS:,}")
+        raise _create_error("size_too_large", pixels=f"{width * height:,}", max=f"{MAX_PIXELS:,}")
     return GenerateRequest(
         preset=preset,
         count=count,
         seed=seed,
         width=width,
         height=height,
-        extra_positive=_text(fields, "extra_positive"),
-        extra_negative=_text(fields, "extra_negative"),
-        checkpoint=_text(fields, "checkpoint"),
-        tag=_text(fields, "tag"),
+        extra_positive=_validate_text(fields, "extra_positive"),
+        extra_negative=_validate_text(fields, "extra_negative"),
+        checkpoint=_validate_text(fields, "checkpoint"),
+        tag=_validate_text(fields, "tag"),
     )
 
 
-def _whole(value: Any, *, floats: bool = True) -> int | None:
-    """Return a whole number given as a number or as digits, else None."""
+def _parse_whole_number(value: Any, *, floats: bool = True) -> int | None:
+    """Return a whole number, given as a number or as digits, or None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -65,13 +65,13 @@ def _whole(value: Any, *, floats: bool = True) -> int | None:
     return None
 
 
-def _side(fields: Mapping[str, Any], field: str) -> int | None:
-    """Return a width or height in pixels."""
+def _validate_side(fields: Mapping[str, Any], field: str) -> int | None:
+    """Return a width or height in pixels, or None. Raises ServiceValidationError."""
     if fields.get(field) is None:
         return None
-    side = _whole(fields[field])
+    side = _parse_whole_number(fields[field])
     if side is None or not MIN_SIDE <= side <= MAX_SIDE or side % SIDE_STEP:
-        raise _invalid(
+        raise _create_error(
             _INVALID_SIDE[field],
             value=fields[field],
             min=MIN_SIDE,
@@ -81,16 +81,16 @@ def _side(fields: Mapping[str, Any], field: str) -> int | None:
     return side
 
 
-def _text(fields: Mapping[str, Any], field: str) -> str | None:
-    """Return a text, or None if it is empty."""
+def _validate_text(fields: Mapping[str, Any], field: str) -> str | None:
+    """Return a text, or None if it is empty. Raises ServiceValidationError."""
     text: str = fields.get(field) or ""
     if len(text) > MAX_TEXT:
-        raise _invalid("text_too_long", field=field, max=MAX_TEXT)
+        raise _create_error("text_too_long", field=field, max=MAX_TEXT)
     return text or None
 
 
-def _invalid(key: str, **placeholders: object) -> ServiceValidationError:
-    """Return the error for a mistake in the input."""
+def _create_error(key: str, **placeholders: object) -> ServiceValidationError:
+    """Return the error for invalid input."""
     return ServiceValidationError(
         translation_domain=DOMAIN,
         translation_key=key,

@@ -1,4 +1,4 @@
-"""The actions."""
+"""Registers and handles the actions."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from enum import StrEnum
@@ -75,7 +75,7 @@ _TIMEOUT: Final[_Fields] = {
     vol.Optional("timeout", default=DEFAULT_TIMEOUT): cv.positive_time_period
 }
 _WAITING: Final[_Fields] = {vol.Optional("wait", default=False): cv.boolean, **_TIMEOUT}
-# Numbers are checked where the request is made, so that each mistake gets its own text.
+# `validate_request` validates numbers, so that each error has its own text.
 _CHANGES: Final[_Fields] = {
     vol.Optional("count"): _NUMBER,
     vol.Optional("extra_positive"): cv.string,
@@ -93,7 +93,7 @@ _SELECTION: Final[_Fields] = {
     vol.Optional("batch_id"): vol.All(cv.ensure_list, [cv.string]),
 }
 
-# Exactly one of them; a mistake gets its own text.
+# `_async_get_image` requires exactly one, so that the error has its own text.
 _IMAGE: Final[_Fields] = {
     vol.Optional("job_id"): cv.string,
     vol.Optional(ATTR_ENTITY_ID): cv.entity_id,
@@ -199,8 +199,8 @@ SHOW_IMAGE_SCHEMA: Final = vol.Schema({**_SERVER, **_IMAGE, vol.Required("displa
 
 async def _async_generate(call: ServiceCall) -> ServiceResponse:
     """Queue images."""
-    seconds = _seconds(call)
-    coordinator = await _async_server_for(call)
+    seconds = _get_wait_seconds(call)
+    coordinator = await _async_choose_server(call)
     if (text := call.data.get("recipe")) is None:
         jobs = await async_generate(coordinator, call.data["preset"], call.data)
     else:
@@ -210,61 +210,63 @@ async def _async_generate(call: ServiceCall) -> ServiceResponse:
             {name: call.data[name] for name in _OVERRIDES if name in call.data},
             variables=call.data.get("variables"),
         )
-    return await _async_answer(coordinator, jobs, seconds)
+    return await _async_respond(coordinator, jobs, seconds)
 
 
 async def _async_regenerate(call: ServiceCall) -> ServiceResponse:
-    """Queue the request of an earlier job once more."""
-    seconds = _seconds(call)
-    coordinator, job_id = await _async_image(call, POLICY_CONTROL)
+    """Queue the request of an earlier job again."""
+    seconds = _get_wait_seconds(call)
+    coordinator, job_id = await _async_get_image(call, POLICY_CONTROL)
     jobs = await async_regenerate(
         coordinator,
         job_id,
         {name: value for name, value in call.data.items() if name not in _IMAGE},
         same_seed=call.data["same_seed"],
     )
-    return await _async_answer(coordinator, jobs, seconds)
+    return await _async_respond(coordinator, jobs, seconds)
 
 
 async def _async_track_job(call: ServiceCall) -> ServiceResponse:
-    """Follow a job that was queued elsewhere."""
-    seconds = _seconds(call)
-    coordinator = await _async_server(call, POLICY_CONTROL)
+    """Track a job that was queued elsewhere."""
+    seconds = _get_wait_seconds(call)
+    coordinator = await _async_get_permitted_server(call, POLICY_CONTROL)
     jobs = await async_track_job(
         coordinator, call.data["job_id"], call.data["preset"], call.data.get("tag")
     )
-    return await _async_answer(coordinator, jobs, seconds)
+    return await _async_respond(coordinator, jobs, seconds)
 
 
 async def _async_wait(call: ServiceCall) -> ServiceResponse:
-    """Wait for jobs that were queued before."""
-    coordinator = await _async_server(call, POLICY_READ)
-    return await _async_answer(coordinator, _selected(coordinator, call), _timeout(call))
+    """Wait for queued jobs."""
+    coordinator = await _async_get_permitted_server(call, POLICY_READ)
+    return await _async_respond(
+        coordinator, _get_selected_jobs(coordinator, call), _get_timeout(call)
+    )
 
 
 async def _async_stop_tracking(call: ServiceCall) -> None:
-    """Forget open jobs."""
-    coordinator = await _async_server(call, POLICY_CONTROL)
+    """Stop tracking open jobs."""
+    coordinator = await _async_get_permitted_server(call, POLICY_CONTROL)
     jobs = coordinator.engine.open_jobs
     if preset := call.data.get("preset"):
         found = coordinator.find_preset(preset)
         slug = preset if found is None else found.slug
         jobs = [job for job in jobs if job.preset == slug]
     elif not call.data["all"]:
-        jobs = [job for job in _selected(coordinator, call) if job.open]
+        jobs = [job for job in _get_selected_jobs(coordinator, call) if job.open]
     await coordinator.engine.async_stop_tracking(jobs)
 
 
 async def _async_list_jobs(call: ServiceCall) -> ServiceResponse:
     """List the open jobs and the last ended ones, newest first."""
-    coordinator = await _async_server(call, POLICY_READ)
+    coordinator = await _async_get_permitted_server(call, POLICY_READ)
     jobs = reversed(coordinator.engine.jobs)
-    return {"jobs": [_payload(coordinator, job) for job in jobs]}
+    return {"jobs": [_build_payload(coordinator, job) for job in jobs]}
 
 
 async def _async_list_presets(call: ServiceCall) -> ServiceResponse:
     """List the presets."""
-    presets = (await _async_server(call, POLICY_READ)).data.values()
+    presets = (await _async_get_permitted_server(call, POLICY_READ)).data.values()
     return {
         "presets": [
             {"slug": preset.slug, "name": clean(preset.name, MAX_PRESET_NAME)} for preset in presets
@@ -274,19 +276,19 @@ async def _async_list_presets(call: ServiceCall) -> ServiceResponse:
 
 async def _async_list_recipes(call: ServiceCall) -> ServiceResponse:
     """List the recipes of a server."""
-    coordinator = await _async_server(call, POLICY_READ)
+    coordinator = await _async_get_permitted_server(call, POLICY_READ)
     return {"recipes": [recipe_payload(call.hass, recipe) for recipe in coordinator.recipes]}
 
 
 async def _async_list_images(call: ServiceCall) -> ServiceResponse:
-    """List kept images, newest first."""
-    coordinator = await _async_server(call, POLICY_READ)
+    """List saved images, newest first."""
+    coordinator = await _async_get_permitted_server(call, POLICY_READ)
     since = call.data.get("since")
     with gallery_errors():
         images = await coordinator.gallery.async_select(
             Selection(
-                preset=await _kept_preset(coordinator, call),
-                recipe=await _kept_recipe(coordinator, call),
+                preset=await _async_find_preset_slug(coordinator, call),
+                recipe=await _async_find_recipe_id(coordinator, call),
                 tag=call.data.get("tag"),
                 search=call.data.get("search"),
                 favorite=call.data.get("favorite"),
@@ -303,7 +305,7 @@ async def _async_list_images(call: ServiceCall) -> ServiceResponse:
 
 async def _async_save_image(call: ServiceCall) -> None:
     """Copy a saved image to a file."""
-    coordinator, job_id = await _async_image(call, POLICY_CONTROL)
+    coordinator, job_id = await _async_get_image(call, POLICY_CONTROL)
     trusted = await async_is_trusted(call.hass, call.context)
     image, content = await async_read_image(coordinator, job_id)
     try:
@@ -333,10 +335,10 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
     """
     job_ids: list[str] = call.data.get("job_id", [])
     if ATTR_ENTITY_ID in call.data and not job_ids:
-        coordinator, job_id = await _async_image(call, POLICY_CONTROL)
+        coordinator, job_id = await _async_get_image(call, POLICY_CONTROL)
         job_ids = [job_id]
     else:
-        coordinator = await _async_server(call, POLICY_CONTROL)
+        coordinator = await _async_get_permitted_server(call, POLICY_CONTROL)
     gallery = coordinator.gallery
     older_than = call.data.get("older_than")
     by_selection = "preset" in call.data or older_than is not None
@@ -353,7 +355,7 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
         if by_selection:
             images = await gallery.async_select(
                 Selection(
-                    preset=await _kept_preset(coordinator, call),
+                    preset=await _async_find_preset_slug(coordinator, call),
                     until=until,
                     favorite=None if call.data["include_favorites"] else False,
                     hidden=None,
@@ -369,7 +371,7 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
 
 async def _async_create_link(call: ServiceCall) -> ServiceResponse:
     """Create a link to an image that works without a login."""
-    coordinator, job_id = await _async_image(call, POLICY_READ)
+    coordinator, job_id = await _async_get_image(call, POLICY_READ)
     link = await async_create_link(
         coordinator, job_id, side=call.data.get("size"), lifetime=call.data["expires_in"]
     )
@@ -378,7 +380,7 @@ async def _async_create_link(call: ServiceCall) -> ServiceResponse:
 
 async def _async_show_image(call: ServiceCall) -> None:
     """Show an image on a display."""
-    coordinator, job_id = await _async_image(call, POLICY_CONTROL)
+    coordinator, job_id = await _async_get_image(call, POLICY_CONTROL)
     server, player = display_of_device(call.hass, call.data["display"])
     if server is not coordinator:
         raise ServiceValidationError(
@@ -392,7 +394,7 @@ async def _async_show_image(call: ServiceCall) -> None:
 
 async def _async_list_displays(call: ServiceCall) -> ServiceResponse:
     """List the displays with their addresses, for administrators and automations."""
-    coordinator = await _async_server(call, POLICY_READ)
+    coordinator = await _async_get_permitted_server(call, POLICY_READ)
     if not await async_is_trusted(call.hass, call.context):
         raise Unauthorized(context=call.context, permission=POLICY_CONTROL)
     displays = coordinator.displays
@@ -410,16 +412,16 @@ async def _async_list_displays(call: ServiceCall) -> ServiceResponse:
     }
 
 
-async def _async_image(call: ServiceCall, policy: str) -> tuple[GazeCoordinator, str]:
-    """Return the server and the job ID of the image that a call names, by job or by entity.
+async def _async_get_image(call: ServiceCall, policy: str) -> tuple[GazeCoordinator, str]:
+    """Return the server and the job ID of the image of a call, given by job ID or entity ID.
 
-    Raises Unauthorized, and ServiceValidationError unless it names exactly one.
+    Raises Unauthorized, and ServiceValidationError unless exactly one is given.
     """
     entity_id = call.data.get(ATTR_ENTITY_ID)
     if (entity_id is None) == ("job_id" not in call.data):
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_image_named")
     if entity_id is None:
-        return await _async_server(call, policy), call.data["job_id"]
+        return await _async_get_permitted_server(call, policy), call.data["job_id"]
     coordinator, job_id = shown_image(call.hass, entity_id)
     await async_require_permission(
         call.hass, call.context, coordinator.config_entry.entry_id, policy
@@ -435,7 +437,7 @@ async def _async_mark_images(call: ServiceCall) -> ServiceResponse:
             coordinator, job_id = shown_image(call.hass, entity_id)
             images.setdefault(coordinator, []).append(job_id)
     elif job_ids := call.data.get("job_id"):
-        images[_named_server(call)] = job_ids
+        images[_get_server(call)] = job_ids
     else:
         raise ServiceValidationError(
             translation_domain=DOMAIN, translation_key="no_images_selected"
@@ -449,31 +451,31 @@ async def _async_mark_images(call: ServiceCall) -> ServiceResponse:
     return {"updated": updated}
 
 
-def _named_server(call: ServiceCall) -> GazeCoordinator:
-    """Return the server that the call names, or the only one."""
+def _get_server(call: ServiceCall) -> GazeCoordinator:
+    """Return the server of the call, or the only one. Raises ServiceValidationError."""
     entry: GazeConfigEntry = service.async_get_config_entry(
         call.hass, DOMAIN, call.data.get(ATTR_CONFIG_ENTRY_ID)
     )
     return entry.runtime_data
 
 
-async def _async_server(call: ServiceCall, policy: str) -> GazeCoordinator:
-    """Return the server that the call names, or the only one. Raises Unauthorized."""
-    coordinator = _named_server(call)
+async def _async_get_permitted_server(call: ServiceCall, policy: str) -> GazeCoordinator:
+    """Return the server of the call, or the only one. Raises Unauthorized."""
+    coordinator = _get_server(call)
     await async_require_permission(
         call.hass, call.context, coordinator.config_entry.entry_id, policy
     )
     return coordinator
 
 
-async def _async_server_for(call: ServiceCall) -> GazeCoordinator:
-    """Return the server that the call names, or the one with what it needs that is free first.
+async def _async_choose_server(call: ServiceCall) -> GazeCoordinator:
+    """Return the server of the call, or the one with the preset or recipe and the shortest queue.
 
-    Raises Unauthorized if the user may control none.
+    Raises Unauthorized if the user may not control any server.
     """
     entries: list[GazeConfigEntry] = call.hass.config_entries.async_loaded_entries(DOMAIN)
     if ATTR_CONFIG_ENTRY_ID in call.data or len(entries) <= 1:
-        return await _async_server(call, POLICY_CONTROL)
+        return await _async_get_permitted_server(call, POLICY_CONTROL)
     servers = [
         entry.runtime_data
         for entry in entries
@@ -481,14 +483,14 @@ async def _async_server_for(call: ServiceCall) -> GazeCoordinator:
     ]
     if not servers:
         raise Unauthorized(context=call.context, permission=POLICY_CONTROL)
-    return freest_server(servers, call.data.get("preset"), call.data.get("recipe"))
+    return choose_server(servers, call.data.get("preset"), call.data.get("recipe"))
 
 
-def freest_server(
+def choose_server(
     servers: Sequence[GazeCoordinator], preset: str | None, recipe: str | None = None
 ) -> GazeCoordinator:
     """Return the server with the shortest queue among those with the preset or the recipe."""
-    offering = [server for server in servers if _offers(server, preset, recipe)]
+    offering = [server for server in servers if _has_preset_or_recipe(server, preset, recipe)]
     reachable = [server for server in offering if server.last_update_success]
     return min(
         reachable or offering or servers,
@@ -496,15 +498,15 @@ def freest_server(
     )
 
 
-def _offers(server: GazeCoordinator, preset: str | None, recipe: str | None) -> bool:
+def _has_preset_or_recipe(server: GazeCoordinator, preset: str | None, recipe: str | None) -> bool:
     """Return whether a server has the preset or the recipe."""
     if recipe is not None:
         return bool(server.recipes.find(recipe))
     return preset is not None and server.find_preset(preset) is not None
 
 
-def _selected(coordinator: GazeCoordinator, call: ServiceCall) -> list[Job]:
-    """Return the jobs that the call names by job or batch."""
+def _get_selected_jobs(coordinator: GazeCoordinator, call: ServiceCall) -> list[Job]:
+    """Return the jobs of the call, given by job ID or batch ID. Raises ServiceValidationError."""
     engine = coordinator.engine
     jobs: dict[str, Job] = {}
     for job_id in call.data.get("job_id", ()):
@@ -520,8 +522,11 @@ def _selected(coordinator: GazeCoordinator, call: ServiceCall) -> list[Job]:
     return list(jobs.values())
 
 
-async def _kept_preset(coordinator: GazeCoordinator, call: ServiceCall) -> str | None:
-    """Return the slug of the preset that the call names: the server's, or one that has images."""
+async def _async_find_preset_slug(coordinator: GazeCoordinator, call: ServiceCall) -> str | None:
+    """Return the slug of the preset of the call, or None without one.
+
+    The preset can be deleted on the server if it has images. Raises ServiceValidationError.
+    """
     if (text := call.data.get("preset")) is None:
         return None
     if (preset := coordinator.find_preset(text)) is not None:
@@ -537,8 +542,11 @@ async def _kept_preset(coordinator: GazeCoordinator, call: ServiceCall) -> str |
     )
 
 
-async def _kept_recipe(coordinator: GazeCoordinator, call: ServiceCall) -> str | None:
-    """Return the ID of the recipe that the call means, also of a deleted one with images."""
+async def _async_find_recipe_id(coordinator: GazeCoordinator, call: ServiceCall) -> str | None:
+    """Return the ID of the recipe of the call, or None without one.
+
+    The recipe can be deleted if it has images. Raises ServiceValidationError.
+    """
     text: str | None = call.data.get("recipe")
     if text is None:
         return None
@@ -550,32 +558,32 @@ async def _kept_recipe(coordinator: GazeCoordinator, call: ServiceCall) -> str |
             return folder.key
     if await coordinator.gallery.async_select(Selection(recipe=text, hidden=True), 1):
         return text
-    return require_recipe(coordinator, text).recipe_id  # raises what fits
+    return require_recipe(coordinator, text).recipe_id  # raises the error
 
 
-def _payload(coordinator: GazeCoordinator, job: Job) -> dict[str, Any]:
+def _build_payload(coordinator: GazeCoordinator, job: Job) -> dict[str, Any]:
     """Return a job for a response."""
     file_path = coordinator.gallery.saved_path(job.job_id)
     return job_payload(coordinator.hass, coordinator.config_entry.entry_id, job, file_path)
 
 
-def _seconds(call: ServiceCall) -> float:
-    """Return how long the call waits; nothing where it does not."""
-    return _timeout(call) if call.data["wait"] else 0.0
+def _get_wait_seconds(call: ServiceCall) -> float:
+    """Return how many seconds the call waits. Without `wait`, return 0."""
+    return _get_timeout(call) if call.data["wait"] else 0.0
 
 
-def _timeout(call: ServiceCall) -> float:
-    """Return the call's timeout in seconds."""
+def _get_timeout(call: ServiceCall) -> float:
+    """Return the timeout of the call in seconds. Raises ServiceValidationError."""
     seconds: float = call.data["timeout"].total_seconds()
     if seconds > MAX_TIMEOUT:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="timeout_too_long")
     return seconds
 
 
-async def _async_answer(
+async def _async_respond(
     coordinator: GazeCoordinator, jobs: list[Job], seconds: float
 ) -> ServiceResponse:
-    """Wait for the jobs and answer with them as they stand."""
+    """Wait for jobs, and return the response with their current state."""
     coordinator = await async_wait(coordinator, [job.job_id for job in jobs], seconds)
     current = [coordinator.engine.job(job.job_id) or job for job in jobs]
     batch_ids = {job.batch_id for job in jobs}
@@ -583,7 +591,7 @@ async def _async_answer(
         "batch_id": batch_ids.pop() if len(batch_ids) == 1 else None,
         "complete": all(job.end_fired for job in current),
         "skipped": not jobs,
-        "jobs": [_payload(coordinator, job) for job in current],
+        "jobs": [_build_payload(coordinator, job) for job in current],
     }
 
 

@@ -1,4 +1,4 @@
-"""Finds the image that an image entity of GAZE shows, and the display that a device stands for."""
+"""Finds the image that an image entity shows, and the display of a device."""
 
 from homeassistant.components.image import DOMAIN as IMAGE_DOMAIN
 from homeassistant.config_entries import ConfigEntryState
@@ -50,7 +50,7 @@ def display_of_device(hass: HomeAssistant, device_id: str) -> tuple[GazeCoordina
 
 
 def _coordinator(hass: HomeAssistant, entry_id: str | None) -> GazeCoordinator | None:
-    """Return the server of a loaded entry of ours."""
+    """Return the coordinator of a loaded GAZE entry, or None."""
     entry = None if entry_id is None else hass.config_entries.async_get_entry(entry_id)
     if entry is None or entry.domain != DOMAIN or entry.state is not ConfigEntryState.LOADED:
         return None
@@ -59,7 +59,7 @@ def _coordinator(hass: HomeAssistant, entry_id: str | None) -> GazeCoordinator |
 
 
 def _error(key: str, **placeholders: str) -> ServiceValidationError:
-    """Return the error for a mistake of the caller."""
+    """Return the error for invalid input."""
     return ServiceValidationError(
         translation_domain=DOMAIN, translation_key=key, translation_placeholders=placeholders
     )
