@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+import logging
 from typing import Any, Final, override
 
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, RepairsFlowResult
@@ -16,6 +17,8 @@ from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .gallery import GalleryError
 from .ids import issue_id
+
+_LOGGER = logging.getLogger(__name__)
 
 CHECK_INTERVAL: Final = timedelta(minutes=5)
 FOUND: Final = "images_found"
@@ -115,9 +118,8 @@ class _GalleryFlow(ConfirmRepairFlow):
             try:
                 await self._async_fix(entry.runtime_data)
             except GalleryError as err:
-                return self.async_abort(
-                    reason="failed", description_placeholders={"error": str(err)}
-                )
+                _LOGGER.warning("Failed to change the list of images: %s", err)
+                return self.async_abort(reason="failed")
         return await super().async_step_confirm(user_input)
 
     async def _async_fix(self, coordinator: GazeCoordinator) -> None:
