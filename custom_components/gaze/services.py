@@ -1,6 +1,7 @@
 """Registers and handles the actions."""
 
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any, Final
@@ -339,34 +340,38 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
         job_ids = [job_id]
     else:
         coordinator = await _async_get_permitted_server(call, POLICY_CONTROL)
-    gallery = coordinator.gallery
-    older_than = call.data.get("older_than")
-    by_selection = "preset" in call.data or older_than is not None
+    by_selection = "preset" in call.data or "older_than" in call.data
     if bool(job_ids) == by_selection:
         raise ServiceValidationError(
             translation_domain=DOMAIN, translation_key="no_images_selected"
         )
-    if older_than is not None and not older_than:
-        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_age")
-    until = (
-        None if older_than is None else dt_util.utcnow().timestamp() - older_than.total_seconds()
-    )
     with gallery_errors():
         if by_selection:
-            images = await gallery.async_select(
-                Selection(
-                    preset=await _async_find_preset_slug(coordinator, call),
-                    until=until,
-                    favorite=None if call.data["include_favorites"] else False,
-                    hidden=None,
-                )
-            )
+            selection = await _async_select_deletable(coordinator, call)
+            images = await coordinator.gallery.async_select(selection)
         else:
-            found = [await gallery.async_get(job_id) for job_id in dict.fromkeys(job_ids)]
+            found = [
+                await coordinator.gallery.async_get(job_id) for job_id in dict.fromkeys(job_ids)
+            ]
             images = [image for image in found if image is not None]
             if not call.data["include_favorites"]:
                 require_no_favorites(images)
-        return {"deleted": await gallery.async_delete(images)}
+        return {"deleted": await coordinator.gallery.async_delete(images)}
+
+
+async def _async_select_deletable(coordinator: GazeCoordinator, call: ServiceCall) -> Selection:
+    """Return the selection of images by preset and age. Raises ServiceValidationError."""
+    older_than: timedelta | None = call.data.get("older_than")
+    if older_than is not None and not older_than:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_age")
+    return Selection(
+        preset=await _async_find_preset_slug(coordinator, call),
+        until=None
+        if older_than is None
+        else dt_util.utcnow().timestamp() - older_than.total_seconds(),
+        favorite=None if call.data["include_favorites"] else False,
+        hidden=None,
+    )
 
 
 async def _async_create_link(call: ServiceCall) -> ServiceResponse:
