@@ -1,7 +1,7 @@
 """Renders the sections of docs/ between `<!-- generated: NAME -->` and `<!-- end -->`.
 
-The sources are `en.json`, `services.yaml`, and the entity descriptions, so that nobody writes a
-label, a default, or an error message twice.
+The sources are `en.json`, `services.yaml`, and the entity descriptions, so that
+labels, defaults, and error messages are written only once.
 """
 
 from collections.abc import Iterator, Mapping

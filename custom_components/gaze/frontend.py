@@ -1,9 +1,9 @@
 """Serves the dashboard cards and adds them to every page of the frontend.
 
-The modules lie under a path that has their hash in it, so browsers may cache them for good and
-their relative imports lead to the same version. The loader is a view that browsers always
-validate: it imports the modules of the version that runs now. An address with `?v=` would not do,
-because Home Assistant's service worker serves an index page with the old one after an upgrade.
+The path of the modules contains their hash, so that browsers can cache them permanently and
+relative imports lead to the same version. The loader is a view that browsers always validate. It
+imports the modules of the running version. A version in the query isn't sufficient, because Home
+Assistant's service worker serves an index page with the old one after an upgrade.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ MODULES: Final = Path(__file__).parent / "frontend"
 
 
 async def async_setup_frontend(hass: HomeAssistant) -> None:
-    """Serve the cards, and let the frontend load them if Home Assistant has one."""
+    """Serve the cards, and let the frontend load them if it is set up."""
     digest = await hass.async_add_executor_job(hash_files, MODULES)
     url = f"{MODULES_URL}/{digest}"
     await hass.http.async_register_static_paths([StaticPathConfig(url, str(MODULES), True)])
@@ -33,7 +33,7 @@ async def async_setup_frontend(hass: HomeAssistant) -> None:
 class LoaderView(HomeAssistantView):
     """`GET /api/gaze/cards.js`: a module that imports the current cards.
 
-    The frontend loads it before anybody is logged in. It contains nothing of the home.
+    The frontend loads it before users log in, so it contains no private data.
     """
 
     url = LOADER_URL

@@ -15,7 +15,7 @@ _OFF: Final = {"false", "no", "off", "0", "{{ false }}", "{{false}}"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PresetUsage:
-    """A step that names a preset, and maybe the config entry of the server."""
+    """A preset that a step names. `entry_id` is that of the server, or None."""
 
     preset: str
     entry_id: object
@@ -29,7 +29,7 @@ def find_usages(config: object) -> Iterator[PresetUsage]:
 
 
 def find_references(config: object, ids: Mapping[str, str]) -> Iterator[str]:
-    """Yield what `ids` has for each entity ID or device ID that enabled parts name."""
+    """Yield the value in `ids` for each entity ID and device ID in enabled parts."""
     for part in _enabled_parts(config):
         if isinstance(part, str) and part in ids:
             yield ids[part]

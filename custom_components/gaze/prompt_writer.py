@@ -41,7 +41,7 @@ class WrittenPrompt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WritingTask:
-    """What a language model is to write.
+    """A task for the prompt writer.
 
     name: the recipe's name. writer: the AI task entity. plain: the prompt to start from.
     earlier: the last prompts, so that the next one is another.
@@ -69,7 +69,7 @@ class WritingTask:
 
 
 async def async_write_prompt(hass: HomeAssistant, task: WritingTask) -> WrittenPrompt | None:
-    """Return what an AI task entity writes, or None if it fails for whatever reason."""
+    """Return the prompt and title of an AI task entity, or None if it fails."""
     try:
         async with asyncio.timeout(TIMEOUT):
             result = await ai_task.async_generate_data(
@@ -79,7 +79,7 @@ async def async_write_prompt(hass: HomeAssistant, task: WritingTask) -> WrittenP
                 instructions=str(task),
                 structure=STRUCTURE,
             )
-    except Exception as err:  # noqa: BLE001 - whatever an agent raises, the image is generated
+    except Exception as err:  # noqa: BLE001 - the image is generated after any error of an agent
         error = clean(str(err), MAX_TITLE) or type(err).__name__
         _LOGGER.warning(
             "%s failed to write a prompt for the recipe %s. Using the plain prompt: %s",
@@ -98,7 +98,7 @@ async def async_write_prompt(hass: HomeAssistant, task: WritingTask) -> WrittenP
 
 
 def _as_data(value: object) -> str:
-    """Return a value in a form in which text can't end itself."""
+    """Return a value as JSON, so that text can't end it."""
     return json.dumps(value, ensure_ascii=False)
 
 

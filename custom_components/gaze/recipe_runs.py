@@ -1,4 +1,4 @@
-"""Runs recipes: renders their texts, lets a language model write, and queues the request."""
+"""Runs recipes: renders templates, calls the prompt writer, and queues the request."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -132,7 +132,7 @@ async def _last_runs(coordinator: GazeCoordinator, recipe: Recipe) -> list[Job |
     """Return the last jobs of a recipe and then its saved images, newest first."""
     jobs = [job for job in coordinator.engine.jobs if job.recipe == recipe.recipe_id]
     runs: list[Job | Image] = [*reversed(jobs)]
-    with suppress(GalleryError):  # what ran before is a help only
+    with suppress(GalleryError):  # earlier runs are optional
         runs += await coordinator.gallery.async_select(
             Selection(recipe=recipe.recipe_id), limit=MAX_EARLIER
         )

@@ -20,14 +20,14 @@ from .names import clean
 from .request import MAX_TEXT
 from .subentries import Subentries, Subentry, SubentryListener
 
-INSTRUCTIONS: Final = "instructions"  # the variable that holds the instructions of an AI task
+INSTRUCTIONS: Final = "instructions"  # the variable with the instructions of an AI task
 MAX_ERROR: Final = 200
 # Mistakes in the texts of a recipe: of errors and of repair issues
 FAULTS: Final = {"recipe_template_failed", "recipe_text_too_long"}
 
 
 class SeedMode(StrEnum):
-    """Where the seed of a run comes from."""
+    """The source of the seed of a run."""
 
     RANDOM = "random"
     FIXED = "fixed"
@@ -38,9 +38,9 @@ class SeedMode(StrEnum):
 class Recipe:
     """A saved request.
 
-    prompt, negative, and instructions are templates. seed: decimal text, used if it is fixed.
-    keep: how many images of the recipe stay, 0 for the rule of the server. writer: the AI task
-    entity that writes the prompt.
+    prompt, negative, instructions: templates. seed: decimal text, used if the mode is fixed.
+    keep: the maximum number of images of the recipe, or 0 for no separate limit. writer: the ID
+    of the AI task entity that writes the prompt.
     """
 
     recipe_id: str
@@ -70,11 +70,11 @@ class Recipe:
 
     @property
     def slug(self) -> str:
-        """Return the name as people type it in YAML."""
+        """Return the slug of the name, which users enter in YAML."""
         return slugify(self.name)
 
     def is_called(self, text: str) -> bool:
-        """Return whether a text is the slug or the name, in any case of letters."""
+        """Return whether a text is the slug or the name, regardless of case."""
         wanted = text.strip().casefold()
         return wanted in {self.slug, self.name.strip().casefold()}
 
@@ -110,10 +110,10 @@ class Recipe:
 
 
 class Recipes:
-    """The recipes of one server, as its subentries are now."""
+    """The current recipes of one server."""
 
     def __init__(self, hass: HomeAssistant, entry: ConfigEntry[Any]) -> None:
-        """Have none until the subentries are followed."""
+        """Start without recipes. `async_start` adds them."""
         self._hass = hass
         self._entry = entry
         self._recipes: dict[str, Recipe] = {}
@@ -127,14 +127,14 @@ class Recipes:
         return self._recipes.get(recipe_id or "")
 
     def find(self, text: str) -> list[Recipe]:
-        """Return the recipes that a text can mean: the ID, the slug, or the name."""
+        """Return the recipes with this ID, slug, or name."""
         if (recipe := self._recipes.get(text.strip())) is not None:
             return [recipe]
         return [recipe for recipe in self if recipe.is_called(text)]
 
     @callback
     def async_start(self, subentries: Subentries) -> None:
-        """Follow the subentries until the server is unloaded."""
+        """Update the recipes from subentries until the server is unloaded."""
         self._entry.async_on_unload(
             subentries.async_add_listener(
                 SubentryListener(
@@ -149,7 +149,7 @@ class Recipes:
 
     @callback
     def async_add_listener(self, listener: Callable[[], None]) -> CALLBACK_TYPE:
-        """Call the listener when a recipe comes, changes, or goes. Returns how to stop that."""
+        """Call the listener when recipes change. Returns a function that stops it."""
         return async_dispatcher_connect(self._hass, self._signal, listener)
 
     @callback
@@ -183,7 +183,7 @@ class Recipes:
 
     @callback
     def _on_changed(self, subentry: Subentry) -> None:
-        """Take over a recipe that came or changed."""
+        """Store a new or changed recipe."""
         self._recipes[subentry.subentry_id] = Recipe.from_subentry(subentry)
         async_dispatcher_send(self._hass, self._signal)
 
@@ -194,7 +194,7 @@ class Recipes:
         async_dispatcher_send(self._hass, self._signal)
 
     def _delete_issues(self) -> None:
-        """Delete the repair issues of all recipes: an unloaded server has none."""
+        """Delete the repair issues of all recipes, because an unloaded server has none."""
         for recipe in self:
             self.async_report_success(recipe)
 
@@ -221,7 +221,7 @@ def _issue_id(recipe_id: str) -> str:
 
 
 def _as_markdown(text: str) -> str:
-    """Return text from elsewhere as Markdown that shows it as it is."""
+    """Return Markdown that shows a text unchanged."""
     return "".join(f"\\{c}" if c in _PUNCTUATION else c for c in clean(text, MAX_ERROR))
 
 
