@@ -87,11 +87,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             hass,
             entry.entry_id,
             entry.title,
-            GalleryOptions(
-                save_images=entry.options.get(CONF_SAVE_IMAGES, True),
-                strip_metadata=entry.options.get(CONF_STRIP_METADATA, False),
-                keep_images=int(entry.options.get(CONF_KEEP_IMAGES, DEFAULT_KEEP_IMAGES)),
-            ),
+            _get_gallery_options(entry),
             on_changed=self._on_gallery_changed,
         )
         self._records = Records(hass, entry.entry_id)
@@ -103,9 +99,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             on_job=self._on_job,
             on_server=self._on_server,
             max_open_jobs=entry.options.get(CONF_MAX_OPEN_JOBS, DEFAULT_MAX_OPEN_JOBS),
-            give_up_after=timedelta(
-                hours=entry.options.get(CONF_GIVE_UP_AFTER, DEFAULT_GIVE_UP_AFTER)
-            ).total_seconds(),
+            give_up_after=_get_give_up_after(entry),
         )
         self.controls = Controls()
         self.subentries = Subentries(hass=hass, entry=entry)
@@ -355,6 +349,21 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
                 self.async_set_updated_data(self.data)
         elif not isinstance(error, GazeAuthError):
             self.async_set_update_error(error)
+
+
+def _get_gallery_options(entry: GazeConfigEntry) -> GalleryOptions:
+    """Return the options of the gallery."""
+    return GalleryOptions(
+        save_images=entry.options.get(CONF_SAVE_IMAGES, True),
+        strip_metadata=entry.options.get(CONF_STRIP_METADATA, False),
+        keep_images=int(entry.options.get(CONF_KEEP_IMAGES, DEFAULT_KEEP_IMAGES)),
+    )
+
+
+def _get_give_up_after(entry: GazeConfigEntry) -> float:
+    """Return how long to track a job, in seconds."""
+    hours = entry.options.get(CONF_GIVE_UP_AFTER, DEFAULT_GIVE_UP_AFTER)
+    return timedelta(hours=hours).total_seconds()
 
 
 def presets_store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, str]]:
