@@ -21,6 +21,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import aiohttp
 from homeassistant.config_entries import ConfigEntry, ConfigSubentry
 from homeassistant.core import HomeAssistant
 from PIL import Image as Pillow, ImageDraw, ImageFont
@@ -32,6 +33,7 @@ from testing.home_assistant import LOCALHOST, DemoError
 
 from .entities import OURS, add, core
 from .gallery import bare_server
+from .support.alone import Watch
 from .support.report import Figure, Report, listed, machine
 
 FETCHES: Final = 100
@@ -82,19 +84,62 @@ def seconds_to_render(content: bytes, **options: Any) -> float:
     return median(taken)
 
 
+def add_display(hass: HomeAssistant, entry: ConfigEntry, title: str, data: dict[str, Any]) -> None:
+    """Add a display."""
+    hass.config_entries.async_add_subentry(
+        entry,
+        ConfigSubentry(
+            data=MappingProxyType(data), subentry_type="display", title=title, unique_id=None
+        ),
+    )
+
+
 async def add_displays(hass: HomeAssistant, entry: ConfigEntry, count: int) -> None:
-    """Add displays with a URL."""
+    """Add displays with an address."""
     for number in range(count):
-        hass.config_entries.async_add_subentry(
-            entry,
-            ConfigSubentry(
-                data=MappingProxyType({"address": True, "width": 800, "height": 480}),
-                subentry_type="display",
-                title=f"Screen {number}",
-                unique_id=None,
-            ),
-        )
+        data = {"address": True, "width": 800, "height": 480}
+        add_display(hass, entry, f"Screen {number}", data)
     await hass.async_block_till_done(wait_background_tasks=True)
+
+
+LARGE: Final[tuple[dict[str, Any], ...]] = (
+    {"width": 1600, "height": 1200, "colors": "spectra_6", "format": "png"},
+    {"width": 3840, "height": 2160, "format": "jpeg", "rotation": "90"},
+    {"width": 3840, "height": 2160, "format": "bmp", "fit": "contain"},
+    {
+        "width": 3840,
+        "height": 2160,
+        "colors": "seven_color",
+        "dithering": "ordered",
+        "format": "bmp",
+    },
+)
+
+
+async def hold_figure(hass: HomeAssistant, entry: ConfigEntry, watch: Watch) -> Figure:
+    """Return the longest time that the first fetches from large displays hold the event loop."""
+    displays: Displays = entry.runtime_data.displays
+    before = {player.display.display_id for player in displays.players}
+    for number, fields in enumerate(LARGE):
+        add_display(hass, entry, f"Large {number}", {**fields, "address": True})
+    await hass.async_block_till_done(wait_background_tasks=True)
+    large = [player for player in displays.players if player.display.display_id not in before]
+    urls = [f"http://{LOCALHOST}:{hass.http.server_port}{displays.path(one)}" for one in large]
+    await asyncio.sleep(1)
+    watch.reset()
+    async with aiohttp.ClientSession() as session:
+        for url in urls:
+            async with session.get(url, raise_for_status=True) as response:
+                await response.read()
+        held = watch.held
+    for player in large:
+        hass.config_entries.async_remove_subentry(entry, player.display.display_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return Figure(
+        name="Longest hold of the event loop by rendering and fetching (ms)",
+        value=held * 1000,
+        limit=20,
+    )
 
 
 async def fetch_figures(hass: HomeAssistant, entry: ConfigEntry, folder: Path) -> list[Figure]:
@@ -179,7 +224,7 @@ def crowd(urls: Sequence[str]) -> None:
             time.sleep(INTERVAL / len(urls))
 
 
-async def measure() -> bool:
+async def measure(watch: Watch) -> bool:
     """Measure all and print the table; return whether all limits are met."""
     content = source()
     figures = [
@@ -209,6 +254,7 @@ async def measure() -> bool:
                 blocking=True,
                 return_response=True,
             )
+            figures.append(await hold_figure(hass, entry, watch))
             await add_displays(hass, entry, SCREENS)
             figures += await fetch_figures(hass, entry, folder)
             figures.append(await crowd_figure(hass, entry.runtime_data.displays))
@@ -253,7 +299,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.sheet:
         sheet(options.sheet)
         return 0
-    return 0 if asyncio.run(measure()) else 1
+    watch = Watch()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(watch)) as runner:
+        return 0 if runner.run(measure(watch)) else 1
 
 
 if __name__ == "__main__":

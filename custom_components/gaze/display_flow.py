@@ -26,6 +26,7 @@ from homeassistant.helpers.selector import (
     SelectSelectorMode,
     TextSelector,
 )
+from homeassistant.util import slugify
 import voluptuous as vol
 
 from .const import DOMAIN, SUBENTRY_RECIPE
@@ -106,9 +107,9 @@ class DisplayFlow(ConfigSubentryFlow):
         """Show the form, and store what people entered."""
         errors: dict[str, str] = {}
         if user_input is not None:
-            data = self._data(user_input)
-            if not (errors := _errors(data)):
-                return self._async_store(clean(user_input[CONF_NAME]), data)
+            name, data = clean(user_input[CONF_NAME]), self._data(user_input)
+            if not (errors := self._errors(name, data)):
+                return self._async_store(name, data)
         return self.async_show_form(
             step_id="display",
             data_schema=self.add_suggested_values_to_schema(
@@ -143,15 +144,57 @@ class DisplayFlow(ConfigSubentryFlow):
         }
         for name, schema in ((RENDERING, _RENDERING_SCHEMA), (CHANGING, _CHANGING_SCHEMA)):
             data |= schema(user_input.get(name, {}))
-        value = data.get("source_value", "").strip()
-        if data["source"] == Source.PRESET and self._coordinator is not None:
-            preset = self._coordinator.find_preset(value)
-            value = value if preset is None else preset.slug
+        value = self._source_value(Source(data["source"]), data.get("source_value", "").strip())
         if Source(data["source"]).needs_value:
             data["source_value"] = value
         else:
             data.pop("source_value", None)
         return data
+
+    def _source_value(self, source: Source, text: str) -> str:
+        """Return the slug of a preset or the ID of a recipe that people may have typed by name."""
+        if source is Source.PRESET and self._coordinator is not None:
+            preset = self._coordinator.find_preset(text)
+            return text if preset is None else preset.slug
+        if source is Source.RECIPE:
+            return next(
+                (
+                    recipe_id
+                    for recipe_id, title in self._recipes().items()
+                    if text == recipe_id or (text and slugify(text) == slugify(title))
+                ),
+                text,
+            )
+        return text
+
+    def _stored(self, key: str) -> Any:
+        """Return what a field of the display that is changed had before, or None."""
+        if self.source != SOURCE_RECONFIGURE:
+            return None
+        return self._get_reconfigure_subentry().data.get(key)
+
+    def _recipes(self) -> dict[str, str]:
+        """Return the names of the recipes by ID."""
+        return {
+            subentry.subentry_id: subentry.title
+            for subentry in self._get_entry().subentries.values()
+            if subentry.subentry_type == SUBENTRY_RECIPE
+        }
+
+    def _errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
+        """Return what is wrong, by field."""
+        if not name:
+            return {CONF_NAME: "name_missing"}
+        source, value = Source(data["source"]), data.get("source_value")
+        if source.needs_value and not value:
+            return {"source_value": "source_value_missing"}
+        is_recipe = value in self._recipes()
+        if source is not Source.RECIPE and is_recipe:
+            return {"source_value": "is_recipe"}
+        # The images of a recipe stay when it is deleted.
+        if source is Source.RECIPE and not is_recipe and value != self._stored("source_value"):
+            return {"source_value": "recipe_unknown"}
+        return _size_errors(data)
 
     def _suggested(self) -> dict[str, Any]:
         """Return what the form shows at first."""
@@ -183,9 +226,8 @@ class DisplayFlow(ConfigSubentryFlow):
     def _source_values(self) -> SelectSelector:
         """Return a choice of presets and recipes. People may also type a tag."""
         options = [
-            SelectOptionDict(value=subentry.subentry_id, label=subentry.title)
-            for subentry in self._get_entry().subentries.values()
-            if subentry.subentry_type == SUBENTRY_RECIPE
+            SelectOptionDict(value=recipe_id, label=title)
+            for recipe_id, title in self._recipes().items()
         ]
         if self._coordinator is not None:
             options += [
@@ -220,10 +262,8 @@ class DisplayFlow(ConfigSubentryFlow):
         return f"\n\n![]({image})"
 
 
-def _errors(data: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is wrong, by field."""
-    if Source(data["source"]).needs_value and not data["source_value"]:
-        return {"source_value": "source_value_missing"}
+def _size_errors(data: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong with the size, by field."""
     width, height = data.get("width"), data.get("height")
     if (width is None) != (height is None):
         return {"height" if height is None else "width": "size_incomplete"}

@@ -394,6 +394,8 @@ async def _async_show_image(call: ServiceCall) -> None:
     with gallery_errors():
         if (image := await coordinator.gallery.async_get(job_id)) is None:
             raise unknown_job(job_id)
+        if image.hidden:
+            raise ServiceValidationError(translation_domain=DOMAIN, translation_key="image_hidden")
         await player.async_show(image)
 
 

@@ -9,14 +9,10 @@ from homeassistant.helpers import device_registry as dr
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
-from custom_components.gaze.displays import Player
 from testing.gaze_server import GazeServer
 
 from ..images import make_image
-from .conftest import AddDisplay
-
-PRESET = "neon_city"
-OTHER = "oilpainting"
+from .conftest import OTHER, PRESET, AddDisplay, display_device
 
 
 async def call(hass: HomeAssistant, action: str, **fields: Any) -> dict[str, Any]:
@@ -26,15 +22,6 @@ async def call(hass: HomeAssistant, action: str, **fields: Any) -> dict[str, Any
         "gaze", action, fields, blocking=True, return_response=only != "none"
     )
     return dict(response or {})
-
-
-def device_id(hass: HomeAssistant, entry: MockConfigEntry, player: Player) -> str:
-    """Return the ID of the device of a display."""
-    device = dr.async_get(hass).async_get_device_by_identifier(
-        ("gaze", player.display.display_id), entry.entry_id
-    )
-    assert device is not None
-    return device.id
 
 
 @pytest.mark.parametrize(
@@ -99,16 +86,32 @@ async def test_show_image_changes_display_even_on_hold(
     player = await add_display()
     player.state.hold = True
 
-    await call(hass, "show_image", display=device_id(hass, entry, player), job_id=older)
+    await call(hass, "show_image", display=display_device(hass, entry, player).id, job_id=older)
     assert player.state.shown == older
     await call(
         hass,
         "show_image",
-        display=device_id(hass, entry, player),
+        display=display_device(hass, entry, player).id,
         entity_id="image.gaze_latest_image",
     )
 
     assert player.state.shown != older
+
+
+async def test_show_image_rejects_hidden_image(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_display: AddDisplay
+) -> None:
+    hidden = await make_image(hass, server, PRESET)
+    await call(hass, "mark_images", job_id=hidden, hidden=True)
+    player = await add_display()
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await call(
+            hass, "show_image", display=display_device(hass, entry, player).id, job_id=hidden
+        )
+
+    assert caught.value.translation_key == "image_hidden"
+    assert player.state.shown is None
 
 
 async def test_show_image_rejects_device_that_is_no_display(

@@ -2,50 +2,69 @@
 
 from datetime import timedelta
 from http import HTTPStatus
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from homeassistant.config_entries import SOURCE_RECONFIGURE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.util import dt as dt_util
-from PIL import Image as Pillow
-import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
-from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.gaze.diagnostics import async_get_config_entry_diagnostics
-from custom_components.gaze.displays import Displays, Player
+from custom_components.gaze.displays import Player, ShownImage, async_listen_for_shown_images
+from custom_components.gaze.displays.manager import displays_store
 from testing.gaze_server import GazeServer
 
-from ..images import make_image, press
-from .conftest import AddDisplay, Client
+from ..images import press
+from .conftest import (
+    OTHER,
+    PRESET,
+    AddDisplay,
+    AddImage,
+    Screen,
+    change_display,
+    display_device,
+    displays_of,
+    settle,
+)
 
-PRESET = "neon_city"
-OTHER = "oilpainting"
-
-
-def displays(entry: MockConfigEntry) -> Displays:
-    """Return the displays of the server."""
-    found: Displays = entry.runtime_data.displays
-    return found
-
-
-def path(entry: MockConfigEntry, player: Player) -> str:
-    """Return the path at which the screen fetches."""
-    found = displays(entry).path(player)
-    assert found is not None
-    return found
+HOLD = "switch.gaze_hall_hold"
 
 
-async def settle(hass: HomeAssistant) -> None:
-    """Wait until the displays have changed."""
-    await hass.async_block_till_done(wait_background_tasks=True)
+async def turn(hass: HomeAssistant, action: str) -> None:
+    """Turn the hold of the display on or off."""
+    await hass.services.async_call("switch", f"turn_{action}", {"entity_id": HOLD}, blocking=True)
+    await settle(hass)
+
+
+async def call(hass: HomeAssistant, action: str, **fields: Any) -> None:
+    """Call an action that changes images, and wait until the displays took note of it."""
+    await hass.services.async_call("gaze", action, fields, blocking=True)
+    await settle(hass)
+
+
+async def reload(hass: HomeAssistant, entry: MockConfigEntry) -> Player:
+    """Reload the server and return its display."""
+    await hass.config_entries.async_reload(entry.entry_id)
+    await settle(hass)
+    [player] = displays_of(entry).players
+    return player
+
+
+def copies(hass: HomeAssistant) -> list[Path]:
+    """Return the files with images that displays show."""
+    return [
+        file
+        for file in Path(hass.config.path(".storage")).glob("*.display_images/*")
+        if file.is_file()
+    ]
+
+
+# Entities
 
 
 async def test_new_display_has_entities_without_reload(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_display: AddDisplay
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay
 ) -> None:
     coordinator = entry.runtime_data
 
@@ -57,315 +76,37 @@ async def test_new_display_has_entities_without_reload(
         "button.gaze_hall_next",
         "button.gaze_hall_previous",
         "button.gaze_hall_new_address",
-        "switch.gaze_hall_hold",
+        HOLD,
         "sensor.gaze_hall_last_fetched",
     ):
         assert hass.states.get(entity_id) is not None, entity_id
 
 
-async def test_display_without_image_serves_brand_image(
-    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, screen: Client
+async def test_image_entity_has_bytes_of_address(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage, screen: Screen
 ) -> None:
-    player = await add_display(width=80, height=40, rendering={"format": "png"})
+    player = await add_display(width=80, height=40, rendering={"format": "bmp"})
+    await add_image()
 
-    response = await screen.get(path(entry, player))
+    fetched = await screen.fetch(player)
 
-    assert response.status == HTTPStatus.OK
-    assert response.content_type == "image/png"
-    assert Pillow.open(BytesIO(await response.read())).size == (80, 40)
-
-
-async def test_display_shows_new_image(
-    hass: HomeAssistant,
-    server: GazeServer,
-    entry: MockConfigEntry,
-    add_display: AddDisplay,
-    screen: Client,
-) -> None:
-    player = await add_display(width=80, height=40)
-
-    job_id = await make_image(hass, server, PRESET)
-    await settle(hass)
-
-    assert player.state.shown == job_id
-    response = await screen.get(path(entry, player))
-    assert response.content_type == "image/jpeg"
-    entity = await entry_image(hass)
-    assert await response.read() == entity
-
-
-async def entry_image(hass: HomeAssistant, entity_id: str = "image.gaze_hall") -> bytes:
-    """Return the bytes of an image entity."""
-    entity = hass.data["entity_components"]["image"].get_entity(entity_id)
-    content: bytes = await entity.async_image()
-    return content
-
-
-async def test_fetch_with_etag_gets_304_until_image_changes(
-    hass: HomeAssistant,
-    server: GazeServer,
-    entry: MockConfigEntry,
-    add_display: AddDisplay,
-    screen: Client,
-) -> None:
-    player = await add_display(width=80, height=40)
-    await make_image(hass, server, PRESET)
-    await settle(hass)
-    url = path(entry, player)
-    head = await screen.head(url)
-    first = await screen.get(url)
-    content = await first.read()
-    assert head.headers["ETag"] == first.headers["ETag"]
-    assert int(head.headers["Content-Length"]) == len(content)
-    assert await head.read() == b""
-    assert first.headers["Cache-Control"] == "no-cache"
-    known = {"If-None-Match": first.headers["ETag"]}
-
-    assert (await screen.get(url, headers=known)).status == HTTPStatus.NOT_MODIFIED
-    await make_image(hass, server, PRESET)
-    await settle(hass)
-    assert (await screen.get(url, headers=known)).status == HTTPStatus.OK
-
-
-async def test_display_of_preset_ignores_other_presets(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_display: AddDisplay
-) -> None:
-    player = await add_display(source="preset", source_value="Neon city")
-
-    wanted = await make_image(hass, server, PRESET)
-    await make_image(hass, server, OTHER)
-    await settle(hass)
-
-    assert player.state.shown == wanted
-
-
-async def test_held_display_keeps_image_across_reload(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_display: AddDisplay
-) -> None:
-    await add_display()
-    held = await make_image(hass, server, PRESET)
-    await settle(hass)
-    await hass.services.async_call(
-        "switch", "turn_on", {"entity_id": "switch.gaze_hall_hold"}, blocking=True
-    )
-
-    await hass.config_entries.async_reload(entry.entry_id)
-    await make_image(hass, server, PRESET)
-    await settle(hass)
-
-    assert displays(entry).players[0].state.shown == held
-    assert hass.states.is_state("switch.gaze_hall_hold", "on")
-
-
-async def test_display_shows_deleted_image_until_next_one(
-    hass: HomeAssistant,
-    server: GazeServer,
-    entry: MockConfigEntry,
-    add_display: AddDisplay,
-    screen: Client,
-) -> None:
-    player = await add_display(width=80, height=40)
-    job_id = await make_image(hass, server, PRESET)
-    await settle(hass)
-    before = await (await screen.get(path(entry, player))).read()
-
-    await hass.services.async_call("gaze", "delete_images", {"job_id": job_id}, blocking=True)
-    await hass.config_entries.async_reload(entry.entry_id)
-    await settle(hass)
-
-    assert await (await screen.get(path(entry, player))).read() == before
-
-
-async def test_next_and_previous_move_through_images(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_display: AddDisplay
-) -> None:
-    player = await add_display()
-    first = await make_image(hass, server, PRESET)
-    await settle(hass)
-    second = await make_image(hass, server, PRESET)
-    await settle(hass)
-    assert player.state.shown == second
-
-    await press(hass, "button.gaze_hall_next")
-    assert player.state.shown == first
-    await press(hass, "button.gaze_hall_next")
-    assert player.state.shown == second
-    await press(hass, "button.gaze_hall_previous")
-    assert player.state.shown == first
-
-
-async def test_shuffled_display_shows_each_image_before_repeating(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_display: AddDisplay
-) -> None:
-    made = {await make_image(hass, server, PRESET) for _ in range(4)}
-    player = await add_display(changing={"order": "shuffle", "advance": "never"})
-
-    shown = [player.state.shown]
-    for _ in range(3):
-        await press(hass, "button.gaze_hall_next")
-        shown.append(player.state.shown)
-
-    assert set(shown) == made
-
-
-async def test_display_advances_in_its_interval(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_display: AddDisplay
-) -> None:
-    older = await make_image(hass, server, PRESET)
-    newer = await make_image(hass, server, PRESET)
-    player = await add_display(changing={"advance": "interval", "advance_minutes": 30})
-    assert player.state.shown == newer
-
-    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(minutes=31))
-    await settle(hass)
-
-    assert player.state.shown == older
-
-
-async def test_display_advances_after_fetch_but_not_after_head(
-    hass: HomeAssistant,
-    server: GazeServer,
-    entry: MockConfigEntry,
-    add_display: AddDisplay,
-    screen: Client,
-) -> None:
-    older = await make_image(hass, server, PRESET)
-    newer = await make_image(hass, server, PRESET)
-    player = await add_display(changing={"advance": "on_fetch"})
-
-    await screen.head(path(entry, player))
-    await settle(hass)
-    assert player.state.shown == newer
-    await screen.get(path(entry, player))
-    await settle(hass)
-    assert player.state.shown == older
+    entity = hass.data["entity_components"]["image"].get_entity("image.gaze_hall")
+    assert fetched.headers["Content-Type"] == entity.content_type == "image/bmp"
+    assert fetched.content == await entity.async_image()
+    assert fetched.image.size == (80, 40)
 
 
 async def test_fetch_is_shown_by_sensor(
-    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, screen: Client
+    hass: HomeAssistant, add_display: AddDisplay, screen: Screen
 ) -> None:
     player = await add_display()
     assert hass.states.is_state("sensor.gaze_hall_last_fetched", "unknown")
 
-    await screen.get(path(entry, player))
-    await hass.async_block_till_done()
+    await screen.fetch(player, "HEAD")
+    assert hass.states.is_state("sensor.gaze_hall_last_fetched", "unknown")
+    await screen.fetch(player)
 
     assert not hass.states.is_state("sensor.gaze_hall_last_fetched", "unknown")
-
-
-async def test_old_address_is_invalid_after_new_one(
-    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, screen: Client
-) -> None:
-    hass.config.internal_url = "http://192.168.1.5:8123"
-    player = await add_display()
-    old = path(entry, player)
-    registry = dr.async_get(hass)
-    device = registry.async_get_device_by_identifier(
-        ("gaze", player.display.display_id), entry.entry_id
-    )
-    assert device is not None
-
-    await press(hass, "button.gaze_hall_new_address")
-
-    assert (await screen.get(old)).status == HTTPStatus.NOT_FOUND
-    assert (await screen.get(path(entry, player))).status == HTTPStatus.OK
-    shown = registry.async_get(device.id)
-    assert isinstance(shown, dr.DeviceEntry)
-    assert shown.configuration_url == f"http://192.168.1.5:8123{path(entry, player)}"
-
-
-async def test_reconfigured_display_renders_again(
-    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, screen: Client
-) -> None:
-    player = await add_display(width=80, height=40)
-    url = path(entry, player)
-
-    flow = await hass.config_entries.subentries.async_init(
-        (entry.entry_id, "display"),
-        context={"source": SOURCE_RECONFIGURE, "subentry_id": player.display.display_id},
-    )
-    result = await hass.config_entries.subentries.async_configure(
-        flow["flow_id"],
-        {
-            "name": "Hall",
-            "address": True,
-            "width": 64,
-            "height": 64,
-            "rendering": {"format": "bmp"},
-        },
-    )
-    assert result["reason"] == "reconfigure_successful"
-    await settle(hass)
-
-    response = await screen.get(url)
-    assert response.content_type == "image/bmp"
-    assert Pillow.open(BytesIO(await response.read())).size == (64, 64)
-
-
-async def test_removed_display_leaves_nothing(
-    hass: HomeAssistant,
-    server: GazeServer,
-    entry: MockConfigEntry,
-    add_display: AddDisplay,
-    screen: Client,
-) -> None:
-    player = await add_display()
-    await make_image(hass, server, PRESET)
-    await settle(hass)
-    url = path(entry, player)
-    assert (await screen.get(url)).status == HTTPStatus.OK
-
-    hass.config_entries.async_remove_subentry(entry, player.display.display_id)
-    await settle(hass)
-
-    assert (await screen.get(url)).status == HTTPStatus.NOT_FOUND
-    assert hass.states.get("image.gaze_hall") is None
-    assert not [e for e in er.async_get(hass).entities.values() if "hall" in e.entity_id]
-    stored = Path(hass.config.path(".storage"))
-    assert not list(stored.rglob(f"*{player.display.display_id}*"))
-
-
-@pytest.mark.parametrize(
-    ("fields", "error"),
-    [
-        ({"source": "tag"}, {"source_value": "source_value_missing"}),
-        ({"source": "preset", "source_value": "  "}, {"source_value": "source_value_missing"}),
-        ({"width": 100}, {"height": "size_incomplete"}),
-        ({"height": 100}, {"width": "size_incomplete"}),
-        ({"width": 8192, "height": 8192}, {"width": "too_many_pixels"}),
-    ],
-)
-async def test_form_shows_error_at_field_and_recovers(
-    hass: HomeAssistant, entry: MockConfigEntry, fields: dict[str, Any], error: dict[str, str]
-) -> None:
-    manager = hass.config_entries.subentries
-    flow = await manager.async_init((entry.entry_id, "display"), context={"source": "user"})
-
-    result = await manager.async_configure(flow["flow_id"], {"name": "Hall", **fields})
-    assert result["errors"] == error
-    result = await manager.async_configure(flow["flow_id"], {"name": "Hall"})
-
-    assert result["type"] == "create_entry"
-
-
-async def test_display_survives_restart_while_server_is_off(
-    hass: HomeAssistant,
-    server: GazeServer,
-    entry: MockConfigEntry,
-    add_display: AddDisplay,
-    hass_client_no_auth: ClientSessionGenerator,
-) -> None:
-    player = await add_display(width=80, height=40)
-    await make_image(hass, server, PRESET)
-    await settle(hass)
-    client = await hass_client_no_auth()
-    before = await (await client.get(path(entry, player))).read()
-    server.set_online(False)
-
-    await hass.config_entries.async_reload(entry.entry_id)
-    await settle(hass)
-
-    assert await (await client.get(path(entry, player))).read() == before
 
 
 async def test_diagnostics_describe_display_without_its_token(
@@ -378,3 +119,604 @@ async def test_diagnostics_describe_display_without_its_token(
     assert diagnostics["displays"][0]["width"] == 80
     assert player.state.token not in str(diagnostics)
     assert "Hall" not in str(diagnostics)
+
+
+# Sources
+
+
+async def test_display_without_image_serves_brand_image(
+    add_display: AddDisplay, screen: Screen
+) -> None:
+    player = await add_display(width=80, height=40, rendering={"format": "png"})
+
+    fetched = await screen.fetch(player)
+
+    assert (fetched.status, fetched.headers["Content-Type"]) == (HTTPStatus.OK, "image/png")
+    assert fetched.image.size == (80, 40)
+    assert len(set(fetched.image.convert("RGB").tobytes())) > 10  # it is drawn, not plain
+
+
+async def test_display_shows_new_image(add_display: AddDisplay, add_image: AddImage) -> None:
+    player = await add_display()
+
+    job_id = await add_image()
+
+    assert player.state.shown == job_id
+
+
+async def test_display_of_preset_ignores_other_presets(
+    add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display(source="preset", source_value="Neon city")
+
+    wanted = await add_image(PRESET)
+    await add_image(OTHER)
+
+    assert player.state.shown == wanted
+
+
+async def test_display_of_favorites_shows_favorites_only(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display(source="favorites")
+    wanted = await add_image()
+    await add_image()
+    assert player.state.shown is None
+
+    await call(hass, "mark_images", job_id=wanted, favorite=True)
+
+    assert player.state.shown == wanted
+
+
+async def test_display_of_tag_shows_tagged_image(
+    hass: HomeAssistant, server: GazeServer, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display(source="tag", source_value=" door ")
+    await add_image()
+    assert player.state.shown is None
+
+    await hass.services.async_call("gaze", "generate", {"preset": PRESET, "tag": "door"})
+    await hass.async_block_till_done()
+    job_id = await server.finish()
+    await hass.services.async_call(
+        "gaze", "wait", {"job_id": job_id}, blocking=True, return_response=True
+    )
+    await settle(hass)
+
+    assert player.state.shown == job_id
+
+
+async def test_changed_source_is_shown_immediately(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    wanted = await add_image(PRESET)
+    other = await add_image(OTHER)
+    player = await add_display(changing={"advance": "never"})
+    assert player.state.shown == other
+
+    await change_display(
+        hass,
+        entry,
+        player,
+        source="preset",
+        source_value=PRESET,
+        changing={"advance": "never"},
+    )
+
+    assert player.state.shown == wanted
+
+
+# Order
+
+
+async def test_next_and_previous_move_through_images(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display()
+    made = [await add_image() for _ in range(3)]
+
+    shown = []
+    for button in ("next", "next", "next", "previous", "previous", "previous", "previous"):
+        await press(hass, f"button.gaze_hall_{button}")
+        shown.append(made.index(player.state.shown or ""))
+
+    assert shown == [1, 0, 2, 0, 1, 2, 1]
+
+
+async def test_next_goes_on_after_deleted_image(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    made = [await add_image() for _ in range(3)]
+    player = await add_display()
+    await press(hass, "button.gaze_hall_next")
+    assert player.state.shown == made[1]
+    await call(hass, "delete_images", job_id=made[1])
+
+    await press(hass, "button.gaze_hall_next")
+
+    assert player.state.shown == made[0]
+
+
+async def test_previous_skips_deleted_and_hidden_images(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display()
+    made = [await add_image() for _ in range(4)]
+    await call(hass, "delete_images", job_id=made[2])
+    await call(hass, "mark_images", job_id=made[1], hidden=True)
+
+    await press(hass, "button.gaze_hall_previous")
+
+    assert player.state.shown == made[0]
+
+
+async def test_shuffled_display_shows_each_image_before_repeating(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    made = {await add_image() for _ in range(4)}
+    player = await add_display(changing={"order": "shuffle", "advance": "never"})
+
+    for _ in range(3):
+        shown = [player.state.shown]
+        for _ in range(3):
+            await press(hass, "button.gaze_hall_next")
+            shown.append(player.state.shown)
+        assert set(shown) == made
+        await press(hass, "button.gaze_hall_next")
+
+
+async def test_display_that_never_advances_ignores_new_image(
+    add_display: AddDisplay, add_image: AddImage, screen: Screen
+) -> None:
+    first = await add_image()
+    player = await add_display(changing={"advance": "never"})
+
+    await add_image()
+    await screen.fetch(player)
+
+    assert player.state.shown == first
+
+
+async def test_display_advances_in_its_interval(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    older, newer = await add_image(), await add_image()
+    player = await add_display(changing={"advance": "interval", "advance_minutes": 30})
+    assert player.state.shown == newer
+
+    for minutes, shown in ((29, newer), (31, older), (62, newer)):
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(minutes=minutes))
+        await settle(hass)
+        assert player.state.shown == shown
+
+
+async def test_reload_does_not_begin_interval_again(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+) -> None:
+    older, newer = await add_image(), await add_image()
+    player = await add_display(changing={"advance": "interval", "advance_minutes": 30})
+    assert player.state.shown_at is not None
+    player.state.shown_at -= 20 * 60
+
+    player = await reload(hass, entry)
+
+    for minutes, shown in ((9, newer), (11, older)):
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(minutes=minutes))
+        await settle(hass)
+        assert player.state.shown == shown
+
+
+async def test_held_display_goes_on_in_next_interval(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    older, newer = await add_image(), await add_image()
+    player = await add_display(changing={"advance": "interval", "advance_minutes": 30})
+    await turn(hass, "on")
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(minutes=31))
+    await settle(hass)
+    assert player.state.shown == newer
+    await turn(hass, "off")
+
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(minutes=62))
+    await settle(hass)
+
+    assert player.state.shown == older
+
+
+async def test_display_advances_after_fetch_but_not_after_head(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage, screen: Screen
+) -> None:
+    older, newer = await add_image(), await add_image()
+    player = await add_display(changing={"advance": "on_fetch"})
+
+    await screen.fetch(player, "HEAD")
+    await settle(hass)
+    assert player.state.shown == newer
+    await screen.fetch(player)
+    await settle(hass)
+    assert player.state.shown == older
+
+
+# Hold
+
+
+async def test_held_display_keeps_image_across_reload(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    await add_display()
+    held = await add_image()
+    await turn(hass, "on")
+
+    player = await reload(hass, entry)
+    await add_image()
+
+    assert player.state.shown == held
+    assert hass.states.is_state(HOLD, "on")
+
+
+async def test_released_display_shows_image_that_was_made_meanwhile(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display()
+    await add_image()
+    await turn(hass, "on")
+    newest = await add_image()
+
+    await turn(hass, "off")
+
+    assert player.state.shown == newest
+
+
+# Hidden and deleted images
+
+
+async def test_hidden_image_is_replaced_even_on_hold(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display()
+    older, newer = await add_image(), await add_image()
+    await turn(hass, "on")
+
+    await call(hass, "mark_images", job_id=newer, hidden=True)
+
+    assert player.state.shown == older
+
+
+async def test_only_image_that_is_hidden_gives_way_to_brand_image(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage, screen: Screen
+) -> None:
+    player = await add_display(width=80, height=40)
+    brand = (await screen.fetch(player)).content
+    job_id = await add_image()
+    assert (await screen.fetch(player)).content != brand
+
+    await call(hass, "mark_images", job_id=job_id, hidden=True)
+
+    assert (await screen.fetch(player)).content == brand
+    assert copies(hass) == []
+
+
+async def test_image_that_is_shown_again_returns_to_display(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display()
+    await add_image()
+    newer = await add_image()
+    await call(hass, "mark_images", job_id=newer, hidden=True)
+
+    await call(hass, "mark_images", job_id=newer, hidden=False)
+
+    assert player.state.shown == newer
+
+
+async def test_display_shows_deleted_image_until_next_one(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    screen: Screen,
+) -> None:
+    player = await add_display(width=80, height=40)
+    await add_image()
+    job_id = await add_image()
+    before = (await screen.fetch(player)).content
+
+    await call(hass, "delete_images", job_id=job_id)
+    player = await reload(hass, entry)
+
+    assert (await screen.fetch(player)).content == before
+    next_one = await add_image()
+    assert player.state.shown == next_one
+
+
+# Address
+
+
+async def test_fetch_with_etag_gets_304_until_image_changes(
+    add_display: AddDisplay, add_image: AddImage, screen: Screen
+) -> None:
+    player = await add_display(width=80, height=40)
+    await add_image()
+    head = await screen.fetch(player, "HEAD")
+    first = await screen.fetch(player)
+    assert head.headers["ETag"] == first.headers["ETag"]
+    assert int(head.headers["Content-Length"]) == len(first.content)
+    assert head.content == b""
+    assert first.headers["Cache-Control"] == "no-cache"
+    known = {"If-None-Match": first.headers["ETag"]}
+
+    assert (await screen.fetch(player, headers=known)).status == HTTPStatus.NOT_MODIFIED
+    await add_image()
+    assert (await screen.fetch(player, headers=known)).status == HTTPStatus.OK
+
+
+async def test_304_needs_neither_image_nor_rendering(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    screen: Screen,
+) -> None:
+    player = await add_display(width=80, height=40)
+    await add_image()
+    etag = (await screen.fetch(player)).headers["ETag"]
+    for file in (*copies(hass), *rendered_files(hass, entry)):
+        file.unlink()
+
+    unchanged = await screen.fetch(player, headers={"If-None-Match": etag})
+
+    assert unchanged.status == HTTPStatus.NOT_MODIFIED
+    assert unchanged.headers["ETag"] == etag
+    assert rendered_files(hass, entry) == []
+
+
+def rendered_files(hass: HomeAssistant, entry: MockConfigEntry) -> list[Path]:
+    """Return the cached renderings of all displays."""
+    cache = Path(hass.config.cache_path("gaze", entry.entry_id)) / "displays"
+    return [file for file in cache.rglob("*") if file.is_file()]
+
+
+async def test_new_address_ends_old_one(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, screen: Screen
+) -> None:
+    hass.config.internal_url = "http://192.168.1.5:8123"
+    player = await add_display()
+    old = screen.path(player)
+
+    await press(hass, "button.gaze_hall_new_address")
+
+    assert (await screen.request(old)).status == HTTPStatus.NOT_FOUND
+    assert (await screen.fetch(player)).status == HTTPStatus.OK
+    url = display_device(hass, entry, player).configuration_url
+    assert url == f"http://192.168.1.5:8123{screen.path(player)}"
+    player = await reload(hass, entry)
+    assert (await screen.request(old)).status == HTTPStatus.NOT_FOUND
+    assert (await screen.fetch(player)).status == HTTPStatus.OK
+
+
+async def test_device_links_to_address_only_while_it_is_on(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay
+) -> None:
+    hass.config.internal_url = "http://192.168.1.5:8123"
+    player = await add_display(address=False)
+    assert display_device(hass, entry, player).configuration_url is None
+
+    await change_display(hass, entry, player, address=True)
+    assert display_device(hass, entry, player).configuration_url is not None
+    await change_display(hass, entry, player, address=False)
+    assert display_device(hass, entry, player).configuration_url is None
+
+
+async def test_device_links_to_new_address_of_home_assistant(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, screen: Screen
+) -> None:
+    player = await add_display()
+
+    await hass.config.async_update(internal_url="http://192.168.1.9:8123")
+    await hass.async_block_till_done()
+
+    url = display_device(hass, entry, player).configuration_url
+    assert url == f"http://192.168.1.9:8123{screen.path(player)}"
+
+
+async def test_home_assistant_without_address_has_path_only(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay
+) -> None:
+    hass.config.api = None
+    player = await add_display()
+
+    displays = displays_of(entry)
+    assert displays.url(player.display.display_id) is None
+    assert displays.url("unknown") is None
+    assert displays.path(player) is not None
+    assert display_device(hass, entry, player).configuration_url is None
+
+
+# Life
+
+
+async def test_display_survives_restart_without_server(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    screen: Screen,
+) -> None:
+    player = await add_display(width=80, height=40)
+    await add_image()
+    before = await screen.fetch(player)
+    server.set_online(False)
+
+    player = await reload(hass, entry)
+
+    after = await screen.fetch(player, headers={"If-None-Match": before.headers["ETag"]})
+    assert after.status == HTTPStatus.NOT_MODIFIED
+    assert (await screen.fetch(player)).content == before.content
+
+
+async def test_lost_copy_is_restored_from_image(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    screen: Screen,
+) -> None:
+    player = await add_display(width=80, height=40, changing={"advance": "never"})
+    await add_image()
+    before = (await screen.fetch(player)).content
+    for file in (*copies(hass), *rendered_files(hass, entry)):
+        file.unlink()
+
+    assert (await screen.fetch(player)).content == before
+    for file in (*copies(hass), *rendered_files(hass, entry)):
+        file.unlink()
+    player = await reload(hass, entry)
+
+    assert len(copies(hass)) == 1
+    assert (await screen.fetch(player)).content == before
+
+
+async def test_lost_copy_of_deleted_image_gives_way_to_brand_image(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    screen: Screen,
+) -> None:
+    player = await add_display(width=80, height=40)
+    brand = (await screen.fetch(player)).content
+    job_id = await add_image()
+    await call(hass, "delete_images", job_id=job_id)
+    [copy] = copies(hass)
+    copy.unlink()
+
+    assert (await screen.fetch(player)).content == brand
+
+
+async def test_reconfigured_display_renders_again_at_same_address(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, screen: Screen
+) -> None:
+    player = await add_display(width=80, height=40)
+    path = screen.path(player)
+    state = hass.states.get("image.gaze_hall")
+
+    await change_display(hass, entry, player, width=64, height=64, rendering={"format": "bmp"})
+
+    fetched = await screen.request(path)
+    assert fetched.headers["Content-Type"] == "image/bmp"
+    assert fetched.image.size == (64, 64)
+    assert hass.states.get("image.gaze_hall") != state
+
+
+async def test_removed_display_leaves_nothing(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    screen: Screen,
+) -> None:
+    player = await add_display(changing={"advance": "interval"})
+    await add_image()
+    path = screen.path(player)
+    assert (await screen.request(path)).status == HTTPStatus.OK
+    assert rendered_files(hass, entry)
+
+    hass.config_entries.async_remove_subentry(entry, player.display.display_id)
+    await settle(hass)
+
+    assert (await screen.request(path)).status == HTTPStatus.NOT_FOUND
+    assert hass.states.get("image.gaze_hall") is None
+    assert not [e for e in er.async_get(hass).entities.values() if "hall" in e.entity_id]
+    assert copies(hass) == rendered_files(hass, entry) == []
+    assert await displays_store(hass, entry.entry_id).async_load() == {}
+
+
+async def test_display_that_is_removed_while_server_is_off_leaves_nothing(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display()
+    await add_image()
+    await hass.config_entries.async_unload(entry.entry_id)
+    hass.config_entries.async_remove_subentry(entry, player.display.display_id)
+
+    await hass.config_entries.async_setup(entry.entry_id)
+    await settle(hass)
+
+    assert copies(hass) == rendered_files(hass, entry) == []
+
+
+async def test_removed_server_leaves_no_display(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    screen: Screen,
+) -> None:
+    player = await add_display()
+    await add_image()
+    path = screen.path(player)
+
+    await hass.config_entries.async_remove(entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert (await screen.request(path)).status == HTTPStatus.NOT_FOUND
+    assert not list(Path(hass.config.path(".storage")).rglob("*display*"))
+    assert not dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+
+
+# What it shows is reported
+
+
+async def test_each_change_of_image_is_reported_once(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    heard: list[ShownImage] = []
+    stop = async_listen_for_shown_images(hass, heard.append)
+    player = await add_display()
+
+    first = await add_image()
+    second = await add_image()
+    await press(hass, "button.gaze_hall_next")
+    await press(hass, "button.gaze_hall_previous")
+    await turn(hass, "on")
+    await press(hass, "button.gaze_hall_new_address")
+    await change_display(hass, entry, player, width=64, height=64)
+    player = await reload(hass, entry)
+    device_id = display_device(hass, entry, player).id
+    for job_id in (second, first):
+        await call(hass, "show_image", display=device_id, job_id=job_id)
+    await call(hass, "delete_images", job_id=first)
+    stop()
+    await press(hass, "button.gaze_hall_next")
+
+    assert [shown.image.job_id for shown in heard] == [first, second, first, second, first]
+    assert {(shown.entry_id, shown.display_id) for shown in heard} == {
+        (entry.entry_id, player.display.display_id)
+    }
+
+
+async def test_report_comes_after_entity_and_copy(
+    hass: HomeAssistant, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display()
+    await add_image()
+    seen: list[tuple[str, bool]] = []
+
+    def look(_shown: ShownImage) -> None:
+        state = hass.states.get("image.gaze_hall")
+        assert state is not None
+        file = Path(hass.config.path(".storage")).rglob(player.state.copy or "")
+        seen.append((state.state, bool(list(file))))
+
+    before = hass.states.get("image.gaze_hall")
+    async_listen_for_shown_images(hass, look)
+    await add_image()
+
+    [(state, has_copy)] = seen
+    assert before is not None
+    assert state != before.state
+    assert has_copy

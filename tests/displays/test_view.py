@@ -1,161 +1,113 @@
 """The address of a display is safe without a login."""
 
-from http import HTTPStatus
-from io import BytesIO
+import asyncio
+from http import HTTPMethod, HTTPStatus
 import logging
+from typing import Any
 
-from aiohttp.test_utils import make_mocked_request
+from hass_nabucasa.remote import is_cloud_request
 from homeassistant.core import HomeAssistant
+from homeassistant.setup import async_setup_component
 from hypothesis import HealthCheck, given, settings, strategies as st
-from PIL import Image as Pillow
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from yarl import URL
 
-from custom_components.gaze.displays.view import (
-    BURST,
-    MAX_PEERS,
-    PER_SECOND,
-    RateLimit,
-    requested_size,
-)
+from custom_components.gaze.displays.rendering import MAX_SIDE, MIN_SIDE
+from custom_components.gaze.displays.view import BURST, MAX_PEERS, PER_SECOND, RateLimit
 
-from .conftest import AddDisplay, Client
+from ..conftest import SetUp
+from .conftest import AddDisplay, Fetched, Screen, make_adder
+
+# What differs between two responses that are the same
+CHANGING_HEADERS = frozenset({"Date"})
 
 
-async def test_address_that_is_turned_off_is_unknown(
-    entry: MockConfigEntry, add_display: AddDisplay, screen: Client
-) -> None:
-    player = await add_display(address=False)
+def seen(fetched: Fetched) -> tuple[int, bytes, tuple[tuple[str, str], ...]]:
+    """Return all that a peer sees of a response."""
+    headers = ((k, v) for k, v in fetched.headers.items() if k not in CHANGING_HEADERS)
+    return (fetched.status, fetched.content, tuple(sorted(headers)))
 
-    response = await screen.get(f"/api/gaze/display/{player.state.token}/hall.jpg")
 
-    assert response.status == HTTPStatus.NOT_FOUND
+# The token
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_wrong_tokens_all_get_same_response(
-    entry: MockConfigEntry, add_display: AddDisplay, screen: Client, method: str
+async def test_unknown_tokens_all_get_same_response(
+    add_display: AddDisplay, screen: Screen, method: str
 ) -> None:
-    player = await add_display()
-    token = player.state.token
-    wrong = (token[:-1], f"{token}x", token.swapcase(), "x" * 5000, "%00", "Ünïcode", "a/b")
-
-    seen = set()
-    for guess in wrong:
-        response = await screen.request(method, f"/api/gaze/display/{guess}/hall.jpg")
-        headers = tuple(sorted((k, v) for k, v in response.headers.items() if k != "Date"))
-        seen.add((response.status, await response.read(), headers if guess != "a/b" else None))
-
-    assert {status for status, _, _ in seen} == {HTTPStatus.NOT_FOUND}
-    assert len({headers for _, _, headers in seen if headers}) == 1
-
-
-async def test_peer_outside_local_network_is_rejected(
-    hass: HomeAssistant,
-    entry: MockConfigEntry,
-    add_display: AddDisplay,
-    screen: Client,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    player = await add_display()
-    url = f"/api/gaze/display/{player.state.token}/hall.jpg"
-    assert (await screen.get(url)).status == HTTPStatus.OK
-
-    for remote in ("203.0.113.7", "2001:db8::7", "not an address", None):
-        monkeypatch.setattr("aiohttp.web.BaseRequest.remote", remote)
-        assert (await screen.get(url)).status == HTTPStatus.NOT_FOUND
-
-
-async def test_forwarded_header_of_untrusted_proxy_opens_nothing(
-    entry: MockConfigEntry, add_display: AddDisplay, screen: Client
-) -> None:
-    player = await add_display()
-    url = f"/api/gaze/display/{player.state.token}/hall.jpg"
-
-    response = await screen.get(url, headers={"X-Forwarded-For": "203.0.113.7"})
-
-    assert response.status == HTTPStatus.BAD_REQUEST
-
-
-@pytest.mark.parametrize("size", ["0", "1", "20000", "-5", "1.5", "abc", "", "9" * 400])
-async def test_impossible_size_is_rejected(
-    entry: MockConfigEntry, add_display: AddDisplay, screen: Client, size: str
-) -> None:
-    player = await add_display()
-    url = f"/api/gaze/display/{player.state.token}/hall.jpg"
-
-    assert (await screen.get(url, params={"w": size, "h": "100"})).status == HTTPStatus.BAD_REQUEST
-    headers = {"X-Display-Width": "100", "X-Display-Height": size}
-    assert (await screen.get(url, headers=headers)).status == HTTPStatus.BAD_REQUEST
-
-
-async def test_screen_may_send_its_size(
-    entry: MockConfigEntry, add_display: AddDisplay, screen: Client
-) -> None:
-    player = await add_display()
-    url = f"/api/gaze/display/{player.state.token}/hall.jpg"
-
-    by_query = await screen.get(url, params={"w": "120", "h": "80"})
-    by_header = await screen.get(url, headers={"X-Display-Width": "120", "X-Display-Height": "80"})
-
-    for response in (by_query, by_header):
-        assert Pillow.open(BytesIO(await response.read())).size == (120, 80)
-
-
-async def test_size_of_form_wins(
-    entry: MockConfigEntry, add_display: AddDisplay, screen: Client
-) -> None:
-    player = await add_display(width=64, height=32)
-
-    response = await screen.get(
-        f"/api/gaze/display/{player.state.token}/hall.jpg", params={"w": "120", "h": "80"}
+    token = (await add_display()).state.token
+    off = (await add_display(name="Off", address=False)).state.token
+    guesses = (
+        token[:-1],
+        token[1:],
+        f"{token}x",
+        f" {token}",
+        token.swapcase(),
+        token * 2,
+        "x" * len(token),
+        "x" * 5000,
+        "%00",
+        "%FF%FE",
+        "%ED%A0%80",
+        "Ünïcode",
+        "..",
+        "",
+        f"{token}/hall.jpg",
+        off,
     )
 
-    assert Pillow.open(BytesIO(await response.read())).size == (64, 32)
+    responses = {
+        seen(await screen.request(f"/api/gaze/display/{guess}/hall.jpg", method))
+        for guess in guesses
+    }
+
+    assert responses == {seen(await screen.request("/api/no_such_path", method))}
+    assert {status for status, _, _ in responses} == {HTTPStatus.NOT_FOUND}
 
 
-async def test_flood_of_one_peer_is_limited(
-    entry: MockConfigEntry, add_display: AddDisplay, screen: Client
-) -> None:
+async def test_token_opens_its_own_display_only(add_display: AddDisplay, screen: Screen) -> None:
+    one = await add_display(name="One", width=64, height=32)
+    other = await add_display(name="Other", width=32, height=64)
+
+    # The name at the end is for people: that of another display changes nothing.
+    mixed = screen.path(one).replace("one.jpg", "other.jpg")
+
+    assert one.state.token != other.state.token
+    assert (await screen.request(mixed)).image.size == (64, 32)
+    assert (await screen.fetch(other)).image.size == (32, 64)
+
+
+async def test_token_has_256_bits(add_display: AddDisplay) -> None:
+    tokens = {(await add_display()).state.token for _ in range(3)}
+
+    assert len(tokens) == 3
+    assert all(len(token) == 43 for token in tokens)  # 32 bytes in Base64
+
+
+async def test_other_methods_are_rejected(add_display: AddDisplay, screen: Screen) -> None:
     player = await add_display()
-    url = f"/api/gaze/display/{player.state.token}/hall.jpg"
 
-    statuses = [(await screen.head(url)).status for _ in range(BURST * 3)]
-
-    assert statuses[0] == HTTPStatus.OK
-    assert HTTPStatus.TOO_MANY_REQUESTS in statuses
-
-
-def test_rate_limit_refills() -> None:
-    limit = RateLimit()
-    allowed = sum(limit.allows("peer", 0.0) for _ in range(1000))
-    assert allowed == BURST
-    assert limit.allows("other peer", 0.0)
-    assert not limit.allows("peer", 0.0)
-
-    assert sum(limit.allows("peer", 2.0) for _ in range(1000)) == 2 * PER_SECOND
-
-
-def test_rate_limit_remembers_bounded_number_of_peers() -> None:
-    limit = RateLimit()
-    for number in range(MAX_PEERS * 2):
-        assert limit.allows(str(number), 0.0)
-    assert len(limit) == MAX_PEERS
+    for method in set(HTTPMethod) - {HTTPMethod.GET, HTTPMethod.HEAD, HTTPMethod.CONNECT}:
+        known = await screen.fetch(player, method)
+        unknown = await screen.request("/api/gaze/display/x/hall.jpg", method)
+        assert seen(known) == seen(unknown)
+        assert known.status in {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.FORBIDDEN}
 
 
 async def test_token_is_in_no_log_state_or_attribute(
     hass: HomeAssistant,
-    entry: MockConfigEntry,
     add_display: AddDisplay,
-    screen: Client,
+    screen: Screen,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "custom_components.gaze")
     player = await add_display()
     token = player.state.token
-    await screen.get(f"/api/gaze/display/{token}/hall.jpg")
-    await screen.get(f"/api/gaze/display/{token}x/hall.jpg")
+    await screen.fetch(player)
+    await screen.request(f"/api/gaze/display/{token}x/hall.jpg")
+    await screen.fetch(player, params={"w": "0", "h": "0"})
     await hass.async_block_till_done()
 
     ours = [record for record in caplog.records if record.name.startswith("custom_components")]
@@ -164,25 +116,278 @@ async def test_token_is_in_no_log_state_or_attribute(
         assert token not in str(state.as_dict())
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+# The local network
+
+
+async def test_peer_outside_local_network_gets_404(
+    add_display: AddDisplay, screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = await add_display()
+    unknown = seen(await screen.request("/api/gaze/display/x/hall.jpg"))
+    assert (await screen.fetch(player)).status == HTTPStatus.OK
+
+    for remote in ("203.0.113.7", "2001:db8::7", "not an address", None):
+        monkeypatch.setattr("aiohttp.web.BaseRequest.remote", remote)
+        assert seen(await screen.fetch(player)) == unknown
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "status"),
+    [
+        ("192.168.1.20", HTTPStatus.OK),
+        ("fd00::20", HTTPStatus.OK),
+        ("203.0.113.7", HTTPStatus.NOT_FOUND),
+        ("2001:db8::7", HTTPStatus.NOT_FOUND),
+        # The peer itself sent the first part; the proxy added the second one.
+        ("192.168.1.20, 203.0.113.7", HTTPStatus.NOT_FOUND),
+        ("127.0.0.1, 203.0.113.7", HTTPStatus.NOT_FOUND),
+        ("203.0.113.7, 192.168.1.20", HTTPStatus.OK),
+    ],
 )
-@given(
-    token=st.text(min_size=1, max_size=80),
-    name=st.text(min_size=1, max_size=80),
-    query=st.dictionaries(st.sampled_from(["w", "h", "size"]), st.text(max_size=20)),
-)
-def test_size_parser_never_fails_unexpectedly(token: str, name: str, query: dict[str, str]) -> None:
-    url = (
-        URL("http://127.0.0.1/")
-        .joinpath("display", name.replace("/", "_") or "x")
-        .with_query(query)
+async def test_peer_behind_proxy_is_who_the_proxy_says(
+    hass: HomeAssistant,
+    config_entry: MockConfigEntry,
+    setup_integration: SetUp,
+    hass_client_no_auth: ClientSessionGenerator,
+    forwarded: str,
+    status: HTTPStatus,
+) -> None:
+    http = {"use_x_forwarded_for": True, "trusted_proxies": ["127.0.0.1"]}
+    assert await async_setup_component(hass, "http", {"http": http})
+    await setup_integration(config_entry)
+    add_display = make_adder(hass, config_entry)
+    screen = Screen(client=await hass_client_no_auth(), entry=config_entry)
+    player = await add_display()
+
+    fetched = await screen.fetch(player, headers={"X-Forwarded-For": forwarded})
+
+    assert fetched.status == status
+
+
+async def test_forwarded_header_of_untrusted_proxy_opens_nothing(
+    add_display: AddDisplay, screen: Screen
+) -> None:
+    player = await add_display()
+
+    fetched = await screen.fetch(player, headers={"X-Forwarded-For": "192.168.1.20"})
+
+    assert fetched.status == HTTPStatus.BAD_REQUEST
+
+
+async def test_request_through_cloud_gets_404(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    hass_client_no_auth: ClientSessionGenerator,
+) -> None:
+    player = await add_display()
+    hass.config.components.add("cloud")
+    is_cloud_request.set(True)  # for all that the server of this client handles
+    screen = Screen(client=await hass_client_no_auth(), entry=entry)
+
+    assert (await screen.fetch(player)).status == HTTPStatus.NOT_FOUND
+
+
+# The size
+
+
+@pytest.mark.parametrize("size", ["0", "1", "20000", "-5", "1.5", "abc", "", "9" * 400, "²"])
+async def test_impossible_size_is_rejected(
+    add_display: AddDisplay, screen: Screen, size: str
+) -> None:
+    player = await add_display()
+    by_query = await screen.fetch(player, params={"w": size, "h": "100"})
+    by_header = await screen.fetch(
+        player, headers={"X-Display-Width": "100", "X-Display-Height": size}
     )
-    request = make_mocked_request("GET", str(url))
-    try:
-        size = requested_size(request)
-    except ValueError:
-        return
-    assert size is None or all(side >= 16 for side in size)
+
+    for fetched in (by_query, by_header):
+        assert fetched.status == HTTPStatus.BAD_REQUEST
+        assert str(MIN_SIDE) in fetched.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("params", "status"),
+    [
+        ({"w": str(MIN_SIDE), "h": str(MIN_SIDE)}, HTTPStatus.OK),
+        ({"w": str(MIN_SIDE - 1), "h": "100"}, HTTPStatus.BAD_REQUEST),
+        ({"w": str(MAX_SIDE), "h": str(MIN_SIDE)}, HTTPStatus.OK),
+        ({"w": str(MAX_SIDE + 1), "h": str(MIN_SIDE)}, HTTPStatus.BAD_REQUEST),
+        ({"w": str(MAX_SIDE), "h": str(MAX_SIDE)}, HTTPStatus.BAD_REQUEST),
+        ({"w": "100"}, HTTPStatus.BAD_REQUEST),
+        ({"h": "100"}, HTTPStatus.BAD_REQUEST),
+        ({"size": "100"}, HTTPStatus.OK),
+    ],
+)
+async def test_size_has_bounds(
+    add_display: AddDisplay, screen: Screen, params: dict[str, str], status: HTTPStatus
+) -> None:
+    player = await add_display()
+
+    assert (await screen.fetch(player, "HEAD", params=params)).status == status
+
+
+async def test_screen_may_send_its_size(add_display: AddDisplay, screen: Screen) -> None:
+    player = await add_display()
+
+    by_query = await screen.fetch(player, params={"w": "120", "h": "80"})
+    by_header = await screen.fetch(
+        player, headers={"X-Display-Width": "120", "X-Display-Height": "80"}
+    )
+
+    assert by_query.image.size == by_header.image.size == (120, 80)
+
+
+async def test_size_of_form_wins(add_display: AddDisplay, screen: Screen) -> None:
+    player = await add_display(width=64, height=32)
+
+    fetched = await screen.fetch(player, params={"w": "120", "h": "80"})
+
+    assert fetched.image.size == (64, 32)
+
+
+# Floods
+
+
+async def test_flood_of_one_peer_is_limited(add_display: AddDisplay, screen: Screen) -> None:
+    player = await add_display(width=64, height=32)
+    await screen.fetch(player)
+
+    flood = await asyncio.gather(*(screen.fetch(player, "HEAD") for _ in range(BURST * 3)))
+
+    statuses = [fetched.status for fetched in flood]
+    assert set(statuses) == {HTTPStatus.OK, HTTPStatus.TOO_MANY_REQUESTS}
+    assert statuses.count(HTTPStatus.OK) >= BURST - 1
+    [refused, *_] = [f for f in flood if f.status == HTTPStatus.TOO_MANY_REQUESTS]
+    assert refused.headers["Retry-After"] == "1"
+
+
+async def test_flood_of_guesses_is_limited(entry: MockConfigEntry, screen: Screen) -> None:
+    flood = await asyncio.gather(
+        *(screen.request(f"/api/gaze/display/{number}/x") for number in range(BURST * 2))
+    )
+
+    statuses = {fetched.status for fetched in flood}
+    assert statuses == {HTTPStatus.NOT_FOUND, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+def test_rate_limit_of_1000_requests_per_second_allows_few() -> None:
+    limit = RateLimit()
+
+    allowed = sum(limit.allows("peer", number / 1000) for number in range(10_000))
+
+    assert allowed == pytest.approx(BURST + 10 * PER_SECOND, abs=1)
+
+
+def test_rate_limit_is_of_one_peer_and_refills() -> None:
+    limit = RateLimit()
+    assert sum(limit.allows("peer", 0.0) for _ in range(1000)) == BURST
+
+    assert limit.allows("other peer", 0.0)
+    assert not limit.allows("peer", 0.0)
+    assert sum(limit.allows("peer", 2.0) for _ in range(1000)) == 2 * PER_SECOND
+    assert sum(limit.allows("peer", 1e6) for _ in range(1000)) == BURST
+
+
+def test_rate_limit_remembers_bounded_number_of_peers() -> None:
+    limit = RateLimit()
+    for number in range(MAX_PEERS * 2):
+        assert limit.allows(str(number), 0.0)
+
+    assert len(limit) == MAX_PEERS
+
+
+# Anything else
+
+SIDES = st.one_of(
+    st.sampled_from(["0", "1", "16", "20000", "-1", "1e3", "", "٣", "16.0", "0x10"]),
+    st.text(max_size=12),
+)
+PARTS = st.one_of(
+    st.text(max_size=100), st.binary(max_size=60), st.sampled_from(["..", ".", "%2F", "%00", "~"])
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(
+        [
+            "If-None-Match",
+            "If-Modified-Since",
+            "Range",
+            "Accept",
+            "X-Display-Width",
+            "X-Display-Height",
+            "Content-Type",
+        ]
+    ),
+    st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=40),
+    max_size=4,
+)
+
+
+def quoted(part: str | bytes) -> str:
+    """Return a part of a path as any bytes can stand in it."""
+    content = part.encode(errors="surrogatepass") if isinstance(part, str) else part
+    return "".join(f"%{byte:02X}" for byte in content)
+
+
+async def test_view_responds_to_anything_without_failing(
+    hass: HomeAssistant,
+    add_display: AddDisplay,
+    screen: Screen,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("custom_components.gaze.displays.view.BURST", 10**6)
+    token = (await add_display()).state.token
+    loop = asyncio.get_running_loop()
+
+    @settings(
+        max_examples=80,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        method=st.sampled_from(["GET", "HEAD", "GET", "POST", "OPTIONS", "BREW"]),
+        guess=st.one_of(st.none(), PARTS),
+        name=PARTS,
+        params=st.dictionaries(st.sampled_from(["w", "h", "size", "token"]), SIDES),
+        headers=HEADERS,
+    )
+    def request(
+        method: str,
+        guess: str | bytes | None,
+        name: str | bytes,
+        params: dict[str, str],
+        headers: dict[str, str],
+    ) -> None:
+        rest = f"{token if guess is None else quoted(guess)}/{quoted(name)}"
+
+        def response_at(prefix: str) -> Fetched:
+            url = URL(f"/api/gaze/{prefix}/{rest}", encoded=True).with_query(printable(params))
+            requesting = screen.request(url, method, headers=headers)
+            return asyncio.run_coroutine_threadsafe(requesting, loop).result()
+
+        fetched = response_at("display")
+        if method not in {"GET", "HEAD"}:
+            assert HTTPStatus.BAD_REQUEST <= fetched.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        elif guess is not None:
+            assert seen(fetched) == seen(response_at("no_such_view"))
+        else:
+            assert fetched.status in {
+                HTTPStatus.OK,
+                HTTPStatus.NOT_MODIFIED,
+                HTTPStatus.BAD_REQUEST,
+                HTTPStatus.NOT_FOUND,  # without a name
+            }
+
+    await loop.run_in_executor(None, request)
+
+    # aiohttp itself logs requests that are no HTTP, before any view sees them.
+    records = [record for record in caplog.records if record.name != "aiohttp.server"]
+    assert not [r for r in records if r.levelno >= logging.ERROR or r.exc_info]
+
+
+def printable(params: dict[str, str]) -> dict[str, Any]:
+    """Return parameters without what no URL can hold."""
+    return {key: value.encode(errors="ignore").decode() for key, value in params.items()}

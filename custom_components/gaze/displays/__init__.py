@@ -1,6 +1,6 @@
 """Displays: screens that show images, rendered in their size, colors, and format."""
 
-from .manager import Displays, async_remove_displays
+from .manager import Displays, ShownImage, async_listen_for_shown_images, async_remove_displays
 from .models import DEFAULTS, Advance, Display, Order, Source
 from .palettes import Colors
 from .player import Player
@@ -20,7 +20,9 @@ __all__ = [
     "Order",
     "Player",
     "Rendering",
+    "ShownImage",
     "Source",
+    "async_listen_for_shown_images",
     "async_remove_displays",
     "render",
 ]

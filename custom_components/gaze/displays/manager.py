@@ -2,32 +2,57 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from hmac import compare_digest
 from pathlib import Path
 import secrets
-import shutil
 from typing import Any, Final
 
 from homeassistant.config_entries import ConfigEntry
-from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
+from homeassistant.const import EVENT_CORE_CONFIG_UPDATE
+from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
 from homeassistant.helpers import device_registry as dr
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
-from homeassistant.helpers.event import async_track_time_interval
+from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.network import NoURLAvailableError, get_url
 from homeassistant.helpers.storage import STORAGE_DIR, Store
 from homeassistant.util import dt as dt_util, slugify
 
 from ..const import DOMAIN, SUBENTRY_DISPLAY
-from ..gallery import Gallery
+from ..gallery import Gallery, Image
 from ..ids import display_path, subentry_device_identifier
 from ..subentries import Subentries, Subentry, SubentryListener
+from .files import remove_others, remove_tree
 from .models import Advance, Display, DisplayState
-from .player import Player
+from .player import Owner, Player
 
 SAVE_DELAY: Final = 30  # seconds that a crash may cost of what was fetched or shown last
 TOKEN_BYTES: Final = 32
 FETCH_RESOLUTION: Final = 60.0  # seconds between two updates of when a screen fetched last
+
+_SIGNAL_SHOWN: Final = f"{DOMAIN}_display_shown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownImage:
+    """The image that a display of a server shows from now on."""
+
+    entry_id: str
+    display_id: str
+    image: Image
+
+
+@callback
+def async_listen_for_shown_images(
+    hass: HomeAssistant, listener: Callable[[ShownImage], None]
+) -> CALLBACK_TYPE:
+    """Call the listener when a display of any server shows another image.
+
+    Its entities show the change by then. The listener survives a reload of the server. Returns
+    how to stop that.
+    """
+    return async_dispatcher_connect(hass, _SIGNAL_SHOWN, listener)
 
 
 class Displays:
@@ -43,6 +68,8 @@ class Displays:
         self._players: dict[str, Player] = {}
         self._timers: dict[str, CALLBACK_TYPE] = {}
         self._updating = asyncio.Lock()
+        self._update_due = False
+        self._stopped = False
 
     @property
     def players(self) -> list[Player]:
@@ -62,7 +89,7 @@ class Displays:
 
         Compares with all tokens in constant time, so that a response tells nothing of them.
         """
-        given = token.encode()
+        given = token.encode(errors="replace")
         found = None
         for player in self._players.values():
             same = compare_digest(player.state.token.encode(), given)
@@ -95,8 +122,20 @@ class Displays:
     # Life
 
     async def async_load(self) -> None:
-        """Read what is stored."""
-        self._states = await self._store.async_load() or {}
+        """Read what is stored, and remove what belongs to no display any more."""
+        stored = await self._store.async_load() or {}
+        self._states = {
+            display_id: state
+            for display_id, state in stored.items()
+            if display_id in self._entry.subentries
+        }
+        await self._hass.async_add_executor_job(self._remove_others)
+
+    def _remove_others(self) -> None:
+        """Remove the files of displays that are gone, and copies that a crash left. Blocks."""
+        copies = {state.get("copy") for state in self._states.values()}
+        remove_others(displays_folder(self._hass, self._entry.entry_id), copies)
+        remove_others(self._cache, self._states.keys())
 
     @callback
     def async_start(self, subentries: Subentries) -> None:
@@ -111,18 +150,23 @@ class Displays:
                 )
             )
         )
+        self._entry.async_on_unload(
+            self._hass.bus.async_listen(EVENT_CORE_CONFIG_UPDATE, self._on_core_config)
+        )
 
     async def async_stop(self) -> None:
         """Stop the timers and store the displays."""
+        self._stopped = True
         for stop in self._timers.values():
             stop()
         self._timers.clear()
-        await self._store.async_save(self._as_dict())
+        await self._async_save()
 
     @callback
     def async_update(self) -> None:
         """Let the displays show images that are new to them."""
-        if self._players:
+        if self._players and not self._update_due:
+            self._update_due = True
             self._entry.async_create_background_task(
                 self._hass, self._async_update(), "gaze update displays"
             )
@@ -130,6 +174,7 @@ class Displays:
     async def _async_update(self) -> None:
         """Update one display after the other."""
         async with self._updating:
+            self._update_due = False
             for player in self.players:
                 await player.async_update()
 
@@ -140,13 +185,15 @@ class Displays:
         """Hold the image that a display shows, or let it change again."""
         player.state.hold = hold
         self._changed(player)
+        if not hold:
+            self.async_update()
 
     @callback
     def async_renew_token(self, player: Player) -> None:
         """Give a display a new address; the old one stops working at once."""
         player.state.token = secrets.token_urlsafe(TOKEN_BYTES)
-        self._entry.async_create_task(self._hass, self._store.async_save(self._as_dict()))
         self._changed(player)
+        self._entry.async_create_task(self._hass, self._async_save())
 
     @callback
     def async_note_fetch(self, player: Player) -> None:
@@ -183,15 +230,19 @@ class Displays:
             self._gallery,
             display,
             state,
+            Owner(
+                on_change=lambda: self._changed(player),
+                on_shown=lambda image: self._on_shown(player, image),
+                save=self._async_save,
+            ),
             folder=displays_folder(self._hass, self._entry.entry_id),
-            cache=self._cache(display.display_id),
-            on_change=lambda: self._changed(player),
+            cache=self._cache / display.display_id,
         )
         self._players[display.display_id] = player
         self._set_timer(player)
         self._show_address(player)
         if stored is None:
-            self._entry.async_create_task(self._hass, self._store.async_save(self._as_dict()))
+            self._entry.async_create_task(self._hass, self._async_save())
         self.async_update()
 
     @callback
@@ -205,7 +256,7 @@ class Displays:
             player.display.source,
             player.display.source_value,
         ):
-            player.forget_source()
+            player.change_source()
         self._set_timer(player)
         self._changed(player)
         self.async_update()
@@ -221,28 +272,39 @@ class Displays:
 
     async def _async_remove(self, player: Player) -> None:
         """Remove the files of a display."""
-        await self._store.async_save(self._as_dict())
+        await self._async_save()
         await player.async_remove()
         await self._hass.async_add_executor_job(
-            _remove_tree, self._cache(player.display.display_id)
+            remove_tree, self._cache / player.display.display_id
         )
 
+    @callback
     def _set_timer(self, player: Player) -> None:
-        """Let a display advance in its interval."""
-        display_id = player.display.display_id
-        if (stop := self._timers.pop(display_id, None)) is not None:
+        """Let a display advance when its image was shown for the interval.
+
+        A restart doesn't begin the interval again.
+        """
+        interval = player.display.advance_minutes * 60
+        shown_at, now = player.state.shown_at, dt_util.utcnow().timestamp()
+        shown_for = 0 if shown_at is None else max(now - shown_at, 0)
+        self._advance_later(player, max(interval - shown_for, 0))
+
+    @callback
+    def _advance_later(self, player: Player, seconds: float) -> None:
+        """Let a display advance after a time, if it does so in an interval."""
+        display = player.display
+        if (stop := self._timers.pop(display.display_id, None)) is not None:
             stop()
-        if player.display.advance is Advance.INTERVAL:
+        if display.advance is not Advance.INTERVAL or self._stopped:
+            return
+        if self._players.get(display.display_id) is not player:
+            return  # it is removed
 
-            async def advance(_now: datetime) -> None:
-                await player.async_advance()
+        async def advance(_now: datetime) -> None:
+            self._advance_later(player, display.advance_minutes * 60)
+            await player.async_advance()
 
-            self._timers[display_id] = async_track_time_interval(
-                self._hass,
-                advance,
-                timedelta(minutes=player.display.advance_minutes),
-                name="gaze advance display",
-            )
+        self._timers[display.display_id] = async_call_later(self._hass, seconds, advance)
 
     @callback
     def _changed(self, player: Player) -> None:
@@ -250,6 +312,21 @@ class Displays:
         self._store.async_delay_save(self._as_dict, SAVE_DELAY)
         self._show_address(player)
         async_dispatcher_send(self._hass, _signal(player.display.display_id))
+
+    @callback
+    def _on_shown(self, player: Player, image: Image) -> None:
+        """Begin the interval again, and report that a display shows another image."""
+        self._set_timer(player)
+        shown = ShownImage(
+            entry_id=self._entry.entry_id, display_id=player.display.display_id, image=image
+        )
+        async_dispatcher_send(self._hass, _SIGNAL_SHOWN, shown)
+
+    @callback
+    def _on_core_config(self, _event: Event) -> None:
+        """Show the addresses again: Home Assistant's own may be another."""
+        for player in self.players:
+            self._show_address(player)
 
     def _show_address(self, player: Player) -> None:
         """Show the address as the *Visit* link of the device."""
@@ -261,14 +338,18 @@ class Displays:
         if device is not None:
             registry.async_update_device(device.id, configuration_url=self.url(display_id))
 
+    async def _async_save(self) -> None:
+        """Store the displays now."""
+        await self._store.async_save(self._as_dict())
+
     def _as_dict(self) -> dict[str, Any]:
         """Return what is stored."""
         return {display_id: player.state.as_dict() for display_id, player in self._players.items()}
 
-    def _cache(self, display_id: str) -> Path:
-        """Return the folder for rendered images of a display."""
-        cache = Path(self._hass.config.cache_path(DOMAIN, self._entry.entry_id))
-        return cache / "displays" / display_id
+    @property
+    def _cache(self) -> Path:
+        """Return the folder for rendered images, with a folder for each display."""
+        return Path(self._hass.config.cache_path(DOMAIN, self._entry.entry_id)) / "displays"
 
 
 def displays_store(hass: HomeAssistant, entry_id: str) -> Store[dict[str, Any]]:
@@ -284,12 +365,7 @@ def displays_folder(hass: HomeAssistant, entry_id: str) -> Path:
 async def async_remove_displays(hass: HomeAssistant, entry_id: str) -> None:
     """Remove what is stored of the displays of a server."""
     await displays_store(hass, entry_id).async_remove()
-    await hass.async_add_executor_job(_remove_tree, displays_folder(hass, entry_id))
-
-
-def _remove_tree(folder: Path) -> None:
-    """Remove a folder that may be absent. Blocks."""
-    shutil.rmtree(folder, ignore_errors=True)
+    await hass.async_add_executor_job(remove_tree, displays_folder(hass, entry_id))
 
 
 def _signal(display_id: str) -> str:

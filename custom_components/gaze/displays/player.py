@@ -1,9 +1,8 @@
-"""Decides which image a display shows, and renders it."""
+"""Decides which image a display shows."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from hashlib import blake2b
 import logging
 from pathlib import Path
 import random
@@ -13,17 +12,17 @@ from typing import Final
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
-from ..gallery import Gallery, GalleryError, Image, PictureError, Selection
+from ..gallery import Gallery, GalleryError, Image, Selection
+from .files import remove_file, write_file
 from .models import Advance, Display, DisplayState, Order, Source
-from .rendering import MAX_PIXELS, MIN_SIDE, Rendering, render
+from .rendering import MAX_PIXELS, MIN_SIDE
+from .renderings import Renderings
 
 _LOGGER = logging.getLogger(__name__)
 
 MAX_IMAGES: Final = 500  # of a source, the newest ones
 MAX_HISTORY: Final = 50
-MAX_CACHED: Final = 64  # rendered images of one display
 _BRAND_SIZE: Final = (512, 512)
-_BRAND_IMAGE: Final = Path(__file__).parent.parent / "brand" / "icon@2x.png"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,10 +34,23 @@ class Rendered:
     content_type: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owner:
+    """What a player calls.
+
+    on_change: when anything of its state changed. on_shown: after that, if it shows another
+    image. save: stores its state; the former image is removed only then.
+    """
+
+    on_change: Callable[[], None]
+    on_shown: Callable[[Image], None]
+    save: Callable[[], Awaitable[None]]
+
+
 class Player:
     """What one display shows.
 
-    The image that it shows is copied into a folder of the display, so that it survives the
+    The image that it shows is copied into a folder of the displays, so that it survives the
     deletion of the image and a restart.
     """
 
@@ -48,41 +60,44 @@ class Player:
         gallery: Gallery,
         display: Display,
         state: DisplayState,
+        owner: Owner,
         *,
         folder: Path,
         cache: Path,
-        on_change: Callable[[], None],
     ) -> None:
         """Start with the stored state.
 
         folder: for the copy of the image. cache: for rendered images; may be emptied.
-        on_change: called when the display shows another image or its state changed.
         """
         self._hass = hass
         self._gallery = gallery
         self.display = display
         self.state = state
+        self._owner = owner
         self._folder = folder
-        self._cache = cache
-        self._on_change = on_change
+        self._renderings = Renderings(hass, gallery, cache)
         self._changing = asyncio.Lock()
+        self._checked = False  # whether the copy of the last run is there
+        self._removed = False
+        self._disk_failing = False
 
     # Choosing
 
     async def async_update(self) -> None:
         """Show another image if the source has a new one or the shown one is hidden."""
         async with self._changing:
-            images = await self._images()
-            newest = images[0].job_id if images else None
-            is_new = newest is not None and newest != self.state.newest
-            self.state.newest = newest
+            if self._removed:
+                return
+            if not self._checked:
+                self._checked = True
+                await self._restore_copy()
             if self.state.shown is None or await self._is_hidden():
-                await self._advance(images)
-            elif is_new and not self.state.hold and self.display.advance is Advance.ON_NEW_IMAGE:
-                await self._show(images[0])
+                await self._replace()
+            elif not self.state.hold and (image := await self._new_image()) is not None:
+                await self._take_new(image)
 
-    def forget_source(self) -> None:
-        """Start again with another source; what is shown stays until the next image."""
+    def change_source(self) -> None:
+        """Show the newest image of another source at the next update."""
         self.state.newest = None
         self.state.seen.clear()
 
@@ -92,14 +107,15 @@ class Player:
             await self._advance(await self._images())
 
     async def async_previous(self) -> None:
-        """Show the image that was shown before; images that were deleted are skipped."""
+        """Show the image that was shown before; deleted and hidden images are skipped."""
         async with self._changing:
             while self.state.history:
-                job_id = self.state.history.pop()
-                image = await self._gallery.async_get(job_id)
-                if image is not None and await self._show(image, into_history=False):
+                image = await self._get(self.state.history.pop())
+                if image is None or image.hidden or image.job_id == self.state.shown:
+                    continue
+                if await self._show(image, into_history=False):
                     return
-            self._on_change()
+            self._owner.on_change()
 
     async def async_advance(self) -> None:
         """Show the next image unless the display is on hold."""
@@ -107,18 +123,37 @@ class Player:
             await self.async_next()
 
     async def async_show(self, image: Image) -> None:
-        """Show an image. Raises GalleryError if its file is unreadable."""
+        """Show an image. Raises GalleryError if its file is unreadable or the disk is full."""
         async with self._changing:
-            await self._copy(image)
-            self._note(image, into_history=True)
+            try:
+                await self._show_copy(image, into_history=True)
+            except OSError as err:
+                raise GalleryError(err.strerror or type(err).__name__) from err
 
-    async def _images(self) -> list[Image]:
+    async def async_remove(self) -> None:
+        """Remove the copy of the image, and show nothing from now on."""
+        async with self._changing:
+            self._removed = True
+            if (copy := self._copy) is not None:
+                await self._hass.async_add_executor_job(remove_file, copy)
+
+    # The source
+
+    async def _images(self, limit: int = MAX_IMAGES) -> list[Image]:
         """Return the images of the source, newest first."""
         try:
-            return await self._gallery.async_select(self._selection(), MAX_IMAGES)
+            return await self._gallery.async_select(self._selection(), limit)
         except GalleryError as err:
             _LOGGER.debug("Unable to list the images of a display: %s", err)
             return []
+
+    async def _get(self, job_id: str) -> Image | None:
+        """Return an image, or None if it is deleted."""
+        try:
+            return await self._gallery.async_get(job_id)
+        except GalleryError as err:
+            _LOGGER.debug("Unable to find the image of a display: %s", err)
+            return None
 
     def _selection(self) -> Selection:
         """Return what the source means."""
@@ -132,74 +167,155 @@ class Player:
                 return Selection(recipe=value)
             case Source.FAVORITES:
                 return Selection(favorite=True)
-            case _:
+            case Source.LATEST:
                 return Selection()
+
+    async def _new_image(self) -> Image | None:
+        """Return the newest image of the source if the display has not taken note of it.
+
+        If the image that was the newest is deleted, an older one is not new.
+        """
+        images = await self._images(1)
+        state = self.state
+        if not images or images[0].job_id == state.newest:
+            return None
+        known = None if state.newest is None else await self._get(state.newest)
+        if known is not None:
+            return images[0] if images[0].number > known.number else None
+        return images[0] if state.newest is None or images[0].made_at > state.newest_at else None
+
+    async def _take_new(self, image: Image) -> None:
+        """Show an image that is new, or the first one of another source. A failure is retried."""
+        is_first = self.state.newest is None
+        is_due = is_first or self.display.advance is Advance.ON_NEW_IMAGE
+        if not is_due or await self._show(image):
+            self._note_newest(image)
+
+    def _note_newest(self, image: Image) -> None:
+        """Note the newest image of the source."""
+        self.state.newest, self.state.newest_at = image.job_id, image.made_at
 
     async def _is_hidden(self) -> bool:
         """Return whether the image that is shown is hidden."""
-        if self.state.shown is None:
-            return False
-        try:
-            image = await self._gallery.async_get(self.state.shown)
-        except GalleryError:
-            return False
+        image = None if self.state.shown is None else await self._get(self.state.shown)
         return image is not None and image.hidden
 
-    async def _advance(self, images: list[Image]) -> None:
-        """Show the next image that is readable."""
+    # What is shown
+
+    async def _restore_copy(self) -> None:
+        """Copy the image again if its copy is gone, for example after a restored backup."""
+        copy, shown = self._copy, self.state.shown
+        if shown is None or (
+            copy is not None and await self._hass.async_add_executor_job(copy.is_file)
+        ):
+            return
+        _LOGGER.debug("The image of a display is gone")
+        self.state.copy = None
+        image = await self._get(shown)
+        if image is None or image.hidden or not await self._show(image):
+            await self._clear()
+
+    async def _replace(self) -> None:
+        """Show another image of the source, or else the brand image."""
+        images = await self._images()
+        if images:
+            self._note_newest(images[0])
+        if not await self._advance(images) and self.state.shown is not None:
+            await self._clear()
+
+    async def _advance(self, images: list[Image]) -> bool:
+        """Show the next image that is readable. Returns False if there is none."""
         for image in self._in_order(images):
             if await self._show(image):
-                return
+                return True
+            if self._disk_failing:
+                break
+        return False
 
     def _in_order(self, images: list[Image]) -> list[Image]:
-        """Return the images beginning with the next one."""
-        others = [image for image in images if image.job_id != self.state.shown]
+        """Return the images but for the shown one, beginning with the next one."""
+        state, seen = self.state, set(self.state.seen)
+        others = [image for image in images if image.job_id != state.shown]
         if self.display.order is Order.SHUFFLE:
-            fresh = [image for image in others if image.job_id not in self.state.seen]
+            fresh = [image for image in others if image.job_id not in seen]
             if not fresh:
-                self.state.seen.clear()
+                state.seen.clear()
                 fresh = others
             return random.sample(fresh, len(fresh))
-        if images and images[0].job_id not in self.state.seen:
+        if images and images[0].job_id not in seen:
             return others
-        place = next(
-            (index for index, image in enumerate(images) if image.job_id == self.state.shown), -1
-        )
-        return [*images[place + 1 :], *images[: max(place, 0)]]
+        shown = next((image for image in images if image.job_id == state.shown), None)
+
+        def is_later(image: Image) -> bool:
+            if shown is None:
+                return image.made_at >= state.shown_made_at
+            return image.number > shown.number
+
+        return sorted(others, key=is_later)  # the order is kept otherwise
 
     async def _show(self, image: Image, *, into_history: bool = True) -> bool:
-        """Show an image. Returns False if its file is unreadable."""
+        """Show an image. Returns False if that failed."""
         try:
-            await self._copy(image)
+            await self._show_copy(image, into_history=into_history)
         except GalleryError as err:
             _LOGGER.debug("Unable to show an image on a display: %s", err)
             return False
-        self._note(image, into_history=into_history)
+        except OSError as err:
+            if not self._disk_failing:
+                self._disk_failing = True
+                _LOGGER.warning("Failed to save the image of a display: %s", err.strerror)
+            return False
         return True
 
-    async def _copy(self, image: Image) -> None:
-        """Copy the file of an image to the display. Raises GalleryError."""
+    async def _show_copy(self, image: Image, *, into_history: bool) -> None:
+        """Show an image unless it is shown. Raises GalleryError, OSError of the copy."""
+        if image.job_id == self.state.shown and self.state.copy is not None:
+            return
+        if self._removed:
+            raise GalleryError("the display is removed")
         content = await self._gallery.async_read(image)
-        before, copy = self.state.copy, f"{self.display.display_id}-{secrets.token_hex(8)}"
-        try:
-            await self._hass.async_add_executor_job(_write, self._folder / copy, content)
-        except OSError as err:
-            raise GalleryError(err.strerror or type(err).__name__) from err
-        self.state.copy = copy
-        if before is not None:
-            await self._hass.async_add_executor_job(_remove, self._folder / before)
+        copy = f"{self.display.display_id}-{secrets.token_hex(8)}"
+        await self._hass.async_add_executor_job(write_file, self._folder / copy, content)
+        self._disk_failing = False
+        former = self._copy
+        self._note(image, copy, into_history=into_history)
+        await self._remove_former(former)
 
-    def _note(self, image: Image, *, into_history: bool) -> None:
+    def _note(self, image: Image, copy: str, *, into_history: bool) -> None:
         """Note what is shown now."""
         state = self.state
-        if into_history and state.shown is not None and state.shown != image.job_id:
+        is_other = state.shown != image.job_id
+        if into_history and is_other and state.shown is not None:
             state.history = [*state.history, state.shown][-MAX_HISTORY:]
         if image.job_id not in state.seen:
             state.seen = [*state.seen, image.job_id][-MAX_IMAGES:]
-        state.shown = image.job_id
+        state.copy = copy
+        state.shown, state.shown_made_at = image.job_id, image.made_at
         state.shown_at = dt_util.utcnow().timestamp()
         state.shown_width, state.shown_height = image.width, image.height
-        self._on_change()
+        self._owner.on_change()
+        if is_other:
+            self._owner.on_shown(image)
+
+    async def _clear(self) -> None:
+        """Show the brand image."""
+        former, state = self._copy, self.state
+        state.shown = state.copy = None
+        state.shown_at = dt_util.utcnow().timestamp()
+        state.shown_width = state.shown_height = 0
+        self._owner.on_change()
+        await self._remove_former(former)
+
+    async def _remove_former(self, former: Path | None) -> None:
+        """Remove the copy that was shown before, once nothing stored names it."""
+        await self._owner.save()
+        if former is not None:
+            await self._hass.async_add_executor_job(remove_file, former)
+
+    @property
+    def _copy(self) -> Path | None:
+        """Return the path of the image that is shown."""
+        return None if self.state.copy is None else self._folder / self.state.copy
 
     # Rendering
 
@@ -211,28 +327,16 @@ class Player:
         Without bytes if the ETag is among those known. Raises GalleryError.
         """
         while True:
+            copy = self._copy
             rendering = self.display.rendering_for(size or self._own_size())
-            copy = self.state.copy
-            etag = self._etag(rendering)
-            data = None
-            if etag not in known:
-                try:
-                    data = await self._async_data(rendering, copy, etag)
-                except FileNotFoundError:
-                    if copy != self.state.copy:
-                        continue  # it shows another image by now
-                    _LOGGER.debug("The image of a display is gone")
-                    self.state.copy = None
-                    continue
+            etag = self._renderings.etag(copy, rendering)
+            try:
+                data = None if etag in known else await self._renderings.async_get(copy, rendering)
+            except FileNotFoundError:
+                async with self._changing:
+                    await self._restore_copy()
+                continue
             return Rendered(data=data, etag=etag, content_type=rendering.format.content_type)
-
-    async def _async_data(self, rendering: Rendering, copy: str | None, etag: str) -> bytes:
-        """Return the rendered image. Raises GalleryError, FileNotFoundError without the copy."""
-        data = await self._hass.async_add_executor_job(self._cached, etag)
-        if data is not None:
-            return data
-        async with self._gallery.rendering_slots:
-            return await self._hass.async_add_executor_job(self._make, rendering, copy, etag)
 
     def _own_size(self) -> tuple[int, int]:
         """Return the size of the image, as far as a screen may have it."""
@@ -243,68 +347,3 @@ class Player:
             width, height = height, width
         scale = min((MAX_PIXELS / (width * height)) ** 0.5, 1.0)
         return max(int(width * scale), MIN_SIDE), max(int(height * scale), MIN_SIDE)
-
-    def _etag(self, rendering: Rendering) -> str:
-        """Return the ETag of what is shown: it depends on the image and the rendering."""
-        text = f"{self.display.display_id} {self.state.copy} {rendering!r}"
-        return blake2b(text.encode(), digest_size=16).hexdigest()
-
-    def _cached(self, etag: str) -> bytes | None:
-        """Return a rendered image from the cache. Blocks."""
-        try:
-            return (self._cache / etag).read_bytes()
-        except OSError:
-            return None
-
-    def _make(self, rendering: Rendering, copy: str | None, etag: str) -> bytes:
-        """Render the copy, or the brand image without one, and cache it. Blocks.
-
-        Raises GalleryError, FileNotFoundError if the copy is gone.
-        """
-        if (data := self._cached(etag)) is not None:
-            return data
-        try:
-            source = _BRAND_IMAGE if copy is None else self._folder / copy
-            data = render(source.read_bytes(), rendering)
-        except FileNotFoundError:
-            raise
-        except (OSError, PictureError) as err:
-            raise GalleryError("the image cannot be rendered") from err
-        try:
-            _write(self._cache / etag, data)
-            _prune(self._cache)
-        except OSError as err:
-            _LOGGER.debug("Unable to cache a rendered image: %s", err.strerror)
-        return data
-
-    async def async_remove(self) -> None:
-        """Remove the copy of the image."""
-        if self.state.copy is not None:
-            await self._hass.async_add_executor_job(_remove, self._folder / self.state.copy)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it is complete or absent. Blocks. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _prune(cache: Path) -> None:
-    """Remove the oldest rendered images beyond a number. Blocks. Raises OSError."""
-    files = sorted(cache.iterdir(), key=lambda file: file.stat().st_mtime_ns, reverse=True)
-    for file in files[MAX_CACHED:]:
-        file.unlink(missing_ok=True)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file that may be absent. Blocks."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as err:
-        _LOGGER.debug("Unable to remove the image of a display: %s", err.strerror)

@@ -21,6 +21,7 @@ DEFAULT_QUALITY: Final = 90
 
 # The thresholds of ordered dithering (Bayer, 1973), 8x8, spread evenly around zero.
 _BAYER_SIDE: Final = 8
+_STRIP: Final = 64  # rows, a multiple of that
 _LOOKUP_STEP: Final = 4  # Pillow looks up the nearest color for boxes of so many levels
 
 
@@ -166,7 +167,7 @@ def _quantized(image: Pillow.Image, palette: Palette, dithering: Dithering) -> P
         image = image.convert("L").convert("RGB")
     image = _within_range(image, palette)
     if dithering is Dithering.ORDERED:
-        image = ImageChops.add(image, _thresholds(image.size, palette), offset=-128)
+        image = _with_thresholds(image, palette)
     quantized = image.quantize(
         palette=_palette_image(palette.measured),
         dither=Pillow.Dither.FLOYDSTEINBERG
@@ -193,25 +194,34 @@ def _within_range(image: Pillow.Image, palette: Palette) -> Pillow.Image:
     return image.point(table)
 
 
-def _thresholds(size: tuple[int, int], palette: Palette) -> Pillow.Image:
-    """Return a pattern of thresholds that fills the size; 128 changes nothing."""
+def _with_thresholds(image: Pillow.Image, palette: Palette) -> Pillow.Image:
+    """Return the image with a pattern of thresholds added.
+
+    It is added to one strip after the other, because Pillow holds the interpreter meanwhile.
+    """
+    pattern = _thresholds(image.width, palette)
+    result = Pillow.new("RGB", image.size)
+    for top in range(0, image.height, _STRIP):
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+        thresholds = pattern.crop((0, 0, *strip.size))
+        result.paste(ImageChops.add(strip, thresholds, offset=-128), (0, top))
+    return result
+
+
+def _thresholds(width: int, palette: Palette) -> Pillow.Image:
+    """Return a strip with a pattern of thresholds; 128 changes nothing."""
     spread = _spread(palette)
     levels = bytes(
         round(128 + spread * ((rank + 0.5) / _BAYER_SIDE**2 - 0.5))
         for row in _bayer(_BAYER_SIDE)
         for rank in row
     )
-    pattern = Pillow.new("L", size)
-    pattern.paste(Pillow.frombytes("L", (_BAYER_SIDE, _BAYER_SIDE), levels))
-    # Doubling what is filled takes few steps even for a large screen.
-    width, height = _BAYER_SIDE, _BAYER_SIDE
-    while width < size[0]:
-        pattern.paste(pattern.crop((0, 0, width, height)), (width, 0))
-        width *= 2
-    while height < size[1]:
-        pattern.paste(pattern.crop((0, 0, size[0], height)), (0, height))
-        height *= 2
-    return Pillow.merge("RGB", (pattern, pattern, pattern))
+    tile = Pillow.frombytes("L", (_BAYER_SIDE, _BAYER_SIDE), levels).convert("RGB")
+    pattern = Pillow.new("RGB", (width, _STRIP))
+    for top in range(0, _STRIP, _BAYER_SIDE):
+        for left in range(0, width, _BAYER_SIDE):
+            pattern.paste(tile, (left, top))
+    return pattern
 
 
 def _spread(palette: Palette) -> float:

@@ -29,7 +29,8 @@ _SIZES: Final = (("w", "h"), ("X-Display-Width", "X-Display-Height"))
 class DisplayView(HomeAssistantView):
     """`GET` and `HEAD /api/gaze/display/<token>/<name>`: what a display shows.
 
-    Every address that is unknown gets the same 404, also from outside the local network.
+    Every address that is unknown gets the same 404 as a path that no view has, and so does every
+    address outside the local network.
     """
 
     url = DISPLAY_VIEW_URL
@@ -62,12 +63,12 @@ class DisplayView(HomeAssistantView):
         """Respond to a screen."""
         hass = request.app[KEY_HASS]
         if not _is_local(hass, request):
-            return _not_found()
+            raise web.HTTPNotFound
         if not self._limit.allows(request.remote or "", time.monotonic()):
             return web.Response(status=HTTPStatus.TOO_MANY_REQUESTS, headers={"Retry-After": "1"})
         found = _find(hass, token)
         if found is None:
-            return _not_found()
+            raise web.HTTPNotFound
         displays, player = found
         try:
             size = None if player.display.has_size else requested_size(request)
@@ -155,8 +156,3 @@ def _side(text: str) -> int:
     if not MIN_SIDE <= side <= MAX_SIDE:
         raise ValueError("out of bounds")
     return side
-
-
-def _not_found() -> web.Response:
-    """Return the one response to all that is unknown."""
-    return web.Response(status=HTTPStatus.NOT_FOUND)

@@ -1,0 +1,264 @@
+"""Displays are added and changed in a form, and described by their subentry."""
+
+from typing import Any
+
+from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER
+from homeassistant.core import HomeAssistant
+import pytest
+from pytest_homeassistant_custom_component.common import MockConfigEntry
+
+from custom_components.gaze.displays import Colors, Dithering, Fit, Format
+
+from ..images import press
+from .conftest import PRESET, AddDisplay, AddImage, Screen, change_display, settle
+
+DEFAULTS = {
+    "source": "latest",
+    "address": False,
+    "rotation": "0",
+    "fit": "cover",
+    "background": [0, 0, 0],
+    "format": "jpeg",
+    "quality": 90,
+    "colors": "full",
+    "dithering": "floyd_steinberg",
+    "order": "newest",
+    "advance": "on_new_image",
+    "advance_minutes": 60,
+}
+EVERYTHING = {
+    "source": "tag",
+    "source_value": "door",
+    "width": 800,
+    "height": 480,
+    "address": True,
+    "rendering": {
+        "rotation": "270",
+        "fit": "contain",
+        "background": [255, 128, 0],
+        "format": "bmp",
+        "quality": 75,
+        "colors": "black_white",
+        "dithering": "ordered",
+    },
+    "changing": {"order": "shuffle", "advance": "interval", "advance_minutes": 15},
+}
+
+
+async def start(hass: HomeAssistant, entry: MockConfigEntry, display_id: str | None = None) -> Any:
+    """Open the form to add a display, or to change this one."""
+    context: Any = (
+        {"source": SOURCE_USER}
+        if display_id is None
+        else {"source": SOURCE_RECONFIGURE, "subentry_id": display_id}
+    )
+    return await hass.config_entries.subentries.async_init(
+        (entry.entry_id, "display"), context=context
+    )
+
+
+async def submit(hass: HomeAssistant, form: Any, **fields: Any) -> Any:
+    """Submit the form."""
+    result = await hass.config_entries.subentries.async_configure(form["flow_id"], fields)
+    await settle(hass)
+    return result
+
+
+def suggested(form: Any) -> dict[str, Any]:
+    """Return what the fields of a form hold when it opens, without their sections."""
+    found: dict[str, Any] = {}
+    for marker, field in form["data_schema"].schema.items():
+        if inner := getattr(field, "schema", None):
+            found |= {
+                str(key): key.description["suggested_value"]
+                for key in inner.schema
+                if key.description
+            }
+        elif marker.description:
+            found[str(marker)] = marker.description["suggested_value"]
+    return found
+
+
+async def test_omitted_fields_have_defaults(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    result = await submit(hass, await start(hass, entry), name="Hall")
+
+    assert (result["title"], result["data"]) == ("Hall", DEFAULTS)
+
+
+async def test_all_fields_are_stored_and_shown_again(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay
+) -> None:
+    player = await add_display(**EVERYTHING)
+    display_id = player.display.display_id
+    flat = {key: value for key, value in EVERYTHING.items() if key not in {"rendering", "changing"}}
+    flat |= EVERYTHING["rendering"] | EVERYTHING["changing"]  # type: ignore[operator]
+
+    assert dict(entry.subentries[display_id].data) == flat
+    assert suggested(await start(hass, entry, display_id)) == {"name": "Hall", **flat}
+
+
+async def test_changed_display_loses_what_the_form_omits(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay
+) -> None:
+    player = await add_display(**EVERYTHING)
+
+    await change_display(hass, entry, player, name="Frame", address=False)
+
+    subentry = entry.subentries[player.display.display_id]
+    assert (subentry.title, dict(subentry.data)) == ("Frame", DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "values"),
+    [
+        ("rendering", "rotation", ["0", "90", "180", "270"]),
+        ("rendering", "fit", list(Fit)),
+        ("rendering", "format", list(Format)),
+        ("rendering", "colors", list(Colors)),
+        ("rendering", "dithering", list(Dithering)),
+        ("changing", "order", ["newest", "shuffle"]),
+        ("changing", "advance", ["on_new_image", "interval", "on_fetch", "never"]),
+    ],
+)
+async def test_each_choice_is_accepted(
+    hass: HomeAssistant, entry: MockConfigEntry, section: str, field: str, values: list[str]
+) -> None:
+    for value in values:
+        result = await submit(
+            hass, await start(hass, entry), name="Hall", **{section: {field: value}}
+        )
+        assert result["data"][field] == value
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"name": " "}, {"name": "name_missing"}),
+        ({"source": "tag"}, {"source_value": "source_value_missing"}),
+        ({"source": "preset", "source_value": "  "}, {"source_value": "source_value_missing"}),
+        ({"source": "recipe", "source_value": "Nope"}, {"source_value": "recipe_unknown"}),
+        ({"width": 100}, {"height": "size_incomplete"}),
+        ({"height": 100}, {"width": "size_incomplete"}),
+        ({"width": 8192, "height": 8192}, {"width": "too_many_pixels"}),
+    ],
+)
+async def test_form_shows_error_at_field_and_recovers(
+    hass: HomeAssistant, entry: MockConfigEntry, fields: dict[str, Any], error: dict[str, str]
+) -> None:
+    form = await start(hass, entry)
+
+    result = await submit(hass, form, **{"name": "Hall", **fields})
+    assert result["errors"] == error
+    result = await submit(hass, form, name="Hall")
+
+    assert result["type"] == "create_entry"
+
+
+async def add_recipe(hass: HomeAssistant, entry: MockConfigEntry) -> str:
+    """Add a recipe and return its ID."""
+    form = await hass.config_entries.subentries.async_init(
+        (entry.entry_id, "recipe"), context={"source": SOURCE_USER}
+    )
+    await submit(hass, form, name="Morning walk", preset=PRESET, prompt="a path")
+    return str(list(entry.subentries)[-1])
+
+
+async def test_recipe_may_be_named_in_three_ways(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    recipe_id = await add_recipe(hass, entry)
+
+    for value in (recipe_id, "Morning walk", "morning_walk"):
+        form = await start(hass, entry)
+        result = await submit(hass, form, name="Hall", source="recipe", source_value=value)
+        assert result["data"]["source_value"] == recipe_id
+
+
+async def test_recipe_is_no_preset(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    recipe_id = await add_recipe(hass, entry)
+    form = await start(hass, entry)
+
+    result = await submit(hass, form, name="Hall", source="preset", source_value=recipe_id)
+
+    assert result["errors"] == {"source_value": "is_recipe"}
+
+
+async def test_display_shows_images_of_its_recipe_even_if_that_is_deleted(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    press_recipe: Any,
+) -> None:
+    recipe_id = await add_recipe(hass, entry)
+    player = await add_display(source="recipe", source_value=recipe_id)
+    wanted = await press_recipe()
+    await add_image()
+    assert player.state.shown == wanted
+
+    hass.config_entries.async_remove_subentry(entry, recipe_id)
+    await change_display(
+        hass, entry, player, source="recipe", source_value=recipe_id, width=64, height=64
+    )
+
+    assert player.state.shown == wanted
+
+
+@pytest.fixture
+def press_recipe(hass: HomeAssistant, server: Any) -> Any:
+    """Return what runs the recipe and waits for its image."""
+
+    async def run() -> str:
+        await press(hass, "button.gaze_morning_walk_generate")
+        job_id: str = await server.finish()
+        await hass.services.async_call(
+            "gaze", "wait", {"job_id": job_id}, blocking=True, return_response=True
+        )
+        await settle(hass)
+        return job_id
+
+    return run
+
+
+async def test_form_works_while_server_is_not_loaded(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(entry.entry_id)
+    form = await start(hass, entry)
+
+    result = await submit(hass, form, name="Hall", source="preset", source_value=" ink ")
+    [display_id] = entry.subentries
+    again = await start(hass, entry, display_id)
+
+    assert result["data"]["source_value"] == "ink"
+    assert again["description_placeholders"] == {"address": "", "preview": ""}
+
+
+async def test_dialog_shows_address_and_what_the_screen_gets(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    screen: Screen,
+) -> None:
+    hass.config.internal_url = "http://192.168.1.5:8123"
+    player = await add_display(width=80, height=40)
+    await add_image()
+
+    form = await start(hass, entry, player.display.display_id)
+
+    shown = form["description_placeholders"]
+    assert f"\nhttp://192.168.1.5:8123{screen.path(player)}\n" in shown["address"]
+    state = hass.states.get("image.gaze_hall")
+    assert state is not None
+    assert state.attributes["entity_picture"] in shown["preview"]
+
+
+async def test_dialog_shows_no_address_while_it_is_off(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay
+) -> None:
+    player = await add_display(address=False)
+
+    form = await start(hass, entry, player.display.display_id)
+
+    assert form["description_placeholders"]["address"] == ""
