@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a stand-in GAZE server and a Home Assistant that uses it."""
+"""Fixtures for all tests: a fake GAZE server, and a Home Assistant that uses it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -63,20 +63,20 @@ async def freezer(
 
 @pytest.fixture
 def hass_config_dir(hass_tmp_config_dir: str) -> str:
-    """Let each test's Home Assistant keep its files in a directory of its own."""
+    """Let each test's Home Assistant use a separate directory."""
     return hass_tmp_config_dir
 
 
 @pytest.fixture(autouse=True)
 def auto_enable_custom_integrations(request: pytest.FixtureRequest) -> None:
-    """Let Home Assistant find this integration, in the tests that have a Home Assistant."""
+    """Let Home Assistant find this integration, if a test uses Home Assistant."""
     if "hass" in request.fixturenames:
         request.getfixturevalue("enable_custom_integrations")
 
 
 @pytest.fixture
 def media_dir(hass: HomeAssistant, tmp_path: Path) -> Path:
-    """Return Home Assistant's one media directory, which does not exist yet."""
+    """Return the only media directory of Home Assistant, which does not exist yet."""
     path = tmp_path / "media"
     hass.config.media_dirs = {"local": str(path)}
     return path
@@ -86,7 +86,7 @@ def media_dir(hass: HomeAssistant, tmp_path: Path) -> Path:
 async def server(
     socket_enabled: None,
 ) -> AsyncGenerator[GazeServer]:
-    """Return a running GAZE server with small pictures, whose jobs move by hand only."""
+    """Return a running GAZE server with small images. Tests finish its jobs."""
     async with GazeServer(duration=None, seed=1, size=(64, 96)) as server:
         yield server
 
@@ -150,7 +150,7 @@ async def setup_integration(
     hass: HomeAssistant,
     media_dir: Path,
 ) -> AsyncGenerator[SetUp]:
-    """Return what adds an entry and sets it up; at the end all entries must unload."""
+    """Return a function that adds and sets up an entry. At the end all entries must unload."""
     # Every real Home Assistant has it, and conversation, which AI tasks need, cannot do without.
     assert await async_setup_component(hass, "homeassistant", {})
 
@@ -169,6 +169,6 @@ async def setup_integration(
 
 @pytest.fixture
 async def entry(config_entry: MockConfigEntry, setup_integration: SetUp) -> MockConfigEntry:
-    """Return the entry of the server, set up."""
+    """Return the loaded entry of the server."""
     await setup_integration(config_entry)
     return config_entry

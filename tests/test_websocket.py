@@ -1,4 +1,4 @@
-"""WebSocket commands: what the cards get, who gets it, and how often."""
+"""Tests of the WebSocket commands of the cards."""
 
 import asyncio
 from typing import Any
@@ -38,12 +38,12 @@ async def client(
     hass_ws_client: WebSocketGenerator,
     hass_read_only_access_token: str,
 ) -> MockHAClientWebSocket:
-    """Return the connection of a user who may only read."""
+    """Return the connection of a read-only user."""
     return await hass_ws_client(hass, hass_read_only_access_token)
 
 
 async def subscribe(client: MockHAClientWebSocket) -> dict[str, Any]:
-    """Subscribe; return the first state."""
+    """Subscribe, and return the first state."""
     await client.send_json_auto_id({"type": "gaze/subscribe"})
     assert (await client.receive_json())["success"]
     return dict((await client.receive_json())["event"])

@@ -1,4 +1,4 @@
-"""Tests of the REST client against the stand-in server, and against servers that are none."""
+"""Tests of the REST client with the fake server and with servers that are not GAZE."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -54,17 +54,17 @@ MEBIBYTE = 2**20
 
 
 class Script:
-    """A server that answers whatever it is asked with one response, and notes the requests."""
+    """A server that responds to every request in the same way, and stores the requests."""
 
     def __init__(self) -> None:
-        """Answer with an empty list of presets at first."""
+        """Respond with an empty list of presets at first."""
         self.answer: Callable[[], web.Response] = lambda: web.json_response({"presets": []})
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.url = URL()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request."""
+        """Respond to a request."""
         self.paths.append(request.path_qs)
         self.headers.append(dict(request.headers))
         return self.answer()
@@ -99,7 +99,7 @@ def scripted(session: ClientSession, script: Script) -> GazeClient:
 
 
 async def finished_image(server: GazeServer, client: GazeClient) -> tuple[str, str]:
-    """Return the id of a new finished job and the address of its image."""
+    """Return the ID of a new finished job and the address of its image."""
     [job_id] = await client.generate("neon_city", GenerateOptions())
     await server.finish()
     report = await client.get_job(job_id)
@@ -830,7 +830,7 @@ async def test_invalid_redirect_raises_response_error(
     server: GazeServer,
 ) -> None:
     async def look(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        """Look where a redirect leads, as Home Assistant's sessions do."""
+        """Read the address of a redirect, as Home Assistant's sessions do."""
         response = await handler(request)
         assert URL(response.headers["Location"])
         return response

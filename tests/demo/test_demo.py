@@ -1,4 +1,4 @@
-"""The demo's processes, configuration and judgement of the log."""
+"""Tests of the demo: its processes, configuration, and check of the log."""
 
 import asyncio
 import json
@@ -60,7 +60,7 @@ async def _never() -> bool:
 
 
 def _ended(pid: int) -> bool:
-    """Whether a process is gone, or a zombie that nobody has asked for yet."""
+    """Return whether a process has ended, or is a zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:

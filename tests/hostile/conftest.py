@@ -1,4 +1,4 @@
-"""A server that means harm, in a process of its own, and what watches us meanwhile."""
+"""Fixtures: a hostile server in a separate process, and a watched event loop."""
 
 import asyncio
 import base64
@@ -79,7 +79,7 @@ async def start_watching(watch: Watch) -> None:
 
 @pytest.fixture
 def told(hass: HomeAssistant) -> list[tuple[str, str]]:
-    """Return the job and the type of each of our events, as they come."""
+    """Return a growing list of the job and type of each event."""
     seen: list[tuple[str, str]] = []
 
     @callback
@@ -92,7 +92,7 @@ def told(hass: HomeAssistant) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def faultless(caplog: pytest.LogCaptureFixture) -> Generator[None]:
-    """See to it that no exception is logged and nothing goes unhandled."""
+    """Check that no exception is logged or unhandled."""
     caplog.set_level(logging.WARNING)
 
     yield
@@ -101,7 +101,7 @@ def faultless(caplog: pytest.LogCaptureFixture) -> Generator[None]:
 
 
 def tracebacks(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what was logged with a traceback, or as unhandled, while the test ran."""
+    """Return the records with a traceback or an unhandled exception of the test."""
     return [
         caplog.handler.format(record)
         for record in caplog.get_records("call")
@@ -113,7 +113,7 @@ def tracebacks(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Files of certificates and their keys, all of one authority."""
+    """Files of certificates and their keys, from one authority."""
 
     authority: Path
     good: Path
@@ -131,7 +131,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     here = x509.IPAddress(ip_address("127.0.0.1"))
 
     def issue(file: str, subject: x509.GeneralName | None, days: int) -> Path:
-        """Issue a certificate that is good for so many days from ten days ago on."""
+        """Issue a certificate that is valid for some days, beginning ten days ago."""
         own = ec.generate_private_key(ec.SECP256R1()) if subject else key
         builder = (
             x509.CertificateBuilder()
@@ -179,7 +179,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @dataclass(frozen=True, slots=True)
 class Hostile:
-    """A running server that means harm."""
+    """A running hostile server."""
 
     process_id: int
     port: int
@@ -202,11 +202,11 @@ class Hostile:
         )
 
     def url(self, name: str = GOOD, *places: str) -> str:
-        """Return the address at which it does what the name says, in those places."""
+        """Return the address for a hostility at some endpoints."""
         return f"http://127.0.0.1:{self.port}/{'@'.join((name, *places))}"
 
     def entry(self, name: str = GOOD, *places: str) -> MockConfigEntry:
-        """Return an entry for that address."""
+        """Return an entry for such an address."""
         return MockConfigEntry(
             domain=DOMAIN,
             title=name,
@@ -265,7 +265,7 @@ async def hostile(
     loop: JumpingLoop,
     socket_enabled: None,
 ) -> AsyncGenerator[Hostile]:
-    """Return the server; at the end it must have got the key where it belongs and nowhere else."""
+    """Return the server. Check at the end that only API requests contained the key."""
     loop.watch.is_busy = hostile_process.is_busy
     await hostile_process.order(off=[], forget=True)
 
@@ -278,7 +278,7 @@ async def hostile(
 
 
 def assert_key_belongs(head: str) -> None:
-    """See to it that a request bears the key in its one header, where it is one of the API."""
+    """Check that only an API request contains the key, in its header."""
     line, *headers = head.split("\r\n")
     with_key = [header for header in headers if API_KEY in header]
     assert API_KEY not in line

@@ -36,7 +36,7 @@ ENDPOINTS: Final = ("presets", "generate", "job", "image")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked: by which connection, for what, and what the truth would be."""
+    """A request with its connection, endpoint, and correct response."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -47,7 +47,7 @@ class Request:
     elsewhere: str
 
     async def send(self, *parts: bytes) -> None:
-        """Send bytes, as fast as they are taken."""
+        """Send bytes as fast as the client reads them."""
         for part in parts:
             self.writer.write(part)
             await self.writer.drain()
@@ -55,7 +55,7 @@ class Request:
     async def answer(
         self, body: bytes, *headers: str, status: str = "200 OK", version: str = "1.1"
     ) -> None:
-        """Send an answer with the right length."""
+        """Send a response with the correct length."""
         await self.send(
             self.head(
                 f"Content-Length: {len(body)}",
@@ -68,17 +68,17 @@ class Request:
         )
 
     def head(self, *headers: str, status: str = "200 OK", version: str = "1.1") -> bytes:
-        """Return the beginning of an answer."""
+        """Return the headers of a response."""
         lines = (f"HTTP/{version} {status}", f"Content-Type: {self.content_type}", *headers, "", "")
         return "\r\n".join(lines).encode("latin-1")
 
     async def stay(self) -> None:
-        """Wait until the other side has had enough."""
+        """Wait until the client closes the connection."""
         while await self.reader.read(MEBIBYTE):
             pass
 
     def reset(self) -> None:
-        """Break the connection off without a farewell."""
+        """Reset the connection."""
         connection = self.writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
@@ -90,7 +90,7 @@ HOSTILITIES: Final[dict[str, Act]] = {}
 
 
 def hostility(act: Act) -> Act:
-    """Enter a function into the table under its name."""
+    """Add a function to the table by its name."""
     HOSTILITIES[act.__name__] = act
     return act
 
@@ -299,7 +299,7 @@ async def sends_a_picture_of_too_many_pixels(request: Request) -> None:
 
 
 def _deflated(wbits: int) -> tuple[bytes, bytes]:
-    """Return the start of a deflate stream of blanks, and what is another mebibyte of them."""
+    """Return the start of a deflate stream of spaces, and the bytes of one more mebibyte."""
     packer = zlib.compressobj(9, wbits=wbits)
     block = b" " * MEBIBYTE
     parts = [packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2)]
@@ -470,7 +470,7 @@ async def redirects_to_nonsense(request: Request) -> None:
 
 
 def picture(side: int = 16, *, level: int = 6, claimed: int | None = None) -> bytes:
-    """Return a square PNG, compressed at a level; the side may be claimed to be another."""
+    """Return a square PNG with a compression level. Its header can declare another side."""
     header = struct.pack(">IIBBBBB", claimed or side, claimed or side, 8, 2, 0, 0, 0)
     pixels = zlib.compress((b"\0" + bytes(range(3)) * side) * side, level)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -483,10 +483,10 @@ HUGE: Final = picture(4580, level=0)  # sixty mebibytes
 
 
 class Server:
-    """The server, and what each of its sockets got."""
+    """The server with the requests of each socket."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
+        """Start without requests."""
         self.received: dict[str, list[bytes]] = {"gaze": [], "tls": [], "elsewhere": []}
         self.off: set[str] = set()
         self.canned: dict[str, bytes] = {}
@@ -494,7 +494,7 @@ class Server:
         self._jobs = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the one request of a connection."""
+        """Respond to the one request of a connection."""
         with closing(writer), suppress(OSError, EOFError):
             if not (first := await reader.readexactly(1)).isalpha():  # no HTTP: TLS, say
                 writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -506,7 +506,7 @@ class Server:
     async def _respond(
         self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Answer a request as its path says."""
+        """Respond to a request with the hostility in its path."""
         path = head.split(b" ", 2)[1].decode()
         name, *places = path.split("/")[1].split("@")
         sent = b""
@@ -525,7 +525,7 @@ class Server:
             await request.answer(body)
 
     def _truth(self, endpoint: str, path: str, sent: bytes) -> tuple[bytes, str]:
-        """Return what a good server would answer, and its content type."""
+        """Return the body and content type of a correct response."""
         match endpoint:
             case "presets":
                 answer: Any = {"presets": [{"slug": "neon_city", "name": "Neon city"}]}
@@ -545,14 +545,14 @@ class Server:
     async def serve_elsewhere(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Note a connection that nobody should have made."""
+        """Store a connection that no client may open."""
         self.received["elsewhere"].append(b"a connection")
         with suppress(OSError):
             self.received["elsewhere"].append(await reader.read(MEBIBYTE))
         writer.close()
 
     async def serve_tls(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Note what comes through TLS, and answer well."""
+        """Store a request over TLS, and send a correct response."""
         with suppress(OSError, EOFError):
             head = await reader.readuntil(b"\r\n\r\n")
             self.received["tls"].append(head)
@@ -562,7 +562,7 @@ class Server:
         writer.close()
 
     async def control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry out orders, one JSON object a line, each answered with one."""
+        """Execute orders. Each line is a JSON object and gets one as the response."""
         while line := await reader.readline():
             order = json.loads(line)
             self.off = set(order.get("off", self.off))
@@ -581,7 +581,7 @@ class Server:
 
 
 async def _run(certificates: list[str]) -> None:
-    """Listen, tell the ports, and end with the input."""
+    """Listen, print the ports, and end with the input."""
     server = Server()
     limit = 4 * MEBIBYTE
     listeners = [
@@ -605,7 +605,7 @@ async def _run(certificates: list[str]) -> None:
 
 
 def main() -> None:
-    """Run until the input ends; the arguments are files with a certificate and its key."""
+    """Run until the input ends. The arguments are the files of a certificate and its key."""
     asyncio.run(_run(sys.argv[1:]))
 
 

@@ -1,4 +1,4 @@
-"""The REST client and the config flow against everything that a server can do to them."""
+"""Tests of the REST client and the config flow with a hostile server."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -123,14 +123,14 @@ FLOW_ERRORS: Final[dict[type[GazeError] | None, dict[str, str] | None]] = {
 
 
 def outcome(name: str, place: str) -> type[GazeError] | None:
-    """Return which error a hostility makes of a request for a place."""
+    """Return the expected error of a hostility at an endpoint."""
     if place == "image" and name.startswith("refuses_"):
         return GazeImageRefusedError
     return GazeImageError if place == "image" and name in TOO_LARGE else OUTCOMES[name]
 
 
 async def failure(call: Awaitable[object]) -> type[BaseException] | None:
-    """Return what kind of error a call ends with."""
+    """Return the type of the error of a call."""
     try:
         await call
     except Exception as err:  # noqa: BLE001 - the test tells which are meant
@@ -256,7 +256,7 @@ async def test_key_is_not_sent_to_server_without_tls(
 
 
 def small_lists(start: bytes, item: bytes, end: bytes = b"]}") -> bytes:
-    """Return an answer as long as may be, of many small things."""
+    """Return the longest response with many small values."""
     count = (MAX_RESPONSE_BYTES - len(start) - len(end)) // (len(item) + 1)
     return start + b",".join([item] * count) + end
 

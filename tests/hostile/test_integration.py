@@ -1,4 +1,4 @@
-"""A set-up integration against everything that a server can do to it."""
+"""Tests of a loaded entry with a hostile server."""
 
 import asyncio
 from collections import Counter
@@ -61,7 +61,7 @@ async def settle(tasks: list[asyncio.Task[Any]], seconds: float) -> None:
 async def set_up(
     hass: HomeAssistant, setup_integration: SetUp, hostile: Hostile, place: str
 ) -> dict[str, GazeCoordinator]:
-    """Set up an entry for each hostility, all of which pause; return the coordinators."""
+    """Set up an entry for each hostility, all of them paused. Returns the coordinators."""
     await hostile.order(off=HARMFUL)
     entries = {name: hostile.entry(name, place) for name in HARMFUL}
     for entry in entries.values():

@@ -1,4 +1,4 @@
-"""Any JSON, and answers that are nearly right, at every endpoint."""
+"""Tests with any JSON and with slightly changed responses at every endpoint."""
 
 import asyncio
 from collections import Counter
@@ -61,7 +61,7 @@ anything = st.recursive(
 
 
 def places(value: Any, way: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """Return the ways to all values inside a value, and to itself."""
+    """Return the paths to all values in a value, including itself."""
     inside: list[tuple[str | int, Any]] = []
     if isinstance(value, dict):
         inside = list(value.items())
@@ -71,7 +71,7 @@ def places(value: Any, way: tuple[str | int, ...] = ()) -> list[tuple[str | int,
 
 
 def changed(value: Any, way: tuple[str | int, ...], change: Callable[[Any], Any]) -> Any:
-    """Return a value with a change at the end of a way."""
+    """Return a value with a change at a path."""
     if not way:
         return change(value)
     copy: Any = value.copy()
@@ -87,13 +87,13 @@ REMOVED: Final = object()
 
 
 def _instead(other: Any, _item: Any) -> Any:
-    """Put something else in the place of an item."""
+    """Replace an item."""
     return other
 
 
 @st.composite
 def nearly(draw: st.DrawFn, endpoint: str) -> bytes:
-    """Return the bytes of an answer that was right before a few things happened to it."""
+    """Return the bytes of a correct response with a few changes."""
     value = GOOD[endpoint]
     for _ in range(draw(st.integers(1, 3))):
         way = draw(st.sampled_from(places(value)))
@@ -118,16 +118,16 @@ bodies = anything.map(lambda value: json.dumps(value).encode()) | st.binary(max_
 
 
 class Script:
-    """A GAZE server that says what it is given, and else the truth."""
+    """A GAZE server with scripted responses, and correct ones otherwise."""
 
     def __init__(self) -> None:
-        """Say the truth at first."""
+        """Send correct responses at first."""
         self.said: dict[str, bytes] = {}
         self.url = ""
         self._jobs = 0
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request."""
+        """Respond to a request."""
         endpoint = next((name for name in GOOD if f"/{name}" in request.path), None)
         if endpoint is None:
             assert KEY not in str(request.headers)

@@ -1,4 +1,4 @@
-"""The fake GAZE server behaves as the guide says."""
+"""Tests that the fake GAZE server follows the REST guide."""
 
 import asyncio
 from collections.abc import Callable
@@ -676,7 +676,7 @@ async def test_control_api_is_closed_by_default(client: ClientSession) -> None:
 
 
 async def call(client: ClientSession, method: str, **arguments: Any) -> tuple[int, Any]:
-    """Call a method of a server over its control; return status and JSON of the answer."""
+    """Call a method over the control API. Returns the status and JSON of the response."""
     async with client.post(f"/_control/{method}", json=arguments) as response:
         return response.status, await response.json()
 
@@ -722,7 +722,7 @@ async def test_control_api_changes_server() -> None:
 
 
 async def answers(client: ClientSession) -> bool:
-    """Tell whether a server answers."""
+    """Return whether a server responds."""
     try:
         return (await ask(client, PRESETS))[0] == HTTPStatus.OK
     except ClientConnectionError:
@@ -746,7 +746,7 @@ async def test_control_api_turns_server_off_temporarily() -> None:
 
 
 async def run(*options: str) -> tuple[asyncio.subprocess.Process, str]:
-    """Run the program; return its process and the address it says."""
+    """Run the program. Returns its process and the printed address."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "testing.gaze_server", "--port", "0", *options),
         stdout=asyncio.subprocess.PIPE,
