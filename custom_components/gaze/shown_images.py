@@ -25,16 +25,22 @@ def shown_image(hass: HomeAssistant, entity_id: str) -> tuple[GazeCoordinator, s
     )
     if entity is None or coordinator is None:
         raise _error("not_an_image_entity", entity_id=entity_id[:255])
-    if entity.config_subentry_id is not None:
-        player = coordinator.displays.find_display(entity.config_subentry_id)
-        job_id = None if player is None else player.state.shown
-    else:
-        slug = preset_of_image_entity(coordinator.config_entry.entry_id, entity.unique_id)
-        image = coordinator.gallery.newest(slug)
-        job_id = None if image is None else image.job_id
+    job_id = _shown_job(coordinator, entity)
     if job_id is None:
         raise _error("entity_without_image", entity_id=entity_id)
     return coordinator, job_id
+
+
+def _shown_job(coordinator: GazeCoordinator, entity: er.RegistryEntry) -> str | None:
+    """Return the job ID of the image that an image entity shows, or None without one."""
+    if (subentry_id := entity.config_subentry_id) is None:
+        slug = preset_of_image_entity(coordinator.config_entry.entry_id, entity.unique_id)
+        image = coordinator.gallery.newest(slug)
+    elif (player := coordinator.displays.find_display(subentry_id)) is not None:
+        return player.state.shown
+    else:
+        image = coordinator.gallery.newest(recipe=subentry_id)
+    return None if image is None else image.job_id
 
 
 def display_of_device(hass: HomeAssistant, device_id: str) -> tuple[GazeCoordinator, Player]:
