@@ -24,7 +24,8 @@ CHECK_INTERVAL: Final = timedelta(minutes=5)
 FOUND: Final = "images_found"
 MISSING: Final = "media_missing"
 UNREADABLE: Final = "media_unreadable"
-GALLERY_ISSUES: Final = frozenset((FOUND, MISSING, UNREADABLE))
+UNWRITABLE: Final = "media_unwritable"
+GALLERY_ISSUES: Final = frozenset((FOUND, MISSING, UNREADABLE, UNWRITABLE))
 
 
 @callback
@@ -77,6 +78,7 @@ class _GalleryReporter:
             if self._entry.state in {ConfigEntryState.SETUP_IN_PROGRESS, ConfigEntryState.LOADED}:
                 self._update_issue(MISSING, active=reason == "missing")
                 self._update_issue(UNREADABLE, active=reason == "unreadable")
+                self._update_issue(UNWRITABLE, active=reason == "unwritable")
                 self._update_issue(FOUND, active=reason is None and found > 0, count=str(found))
 
     def _update_issue(self, key: str, *, active: bool, **placeholders: str) -> None:

@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 import re
 import shutil
+import sys
 from typing import Any, Final, override
 from urllib.parse import quote
 
@@ -136,6 +137,7 @@ class _Watch:
         on_unload = self._entry.async_on_unload
         on_unload(self._coordinator.async_add_listener(self._look_soon))
         on_unload(self._coordinator.async_add_event_listener(self._on_event))
+        on_unload(self._coordinator.async_add_gallery_listener(self._look_soon))
         on_unload(self._hass.bus.async_listen(EVENT_AUTOMATION_RELOADED, self._look_soon))
         on_unload(async_track_time_interval(self._hass, self._look_soon, LOOK_INTERVAL))
         self._look_soon()
@@ -202,7 +204,7 @@ class _Watch:
         """Return whether a disk that is written to has no room for an image."""
         folders = (self._coordinator.gallery.folder, Path(self._hass.config.path(STORAGE_DIR)))
         folder, free = await self._hass.async_add_executor_job(_fullest, *folders)
-        if free >= LEAST_FREE:
+        if free >= LEAST_FREE and self._coordinator.gallery.unavailable_reason != "full":
             return {}
         return self._finding(
             "disk_full", folder=str(folder.parent).replace("`", "'"), free=str(free // _MEBIBYTE)
@@ -335,11 +337,19 @@ def _issues(hass: HomeAssistant, entry: GazeConfigEntry) -> list[ir.IssueEntry]:
 
 def _fullest(*folders: Path) -> tuple[Path, int]:
     """Return the folder whose disk has the least room, and the room in bytes. Blocks."""
-    room: dict[Path, int] = {}
-    for folder in folders:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        room[folder] = shutil.disk_usage(there).free
-    return min(room.items(), key=lambda item: item[1])
+    return min(((folder, _room(folder)) for folder in folders), key=lambda item: item[1])
+
+
+def _room(folder: Path) -> int:
+    """Return the room on the disk of a folder in bytes. Blocks.
+
+    A disk that does not say how much it has counts as empty: other issues report that.
+    """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        return shutil.disk_usage(there).free
+    except OSError:
+        return sys.maxsize
 
 
 def _plain(text: str) -> str:

@@ -43,6 +43,19 @@ def _reason(gallery: Gallery) -> str | None:
     return gallery.unavailable_reason
 
 
+# What a disk or share says that has trouble. None of it means that a file was deleted.
+UNKNOWN = [
+    errno.EIO,
+    errno.ESTALE,
+    errno.EACCES,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.ENODEV,
+    errno.EPERM,
+]
+
+
 @contextmanager
 def _failing(
     monkeypatch: pytest.MonkeyPatch, function: str, name: str, code: int
@@ -181,7 +194,7 @@ async def test_change_of_availability_is_reported(
     assert caplog.text.count("Images cannot be saved at the moment") == 1
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("code", UNKNOWN)
 async def test_unreadable_folder_means_unknown(
     gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
@@ -198,7 +211,7 @@ async def test_unreadable_folder_means_unknown(
     assert await gallery.async_read(cats[0]) == picture(shade=1)
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("code", UNKNOWN)
 async def test_unreadable_root_means_unknown(
     gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
@@ -218,7 +231,7 @@ async def test_unreadable_root_means_unknown(
     assert _reason(gallery) is None
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("code", UNKNOWN)
 async def test_unreadable_marker_means_unknown(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
@@ -326,6 +339,190 @@ async def test_moved_folder_is_recognized_by_marker(
     assert await gallery.async_read(kept) == picture(shade=1)
     await _add(gallery, 2)
     assert not media_dir.exists()
+
+
+# Disks that cannot be written
+
+
+@pytest.mark.parametrize("function", ["write", "replace", "mkdir"])
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (errno.EROFS, "unwritable"),
+        (errno.EACCES, "unwritable"),
+        (errno.EIO, "unwritable"),
+        (errno.ENOSPC, "full"),
+        (errno.EDQUOT, "full"),
+    ],
+)
+async def test_disk_that_cannot_be_written_is_reported_until_it_can(
+    gallery: Gallery,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    function: str,
+    code: int,
+    reason: str,
+) -> None:
+    await _add(gallery, 1)
+
+    with monkeypatch.context() as patched:
+        _refuse(patched, function, code)
+        for _ in range(2):
+            with pytest.raises(GalleryUnavailableError):
+                await _add(gallery, 2, preset="new")
+        await gallery.async_check()
+        if function != "mkdir":  # a disk that refuses new folders only is found out when saving
+            assert _reason(gallery) == reason
+        assert await _listed(gallery) == ["00000001"]
+        assert gallery.count == 1
+    await gallery.async_check()
+
+    assert _reason(gallery) is None
+    assert sorted(names(folder)) == [MARKER, "neon_city"]
+    assert len(names(folder / "neon_city")) == 1
+    await _add(gallery, 2, preset="new")
+    assert await _listed(gallery) == ["00000002", "00000001"]
+
+
+def _refuse(patched: pytest.MonkeyPatch, function: str, code: int) -> None:
+    """Let the operating system refuse to write."""
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    if function == "write":
+        original = os.open
+
+        def refuse_new(path: object, flags: int, *arguments: int, **options: int | None) -> int:
+            if flags & os.O_CREAT:
+                refuse()
+            return original(path, flags, *arguments, **options)  # type: ignore[arg-type]
+
+        patched.setattr(os, "open", refuse_new)
+    else:
+        patched.setattr(os, function, refuse)
+
+
+async def test_share_that_lists_a_folder_incompletely_loses_nothing(
+    gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _add(gallery, 1, 2)
+    (folder / "neon_city" / "note.txt").touch()  # the folder has changed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files_module, "_list_folders", lambda *_: files_module.Listing())
+        assert len(await _listed(gallery)) == 2
+
+    assert len(await _listed(gallery)) == 2
+
+
+async def test_two_disks_that_were_swapped_keep_their_images(
+    hass: HomeAssistant, open_gallery: OpenGallery, media_dir: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    [first] = await _add(await open_gallery(), 1)
+    hass.config.media_dirs = {"local": str(other)}
+    [second] = await _add(await open_gallery(), 2)
+
+    between = media_dir.rename(tmp_path / "between")
+    other.rename(media_dir)
+    between.rename(other)
+    gallery = await open_gallery()
+
+    assert await gallery.async_read(first) == picture(shade=1)
+    assert await gallery.async_read(second) == picture(shade=2)
+    hass.config.media_dirs = {"local": str(media_dir)}
+    gallery = await open_gallery()
+    assert await gallery.async_read(first) == picture(shade=1)
+    assert await gallery.async_read(second) == picture(shade=2)
+    await _add(gallery, 3)
+    assert len(await _listed(gallery)) == 3
+
+
+async def test_media_directories_in_another_order_keep_their_images(
+    hass: HomeAssistant, open_gallery: OpenGallery, media_dir: Path, tmp_path: Path
+) -> None:
+    one, two = {"local": str(media_dir)}, {"other": str(tmp_path / "other")}
+    for number, directories in enumerate([one | two, two | one, one | two, two | one]):
+        hass.config.media_dirs = directories
+        await _add(await open_gallery(), number)
+
+    gallery = await open_gallery()
+
+    for image_ in await gallery.async_select(Selection()):
+        assert await gallery.async_read(image_) == picture(shade=int(image_.job_id))
+    assert gallery.count == 4
+    assert gallery.count_found() == 0
+
+
+# Things in the way
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link"])
+async def test_thing_in_place_of_a_folder_is_left_alone(
+    gallery: Gallery, folder: Path, tmp_path: Path, kind: str
+) -> None:
+    await _add(gallery, 1, preset="dogs")
+    obstacle = folder / "neon_city"
+    match kind:
+        case "file":
+            obstacle.write_text("mine")
+        case "link":
+            (tmp_path / "elsewhere").mkdir()
+            obstacle.symlink_to(tmp_path / "elsewhere")
+        case _:
+            obstacle.symlink_to(tmp_path / "nowhere")
+
+    [kept] = await _add(gallery, 2)
+    [again] = await _add(gallery, 3)
+
+    assert kept.path.startswith("neon_city_2/")
+    assert again.path.startswith("neon_city_2/")
+    assert obstacle.is_symlink() or obstacle.read_text() == "mine"
+    assert not list(tmp_path.glob("elsewhere/*"))
+    assert await gallery.async_read(kept) == picture(shade=2)
+
+
+@pytest.mark.parametrize("kind", ["folder", "link"])
+async def test_thing_in_place_of_a_file_is_left_alone(
+    gallery: Gallery, folder: Path, tmp_path: Path, kind: str
+) -> None:
+    [kept] = await _add(gallery, 1)
+    await gallery.async_delete([kept])
+    obstacle = folder / kept.path
+    if kind == "folder":
+        obstacle.mkdir(parents=True)
+    else:
+        obstacle.parent.mkdir()
+        obstacle.symlink_to(tmp_path / "secret")
+
+    [again] = await _add(gallery, 1)
+
+    assert again.path == kept.path.replace(".png", "_2.png")
+    assert obstacle.is_symlink() if kind == "link" else obstacle.is_dir()
+    assert await gallery.async_read(again) == picture(shade=1)
+
+
+async def test_empty_file_gives_way_to_the_image_before_and_is_offered_once(
+    open_gallery: OpenGallery, folder: Path
+) -> None:
+    gallery = await open_gallery()
+    _, emptied = await _add(gallery, 1, 2)
+    (folder / emptied.path).write_bytes(b"")
+
+    with pytest.raises(ImageGoneError):
+        await gallery.async_read(emptied)
+    newest = gallery.newest()
+    gallery = await open_gallery()
+    offered = gallery.count_found()
+    adopted = await gallery.async_adopt({})
+    after = gallery.count_found()
+    gallery = await open_gallery()
+
+    assert newest is not None
+    assert newest.job_id == "00000001"
+    assert (offered, adopted, after) == (1, 0, 0)
+    assert gallery.count_found() == 0
 
 
 # Taking over

@@ -14,8 +14,9 @@ class ImageGoneError(GalleryError):
 class GalleryUnavailableError(GalleryError):
     """The disk with the images is away. Nothing was changed, and trying again later may work.
 
-    `cause` is `missing` if the folder, or the marker in it, is not there, and `unreadable`
-    if the folder cannot be read.
+    `cause` is `missing` if the folder, or the marker in it, is not there, `unreadable` if the
+    folder cannot be read, `full` if it has no room, and `unwritable` if it cannot be written
+    for another reason.
     """
 
     def __init__(self, cause: str, text: str) -> None:

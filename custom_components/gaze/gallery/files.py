@@ -22,6 +22,7 @@ import orjson
 from .errors import GalleryError, GalleryUnavailableError, ImageGoneError
 
 MARKER: Final = ".gaze.json"
+PROBE: Final = ".gaze.probe"
 MAX_BYTES: Final = 64 * 2**20
 _MAX_MARKER: Final = 4096
 _PART: Final = ".part"
@@ -35,6 +36,7 @@ _GONE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP))
 _NO_FSYNC: Final = frozenset(
     (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF)
 )
+_FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _SECOND: Final = 1_000_000_000
 _COARSE: Final = 2 * _SECOND  # the resolution of FAT's time stamps
 
@@ -98,7 +100,18 @@ class Files:
                 _write_aside(folder, name, content)
                 _sync(folder)
         except OSError as err:
-            raise GalleryError(f"the image cannot be saved: {reason(err)}") from err
+            with suppress(OSError):
+                (self.root / path).parent.rmdir()  # if it is empty
+            raise _unwritable(err) from err
+
+    def probe(self) -> None:
+        """Validate that files can be written. Raises what `write` raises."""
+        try:
+            with self._open_root() as root:
+                _write_aside(root, PROBE, b"GAZE")
+                os.unlink(PROBE, dir_fd=root)
+        except OSError as err:
+            raise _unwritable(err) from err
 
     def read(self, path: str, known: Collection[str] = ()) -> tuple[bytes | None, str]:
         """Return a file's bytes and its ETag, without bytes if the ETag is among those known.
@@ -127,6 +140,14 @@ class Files:
     def exists(self, path: str) -> bool:
         """Return whether there is anything with this name."""
         return os.path.lexists(self.root / path)
+
+    def can_hold(self, folder: str) -> bool:
+        """Return whether there is, or can be, a folder with this name."""
+        return _mode(self.root / folder) in {0, stat.S_IFDIR}
+
+    def can_write(self, path: str) -> bool:
+        """Return whether there is, or can be, a file with this name."""
+        return _mode(self.root / path) in {0, stat.S_IFREG}
 
     def remove(self, path: str) -> None:
         """Remove a file, and its folder with the last one.
@@ -185,6 +206,28 @@ class Files:
             self._seen = None
             return None
 
+    def confirm_missing(self, paths: Collection[str]) -> set[str]:
+        """Return which files are not there when asked for by name; none if that is unknown.
+
+        Network shares may list a folder incompletely.
+        """
+        missing: set[str] = set()
+        try:
+            with self._open_root() as root:
+                for path in paths:
+                    try:
+                        os.stat(path, dir_fd=root, follow_symlinks=False)
+                    except FileNotFoundError, NotADirectoryError:
+                        missing.add(path)
+                    except OSError:
+                        continue  # it is there, or that is unknown
+                _validate_root(root, self.marker)
+        except FileNotFoundError:  # a root that needs no marker
+            return set(paths)
+        except GalleryError, OSError:
+            return set()
+        return missing
+
     @contextmanager
     def _open_root(self) -> Generator[int]:
         """Open the root and validate its marker.
@@ -199,8 +242,7 @@ class Files:
                 raise
             raise _unavailable(err) from err
         try:
-            if self.marker is not None:
-                _validate_marker(root, self.marker)
+            _validate_root(root, self.marker)
             yield root
         finally:
             os.close(root)
@@ -279,7 +321,7 @@ def write_marker(root: Path, marker: Marker) -> None:
         finally:
             os.close(folder)
     except OSError as err:
-        raise GalleryError(f"the image cannot be saved: {reason(err)}") from err
+        raise _unwritable(err) from err
 
 
 def etag_of(found: os.stat_result) -> str:
@@ -306,8 +348,24 @@ def _unavailable(err: OSError) -> GalleryUnavailableError:
     )
 
 
-def _validate_marker(root: int, expected: str) -> None:
-    """Raise GalleryUnavailableError unless an open root bears the marker."""
+def _unwritable(err: OSError) -> GalleryUnavailableError:
+    """Return the error for a disk that refuses to be written to."""
+    cause = "full" if err.errno in _FULL else "unwritable"
+    return GalleryUnavailableError(cause, f"the image cannot be saved: {reason(err)}")
+
+
+def _mode(path: Path) -> int:
+    """Return what kind of thing a path is, or 0 for nothing, or something unknown."""
+    try:
+        return stat.S_IFMT(path.lstat().st_mode)
+    except OSError:
+        return 0
+
+
+def _validate_root(root: int, expected: str | None) -> None:
+    """Raise GalleryUnavailableError unless an open root bears the marker, if it must."""
+    if expected is None:
+        return
     try:
         found = _read_marker(root)
     except OSError as err:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from itertools import batched
 import logging
@@ -36,6 +37,8 @@ _OVERVIEW_IMAGES: Final = 24
 _UNSAVED_OF_PRESET: Final = 20  # as many as one request can make
 _ADOPTED_AT_ONCE: Final = 50
 
+_REJECTED_PROPERTY: Final = "rejected"
+_MOST_REJECTED: Final = 1000
 _RECENT_PATHS: Final = 1000  # more than the jobs that the engine remembers
 
 # Images that entities show are requested again and again.
@@ -79,11 +82,14 @@ class Gallery:
         self._newest_of_all: Image | None = None
         self._preset_folders: dict[str, str] = {}
         self._found: dict[str, FoundFile] = {}
+        self._rejected: set[str] = set()  # paths of files that are no images, although named so
         self._count = 0
         self._paths: OrderedDict[str, Path] = OrderedDict()  # of images saved lately, by job
         self._overview: Overview | None = None
         self._recent: OrderedDict[str, Content] = OrderedDict()
         self._retention_failing = False
+        self._unwritable: GalleryUnavailableError | None = None  # of the last image
+        self._last_number = 0
 
     # Life
 
@@ -97,6 +103,8 @@ class Gallery:
         async with self._changing:
             await self._roots.async_open()
             await self._hass.async_add_executor_job(self._remove_parts)
+            rejected = await self._index.async_property(_REJECTED_PROPERTY)
+            self._rejected = set((rejected or "").split("\n"))
             await self._reload()
             for image in reversed(
                 await self._index.async_select(Selection(hidden=None), _RECENT_PATHS)
@@ -129,9 +137,13 @@ class Gallery:
 
     @property
     def unavailable_reason(self) -> str | None:
-        """Return why images cannot be saved at the moment: `missing` or `unreadable`, or None."""
-        error = self._roots.unavailable
-        return None if error is None or not self._options.save_images else error.cause
+        """Return why images cannot be saved at the moment, or None.
+
+        It is the cause of a GalleryUnavailableError.
+        """
+        error = self._roots.unavailable if self._options.save_images else None
+        error = error or self._unwritable
+        return None if error is None else error.cause
 
     @property
     def rendering_slots(self) -> asyncio.Semaphore:
@@ -147,6 +159,11 @@ class Gallery:
     def count(self) -> int:
         """Return how many images there are."""
         return self._count
+
+    @property
+    def last_number(self) -> int:
+        """Return the number of the last image, or 0 if there was none."""
+        return self._last_number
 
     def newest(self, preset: str | None = None, *, recipe: str | None = None) -> Image | None:
         """Return the newest image, of a preset (by slug), of a recipe (by ID), or of all."""
@@ -218,6 +235,9 @@ class Gallery:
         """Find out whether the disk is there and what is on it. Raises GalleryError."""
         async with self._changing:
             await self._roots.async_settle()
+            if self._unwritable is not None:
+                with suppress(GalleryError):
+                    await self._probe()
         await self._notice_changes()
 
     # The images themselves
@@ -260,9 +280,9 @@ class Gallery:
     async def async_add(self, image: Image, content: bytes) -> Image:
         """Validate and save an image, and return it with what the bytes and the disk tell.
 
-        Adding a job's image again replaces it. Raises PictureError if the bytes are no image,
-        GalleryUnavailableError if the disk is away, and GalleryError if it cannot be saved.
-        Then nothing is left behind.
+        Adding a job's image again replaces it. Raises PictureError if the bytes are no image, and
+        GalleryUnavailableError if the disk is away or cannot be written. Then nothing is left
+        behind.
         """
         picture = await self._hass.async_add_executor_job(examine, content)
         if self._options.strip_metadata:
@@ -275,10 +295,14 @@ class Gallery:
             size=len(content),
             saved=self._options.save_images,
         )
-        async with self._changing:
-            files = await self._roots.async_require() if image.saved else self._unsaved
+        async with self._changing, self._noting_disk():
+            files = await self._writable_files()
             image = replace(image, root=files.marker or "")
-            image = replace(image, path=await self._free_path(files, image, picture.extension))
+            image = replace(
+                image,
+                path=await self._hass.async_add_executor_job(self._found_path, image, content)
+                or await self._free_path(files, image, picture.extension),
+            )
             earlier = await self._index.async_get(image.job_id)
             image = await self._save(files, image, content, earlier)
             if earlier is None:
@@ -325,8 +349,8 @@ class Gallery:
     ) -> int:
         """Add the files that `count_found` counts to the index, and return how many.
 
-        presets: names by slug. A file that turns out to be no image is skipped. Raises
-        GalleryError.
+        presets: names by slug. A file that turns out to be no image is skipped, and not counted
+        again. Raises GalleryError.
         """
         async with self._changing:
             files = await self._roots.async_require()
@@ -338,10 +362,14 @@ class Gallery:
                     _describe, files, part, slugs, presets
                 )
                 words = {image.job_id: text for image, text in described}
+                self._rejected |= {found.path for found in part}
+                self._rejected -= {image.path for image, _ in described}
                 await self._index.async_add(*(image for image, _ in described), words=words)
                 adopted += len(described)
                 for found in part:
                     self._found.pop(found.path, None)
+            rejected = "\n".join(sorted(self._rejected)[-_MOST_REJECTED:])
+            await self._index.async_set_property(_REJECTED_PROPERTY, rejected)
             await self._reload()
             self._report_change()
         return adopted
@@ -360,6 +388,36 @@ class Gallery:
         """Return the files that an image's file is among."""
         return self._roots.files(image.root) if image.saved else self._unsaved
 
+    async def _writable_files(self) -> Files:
+        """Return the files that new images go to. Raises GalleryUnavailableError."""
+        return await self._roots.async_require() if self._options.save_images else self._unsaved
+
+    async def _probe(self) -> None:
+        """Note whether images can be saved again. Raises GalleryUnavailableError."""
+        async with self._noting_disk():
+            files = await self._writable_files()
+            await self._hass.async_add_executor_job(files.probe)
+
+    @asynccontextmanager
+    async def _noting_disk(self) -> AsyncGenerator[None]:
+        """Note whether the block can write, and say so if that changed."""
+        before, error = self._unwritable, None
+        try:
+            yield
+        except GalleryUnavailableError as err:
+            if err is not self._roots.unavailable:
+                error = err
+            raise
+        except GalleryError as err:
+            error = GalleryUnavailableError("unwritable", str(err))
+            raise error from err
+        finally:
+            self._unwritable = error
+            if (before and before.cause) != (error and error.cause):
+                if error is not None:
+                    _LOGGER.warning("Images cannot be saved at the moment: %s", error)
+                self._report_change()
+
     def _remove_parts(self) -> None:
         """Remove what interrupted writes left behind. Blocks."""
         for files in (*self._roots.all, self._unsaved):
@@ -368,25 +426,50 @@ class Gallery:
     def _adoptable(self, open_job_ids: Iterable[str]) -> list[FoundFile]:
         """Return the files that can be adopted, oldest first."""
         jobs = {job_prefix(job_id) for job_id in open_job_ids}
-        found = [file for file in self._found.values() if file.job not in jobs]
+        found = [
+            file
+            for file in self._found.values()
+            if file.job not in jobs and file.path not in self._rejected
+        ]
         return sorted(found, key=lambda file: (file.made_at, file.path))
 
+    def _found_path(self, image: Image, content: bytes) -> str | None:
+        """Return the path of a file that has the image already, after a backup was restored."""
+        files = self._roots.current
+        for found in list(self._found.values()):
+            if image.saved and files is not None and found.job == job_prefix(image.job_id):
+                with suppress(GalleryError):
+                    if files.read(found.path)[0] == content:
+                        return found.path
+        return None
+
     async def _free_path(self, files: Files, image: Image, extension: str) -> str:
-        """Return the path for an image's file. That of another image is not taken."""
-        folder = self._preset_folders.get(image.preset)
-        if folder is None:
-            folder = preset_folder(image.preset, self._preset_folders.values())
+        """Return the path for an image's file. That of another image or thing is not taken."""
+        folder = await self._free_folder(files, image.preset)
         stem = f"{folder}/{file_stem(image)}"
         path, number = f"{stem}.{extension}", 1
-        while (
-            await self._hass.async_add_executor_job(files.exists, path)
-            and (owner := await self._index.async_owner(path, image.root, saved=image.saved))
-            is not None
-            and owner != image.job_id
-        ):
+        while not await self._is_free(files, image, path):
             number += 1
             path = f"{stem}_{number}.{extension}"
         return path
+
+    async def _free_folder(self, files: Files, preset: str) -> str:
+        """Return the folder of a preset, a new one if a file or link has that name."""
+        taken = list(self._preset_folders.values())
+        folder = self._preset_folders.get(preset) or preset_folder(preset, taken)
+        while not await self._hass.async_add_executor_job(files.can_hold, folder):
+            taken.append(folder)
+            folder = preset_folder(preset, taken)
+        return folder
+
+    async def _is_free(self, files: Files, image: Image, path: str) -> bool:
+        """Return whether the file of an image can have a path."""
+        if not await self._hass.async_add_executor_job(files.exists, path):
+            return True
+        if not await self._hass.async_add_executor_job(files.can_write, path):
+            return False
+        owner = await self._index.async_owner(path, image.root, saved=image.saved)
+        return owner in {None, image.job_id}
 
     async def _save(
         self, files: Files, image: Image, content: bytes, earlier: Image | None
@@ -441,6 +524,7 @@ class Gallery:
     def _note(self, image: Image) -> None:
         """Note a new image. It is the newest only if it was finished last."""
         self._overview = None
+        self._last_number = max(self._last_number, image.number)
         self._found.pop(image.path, None)
         self._recent.pop(image.job_id, None)
         self._preset_folders[image.preset] = image.path.partition("/")[0]
@@ -457,6 +541,7 @@ class Gallery:
         self._overview = None
         newest = await self._index.async_newest_by_preset()
         self._count = await self._index.async_count()
+        self._last_number = max(self._last_number, await self._index.async_last_number())
         self._newest = {image.preset: image for image in newest}
         self._newest_of_recipe = {
             image.recipe: image
@@ -600,7 +685,8 @@ def _differ(files: Files, owned: Collection[str]) -> tuple[set[str], dict[str, F
     if (listing := files.present()) is None:
         return set(), None
     others = (parse_path(path) for path in listing.paths if path not in owned)
-    return listing.missing(owned), {found.path: found for found in others if found is not None}
+    missing = files.confirm_missing(listing.missing(owned))
+    return missing, {found.path: found for found in others if found is not None}
 
 
 def _describe(

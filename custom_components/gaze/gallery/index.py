@@ -10,7 +10,7 @@ from homeassistant.util import dt as dt_util
 
 from ..const import DOMAIN
 from ..database import Database, Row
-from .errors import GalleryError
+from .errors import GalleryError, GalleryUnavailableError
 from .models import Folder, Image, ListedImage, Selection
 
 _NAMES: Final = tuple(field.name for field in fields(Image))
@@ -210,6 +210,10 @@ class Index:
         """Return how many images there are."""
         return int((await self._read("SELECT count(*) FROM image"))[0][0])
 
+    async def async_last_number(self) -> int:
+        """Return the number of the last image, hidden or not; 0 without images."""
+        return int((await self._read("SELECT coalesce(max(number), 0) FROM image"))[0][0])
+
     async def async_marked(self) -> tuple[int, int]:
         """Return how many images are favorites, and how many are hidden."""
         rows = await self._read("SELECT total(favorite), total(hidden) FROM image")
@@ -344,7 +348,10 @@ class Index:
         try:
             return await self._database.async_change(change)
         except sqlite3.Error as err:
-            raise GalleryError(f"the list of images cannot be written: {err}") from err
+            text = f"the list of images cannot be written: {err}"
+            if getattr(err, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise GalleryUnavailableError("full", text) from err
+            raise GalleryError(text) from err
 
 
 def _add(connection: sqlite3.Connection, image: Image, now: float, words: str) -> Image:
@@ -356,7 +363,8 @@ def _add(connection: sqlite3.Connection, image: Image, now: float, words: str) -
         number, favorite, hidden = known
         image = replace(image, number=number, favorite=favorite, hidden=hidden)
     else:
-        image = replace(image, number=_free_number(connection, image.made_at, now))
+        number = image.number or _number_of_time(connection, image.made_at, now)
+        image = replace(image, number=_free_number(connection, number))
     connection.execute(
         f"INSERT OR REPLACE INTO image ({_COLUMNS}, month, words) VALUES ({_MARKS}, ?, ?)",
         (*astuple(image), _month(image), _words(image, words)),
@@ -364,8 +372,8 @@ def _add(connection: sqlite3.Connection, image: Image, now: float, words: str) -
     return image
 
 
-def _free_number(connection: sqlite3.Connection, made_at: float, now: float) -> int:
-    """Return the number of an image that was finished at this time, in microseconds.
+def _number_of_time(connection: sqlite3.Connection, made_at: float, now: float) -> int:
+    """Return the number of an image that was finished at this time.
 
     A clock that was wrong may have made images of the future. New images come after those.
     """
@@ -373,6 +381,11 @@ def _free_number(connection: sqlite3.Connection, made_at: float, now: float) -> 
     (newest,) = connection.execute("SELECT max(number) FROM image").fetchone()
     if newest is not None and newest > now * _MICROSECONDS and made_at > now - _DAY:
         return max(number, int(newest) + 1)
+    return number
+
+
+def _free_number(connection: sqlite3.Connection, number: int) -> int:
+    """Return this number, or the next one that no image has."""
     if connection.execute("SELECT 1 FROM image WHERE number = ?", (number,)).fetchone() is None:
         return number
     (free,) = connection.execute(

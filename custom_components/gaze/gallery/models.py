@@ -15,8 +15,9 @@ class Image:
     `path` is the file, relative to the folder of the gallery whose ID is `root`. An image that is
     not `saved` lies outside the media folder and is removed with the batch of its preset.
 
-    Images are ordered by `number`: a later image has a higher one, and the later one of two is
-    the one that was finished later, whichever was downloaded first.
+    Images are ordered by `number`, in microseconds since the epoch: a later image has a higher
+    one, and the later one of two is the one that was finished later, whichever was downloaded
+    first. An image without one gets that of `made_at`.
     """
 
     job_id: str

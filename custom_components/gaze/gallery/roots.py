@@ -61,6 +61,7 @@ class Roots:
         self.path = self._parent / name
         for root, path in (await self._index.async_roots()).items():
             self._files[root] = Files(Path(path), root)
+        await self._async_relocate()
         await self.async_settle()
 
     def files(self, root: str) -> Files:
@@ -76,11 +77,7 @@ class Roots:
 
     async def async_available(self) -> list[str]:
         """Return the IDs of the folders that are there now."""
-        return [
-            root
-            for root, files in self._files.items()
-            if await self._hass.async_add_executor_job(_is_there, files)
-        ]
+        return [root for root, files in self._files.items() if await self._async_is_there(files)]
 
     async def async_require(self) -> Files:
         """Return the files of the current folder, which is created for the first image.
@@ -158,15 +155,35 @@ class Roots:
         """Use the folder at the path, whose marker is one of ours. Raises GalleryError."""
         files = self._files.get(marker.gallery)
         if files is None or files.root != self.path:
-            await self._index.async_set_root(marker.gallery, str(self.path))
-            files = self._files[marker.gallery] = Files(self.path, marker.gallery)
-        self.current = files
+            await self._async_move(marker.gallery, self.path)
+            await self._async_relocate()
+        self.current = self._files[marker.gallery]
         if marker.server != (server := self._server()):
             marker = Marker(gallery=marker.gallery, server=server)
             try:
                 await self._hass.async_add_executor_job(write_marker, self.path, marker)
             except GalleryError as err:
                 _LOGGER.debug("Unable to update a marker: %s", err)
+
+    async def _async_move(self, root: str, path: Path) -> None:
+        """Note that a folder is at another path. Raises GalleryError."""
+        await self._index.async_set_root(root, str(path))
+        self._files[root] = Files(path, root)
+
+    async def _async_relocate(self) -> None:
+        """Find folders at the paths of others, as when two disks were swapped."""
+        for path in {files.root for files in self._files.values()}:
+            try:
+                marker = await self._hass.async_add_executor_job(read_marker, path)
+            except GalleryUnavailableError:
+                continue
+            files = None if marker is None else self._files.get(marker.gallery)
+            if files is not None and files.root != path and not await self._async_is_there(files):
+                await self._async_move(files.marker or "", path)
+
+    async def _async_is_there(self, files: Files) -> bool:
+        """Return whether a folder is where it is expected."""
+        return await self._hass.async_add_executor_job(_is_there, files)
 
     async def _async_create(self, root: str | None = None) -> Files:
         """Create the folder at the path, or its marker. Raises GalleryError.
