@@ -347,6 +347,8 @@ async def test_each_api_status_raises_its_error(
         ('{"error": "Invalid', "application/json"),
         ('"Invalid API key"', "application/json"),
         ("", "application/json"),
+        ('{"message": "no Route matched with those values"}', "application/json"),
+        ('{"status": "KO", "code": 401}', "application/json"),
     ],
 )
 async def test_auth_status_without_json_is_not_from_gaze(

@@ -231,20 +231,25 @@ async def _create_api_error(response: ClientResponse) -> GazeError:
     """Return the error for an API response that isn't successful.
 
     Statuses about the key, a preset, or a job count only with a JSON object in the body, as
-    GAZE sends it. A page with such a status comes from a proxy.
+    GAZE sends it. A page with such a status comes from a proxy, and so does other JSON.
     """
     body = await _read_error_body(response)
     reason = _get_reason(body) or _describe_status(response)
     match response.status:
-        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN if body is not None:
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN if _is_from_gaze(body):
             return GazeAuthError(reason)
-        case HTTPStatus.NOT_FOUND if body is not None:
+        case HTTPStatus.NOT_FOUND if _is_from_gaze(body):
             return GazeNotFoundError(reason)
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN | HTTPStatus.NOT_FOUND:
             return GazeResponseError(f"{reason}, but not from GAZE")
         case HTTPStatus.BAD_REQUEST:
             return GazeRequestError(reason)
     return _create_general_error(response, reason)
+
+
+def _is_from_gaze(body: dict[str, Any] | None) -> bool:
+    """Return whether the body of an error has the form of GAZE: an `error`, or nothing."""
+    return body is not None and (not body or "error" in body)
 
 
 async def _create_image_error(response: ClientResponse) -> GazeError:
