@@ -1,13 +1,17 @@
 """The records of the job engine on disk: jobs and learned durations."""
 
 import asyncio
+from collections.abc import Coroutine
+from datetime import datetime
 import json
 import logging
+import math
 import sqlite3
-from typing import Final
+from typing import Any, Final
 
-from homeassistant.core import HomeAssistant
-from mashumaro.exceptions import MissingField
+from homeassistant.core import CALLBACK_TYPE, HomeAssistant
+from homeassistant.helpers.event import async_call_later
+from mashumaro.exceptions import InvalidFieldValue, MissingField
 import orjson
 
 from ..const import DOMAIN
@@ -17,6 +21,7 @@ from .pacing import Durations, Key
 
 _LOGGER = logging.getLogger(__name__)
 
+RETRY_AFTER: Final = 30.0  # seconds after which a failed write is tried again
 MAX_SAMPLE: Final = 7 * 86_400.0  # seconds; no image takes longer
 
 _SCHEMA: Final = """
@@ -25,19 +30,29 @@ CREATE TABLE IF NOT EXISTS job (
 );
 CREATE TABLE IF NOT EXISTS duration (key TEXT PRIMARY KEY, samples TEXT NOT NULL);
 """
+_SAVE: Final = (
+    "INSERT INTO job (job_id, record) VALUES (?, ?)"
+    " ON CONFLICT (job_id) DO UPDATE SET record = excluded.record"
+)
+_ALIASES: Final = {"queued_fired": "told_queued", "end_fired": "told_end"}
+# What stands for parts of a record that make no sense: better a job with a wrong date than none
+_REPLACEMENTS: Final = {"requested_at": 0.0, "index": 1, "count": 1}
 
 
 class Records:
     """The jobs and learned durations of one server, on disk when a call returns.
 
     If the disk fails, the failure is logged and the engine continues in memory: a job that GAZE
-    accepted is tracked in any case.
+    accepted is tracked in any case. Its record is saved as soon as the disk works again.
     """
 
     def __init__(self, hass: HomeAssistant, entry_id: str) -> None:
         """Use the entry's own file."""
         self._hass = hass
         self._failing = False
+        self._unsaved: dict[str, str] = {}  # records by job that are to be saved
+        self._stop_retry: CALLBACK_TYPE | None = None
+        self._closing = False
         self._in_order = asyncio.Lock()  # an older record must not overwrite a newer one
         self._database = Database(hass, f"{DOMAIN}.{entry_id}.jobs.db", _SCHEMA)
 
@@ -52,17 +67,16 @@ class Records:
         Raises sqlite3.OperationalError if the file cannot be used.
         """
         await self._database.async_open()
+        self._closing = False
         jobs = await self._database.async_read("SELECT job_id, record FROM job ORDER BY number")
         durations = await self._database.async_read("SELECT key, samples FROM duration")
         return await self._hass.async_add_executor_job(_decode, jobs, durations)
 
     async def async_save(self, *jobs: Job) -> None:
         """Save jobs as they are now."""
-        await self._write(
-            "INSERT INTO job (job_id, record) VALUES (?, ?)"
-            " ON CONFLICT (job_id) DO UPDATE SET record = excluded.record",
-            *((job.job_id, job.to_json()) for job in jobs),
-        )
+        for job in jobs:
+            self._unsaved[job.job_id] = job.to_json()
+        await self._outlive(self._save())
 
     async def async_save_durations(self, key: Key, samples: list[float]) -> None:
         """Save the durations that were learned for one key."""
@@ -73,10 +87,16 @@ class Records:
 
     async def async_forget(self, job_ids: list[str]) -> None:
         """Discard ended jobs."""
+        for job_id in job_ids:
+            self._unsaved.pop(job_id, None)
         await self._write("DELETE FROM job WHERE job_id = ?", *((job_id,) for job_id in job_ids))
 
     async def async_close(self) -> None:
-        """Close the file after all writes."""
+        """Close the file after all writes, also of what could not be saved before."""
+        self._closing = True
+        self._cancel_retry()
+        if self._unsaved:
+            await self._save()
         async with self._in_order:
             await self._database.async_close()
 
@@ -85,25 +105,60 @@ class Records:
         await self._database.async_remove()
 
     async def _write(self, statement: str, *rows: Row) -> None:
-        """Run the statement for each row, even if the caller is cancelled meanwhile.
+        """Run the statement for each row, even if the caller is cancelled meanwhile."""
+        await self._outlive(self._write_in_order(statement, *rows))
+
+    async def _outlive(self, writing: Coroutine[Any, Any, None]) -> None:
+        """Write, even if the caller is cancelled meanwhile.
 
         Otherwise an event that was fired as the server is unloaded would be fired again.
         """
-        await asyncio.shield(
-            self._hass.async_create_task(self._write_in_order(statement, *rows), "gaze save jobs")
-        )
+        await asyncio.shield(self._hass.async_create_task(writing, "gaze save jobs"))
 
     async def _write_in_order(self, statement: str, *rows: Row) -> None:
         """Run the statement for each row, or log once why that is not possible."""
+        async with self._in_order:
+            await self._try(statement, *rows)
+
+    async def _save(self) -> None:
+        """Save the records that are not saved. What fails is tried again later."""
+        async with self._in_order:
+            if not (records := dict(self._unsaved)):
+                return
+            if not await self._try(_SAVE, *records.items()):
+                self._retry_later()
+                return
+            for job_id, record in records.items():
+                if self._unsaved.get(job_id) is record:
+                    del self._unsaved[job_id]
+
+    async def _try(self, statement: str, *rows: Row) -> bool:
+        """Run the statement for each row, and return whether that was possible."""
         try:
-            async with self._in_order:
-                await self._database.async_write(statement, *rows)
+            await self._database.async_write(statement, *rows)
         except sqlite3.Error as err:
             if not self._failing:
                 _LOGGER.warning("Failed to save jobs: %s", err)
             self._failing = True
-            return
+            return False
         self._failing = False
+        return True
+
+    def _retry_later(self) -> None:
+        """Save again what could not be saved, unless the file is being closed."""
+        if self._stop_retry is None and not self._closing:
+            self._stop_retry = async_call_later(self._hass, RETRY_AFTER, self._retry)
+
+    async def _retry(self, _now: datetime) -> None:
+        """Save again what could not be saved."""
+        self._stop_retry = None
+        await self._save()
+
+    def _cancel_retry(self) -> None:
+        """Cancel the next try."""
+        if self._stop_retry is not None:
+            self._stop_retry()
+            self._stop_retry = None
 
 
 def _decode(job_rows: list[Row], duration_rows: list[Row]) -> tuple[list[Job], Durations]:
@@ -111,7 +166,7 @@ def _decode(job_rows: list[Row], duration_rows: list[Row]) -> tuple[list[Job], D
     jobs: list[Job] = []
     for job_id, record in job_rows:
         try:
-            jobs.append(Job.from_json(str(record)))
+            jobs.append(_decode_job(str(record)))
         except ValueError, TypeError, MissingField:
             _LOGGER.warning("Ignored the unreadable record of job %s", job_id)
     samples: dict[Key, list[float]] = {}
@@ -122,6 +177,27 @@ def _decode(job_rows: list[Row], duration_rows: list[Row]) -> tuple[list[Job], D
         except ValueError:
             _LOGGER.warning("Ignored unreadable durations")
     return jobs, Durations(samples)
+
+
+def _decode_job(text: str) -> Job:
+    """Return a job, without what makes no sense. Raises ValueError, TypeError, or MissingField.
+
+    Fields that are unknown come from another version.
+    """
+    record = json.loads(text)  # unlike orjson, it reads NaN
+    if not isinstance(record, dict):
+        raise ValueError("expected an object")  # noqa: TRY004 - as all of these
+    record = {name: value for name, value in record.items() if _is_sound(value)}
+    while True:
+        try:
+            return Job.from_dict(_REPLACEMENTS | record)
+        except InvalidFieldValue as err:
+            del record[_ALIASES.get(err.field_name, err.field_name)]
+
+
+def _is_sound(value: object) -> bool:
+    """Return whether a value is no number, or a finite one."""
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _decode_key(text: object) -> Key:
