@@ -28,6 +28,7 @@ from homeassistant.loader import DATA_CUSTOM_COMPONENTS
 from homeassistant.setup import async_setup_component
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_test_home_assistant
 
+from custom_components.gaze.backup import async_post_backup, async_pre_backup
 from custom_components.gaze.const import CONF_GIVE_UP_AFTER, DOMAIN, EVENT_GAZE
 from custom_components.gaze.coordinator import GazeCoordinator
 from testing.clocks import JumpingSelector
@@ -207,6 +208,15 @@ class Home:
         """Return the media directory of this life."""
         return self.folder / "media"
 
+    def _mount_media(self) -> Path:
+        """Return a path of the media directory that is the same in every life."""
+        path = self._folder / "media"
+        path.unlink(missing_ok=True)
+        if not self.media.exists():
+            self.media.mkdir()
+        path.symlink_to(self.media)
+        return path
+
     @property
     def coordinator(self) -> GazeCoordinator | None:
         """Return the integration's coordinator while the entry is set up."""
@@ -284,7 +294,7 @@ class Home:
         )
         frame.async_setup(self.hass)
         await async_setup_component(self.hass, HOMEASSISTANT, {})
-        self.hass.config.media_dirs = {"local": str(self.media)}
+        self.hass.config.media_dirs = {"local": str(self._mount_media())}
         self.hass.data.pop(DATA_CUSTOM_COMPONENTS)
         self.hass.bus.async_listen(EVENT_GAZE, self._hear)
         self._entry = MockConfigEntry(
@@ -308,6 +318,30 @@ class Home:
         """Stop Home Assistant as people do."""
         await self.hass.async_stop()
         self._die(killed=False)
+
+    async def back_up(self) -> None:
+        """Copy what Home Assistant puts into a backup, between the hooks of the integration."""
+        await async_pre_backup(self.hass)
+        with self._disk.spare():
+            shutil.rmtree(self._backup, ignore_errors=True)
+            for name in (".storage", "media"):
+                if (self.folder / name).exists():
+                    shutil.copytree(self.folder / name, self._backup / name)
+        await async_post_backup(self.hass)
+
+    async def restore(self, *, with_media: bool) -> None:
+        """Stop, and restore the backup for the next start."""
+        await self.stop()
+        with self._disk.spare():
+            for name in (".storage", "media") if with_media else (".storage",):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+                if (self._backup / name).exists():
+                    shutil.copytree(self._backup / name, self.folder / name)
+
+    @property
+    def _backup(self) -> Path:
+        """Return where the last backup is."""
+        return self._folder / "backup"
 
     async def reload(self) -> None:
         """Reload the entry, with the API key that people know."""

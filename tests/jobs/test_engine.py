@@ -610,16 +610,21 @@ async def test_a_disk_that_refuses_records_does_not_lose_the_job(
     assert caplog.text.count("Failed to save jobs") == 1
 
 
-async def test_download_fails_when_the_disk_refuses_the_image(
+async def test_download_waits_while_the_disk_refuses_the_image(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
 ) -> None:
     media_dir.write_text("A file where the folder should be")
     answer = await generate(hass)
     await server.finish()
+    await asyncio.sleep(1200)
+    still_open = len(open_ids(entry))
+    reason = coordinator(entry).gallery.unavailable_reason
+    media_dir.unlink()
     job = (await ended(hass, answer))[0]
 
-    assert job["reason"] == "download"
-    assert "cannot be saved" in job["error"]
+    assert (still_open, reason) == (1, "unwritable")
+    assert job["status"] == "done"
+    assert coordinator(entry).gallery.unavailable_reason is None
 
 
 async def test_download_waits_while_the_disk_is_away(

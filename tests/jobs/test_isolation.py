@@ -108,6 +108,37 @@ async def test_job_is_not_lost_while_presets_cannot_be_listed(
     assert len(open_ids(entry)) == 1
 
 
+async def test_job_is_not_lost_after_one_passing_404(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await generate(hass)
+    polled = server.requests["job"]
+    server.faults.on(Fault.JOBS_404, times=1)
+    await reached(lambda: server.requests["job"] > polled)
+    await server.finish()
+
+    assert (await ended(hass, answer))[0]["status"] == "done"
+
+
+async def test_no_page_of_a_proxy_ends_a_job(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await generate(hass, count=2)
+    await server.finish()
+    for status in (200, 302, 401, 403, 404, 500, 502, 503):
+        server.faults.on(Fault.PROXY_PAGE, value=status)
+        await asyncio.sleep(70)
+    reasons = {job.reason for job in coordinator(entry).engine.jobs}
+    server.faults.clear()
+    await server.finish()
+
+    jobs = await ended(hass, answer)
+
+    assert reasons == {None}
+    assert {job["status"] for job in jobs} == {"done"}
+    assert not hass.config_entries.flow.async_progress()
+
+
 async def test_lost_jobs_share_one_confirmation(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:

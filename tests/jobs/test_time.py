@@ -168,3 +168,45 @@ def test_age_of_a_job_is_clamped_to_what_is_plausible() -> None:
     assert clocks.age(job, 60.0, 1_000_000.0 + 700.0, limit=3600.0) == 700.0
     assert clocks.age(job, 60.0, 1_000_000.0 + 13 * 3600, limit=3600.0) == 610.0 + 3600.0
     assert clocks.date(job, 60.0, 0.0) == 1_000_020.0
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-30), *JUMPS])
+async def test_new_image_is_shown_whatever_the_clock_does(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, clock: Clock, jump: timedelta
+) -> None:
+    gallery = coordinator(entry).gallery
+    shown = []
+    early = await generate(hass)  # tracked across the jump
+    late = await generate(hass)
+    await server.finish(late["jobs"][0]["job_id"])
+    await ended(hass, late)
+    clock.offset = jump
+    for answer in (early, await generate(hass), await generate(hass)):
+        job_id = answer["jobs"][0]["job_id"]
+        await server.finish(job_id)
+        await ended(hass, answer)
+        newest = gallery.newest()
+        shown.append((newest and newest.job_id, job_id))
+    clock.offset = timedelta()
+    last = await generate(hass)
+    await server.finish()
+    await ended(hass, last)
+    newest = gallery.newest()
+    shown.append((newest and newest.job_id, last["jobs"][0]["job_id"]))
+
+    assert all(job_id == expected for job_id, expected in shown)
+
+
+async def test_tracked_time_of_a_download_is_saved_every_hour(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.RETRY_AFTER, value=2000)
+    server.faults.on(Fault.BUSY, "image")
+    await generate(hass)
+    await server.finish()
+
+    await asyncio.sleep(4100)
+
+    [job] = coordinator(entry).engine.open_jobs
+    assert job.source_url is not None
+    assert job.tracked_for >= 3600

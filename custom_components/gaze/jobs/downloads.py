@@ -13,14 +13,7 @@ from typing import Final, Protocol
 from homeassistant.core import HomeAssistant
 
 from ..api import GazeBusyError, GazeError, GazeImageError
-from ..gallery import (
-    Gallery,
-    GalleryError,
-    GalleryUnavailableError,
-    Image,
-    PictureError,
-    UnsupportedFormatError,
-)
+from ..gallery import Gallery, GalleryError, Image, PictureError, UnsupportedFormatError
 from .models import Job, Reason
 from .supervision import CrashLog, back_off, outlive
 
@@ -52,7 +45,7 @@ class Downloads:
         *,
         on_saved: Callable[[str], Awaitable[None]],
         on_failed: Callable[[str, Reason, str], Awaitable[None]],
-        is_too_old: Callable[[str], bool],
+        is_too_old: Callable[[str], Awaitable[bool]],
     ) -> None:
         """Wire the downloads.
 
@@ -104,11 +97,17 @@ class Downloads:
         await asyncio.gather(*tasks, *saving, return_exceptions=True)
 
     async def _supervise(self, job: Job) -> None:
-        """Download an image. The next start continues a download that ends unexpectedly."""
-        try:
-            await self._download(job)
-        except Exception as err:  # noqa: BLE001 - it must not pass silently
-            self._crashes.report("ending a download", err)
+        """Download an image. Start again after an unforeseen error."""
+        crashes = 0
+        while True:
+            try:
+                await self._download(job)
+            except Exception as err:  # noqa: BLE001 - the job must not stay open unnoticed
+                crashes += 1
+                self._crashes.report("ending a download", err)
+                await asyncio.sleep(back_off(crashes))
+            else:
+                return
 
     async def _download(self, job: Job) -> None:
         """Download an image and save it. Try again until it is saved, bad, or given up."""
@@ -131,7 +130,7 @@ class Downloads:
                 reason = Reason.UNSUPPORTED if unsupported else Reason.DOWNLOAD
                 await self._on_failed(job.job_id, reason, text)
                 return
-            if self._is_too_old(job.job_id):
+            if await self._is_too_old(job.job_id):
                 await self._on_failed(job.job_id, Reason.GAVE_UP, text)
                 return
             await asyncio.sleep(max(back_off(tries + waits), _requested_wait(error)))
@@ -166,6 +165,7 @@ class Downloads:
                 recipe=job.recipe,
                 recipe_name=job.recipe_name,
                 title=job.title,
+                number=job.image_number or 0,
             ),
             content,
         )
@@ -180,9 +180,10 @@ class Downloads:
     async def _is_about_image(self, error: Exception) -> bool:
         """Return whether a failed try is about the image, not about the whole server.
 
-        A proxy answers for a GAZE that is off, with any status and any page.
+        A proxy responds for a GAZE that is off, with any status and any page. An image that
+        cannot be saved waits for the disk: only a person can free, connect, or repair it.
         """
-        if isinstance(error, GazeBusyError | GalleryUnavailableError):
+        if isinstance(error, GazeBusyError | GalleryError):
             return False
         if isinstance(error, GazeError | PictureError):
             return await self._server.async_is_working()

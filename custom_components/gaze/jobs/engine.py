@@ -55,6 +55,7 @@ MAX_POLLS: Final = 4
 MAX_CRASHES: Final = 5
 CONFIRMATION_AGE: Final = 10.0
 TRACKED_TIME_STEP: Final = 3600.0  # how much tracked time a kill may lose, in seconds
+MICROSECONDS: Final = 1_000_000
 STEP: Final = 50  # jobs that are started at once, before others get a turn
 
 type JobListener = Callable[[JobEvent | None, Job], None]
@@ -103,7 +104,8 @@ class JobEngine:
         self._clocks = Clocks()
         self._crash_log = CrashLog()
         self._crashes: Counter[str] = Counter()  # by job
-        self._endings: dict[str, asyncio.Future[None]] = {}
+        self._ending: set[str] = set()  # jobs whose end is being saved and fired
+        self._endings: dict[str, asyncio.Future[None]] = {}  # what callers wait for, by job
         # Life
         self._accepting = False
         self._running = False
@@ -132,7 +134,7 @@ class JobEngine:
             self._crash_log,
             on_saved=self._finish,
             on_failed=self._fail,
-            is_too_old=self._is_too_old,
+            is_too_old=self._note_age,
         )
 
     # Reading
@@ -515,10 +517,17 @@ class JobEngine:
         except Exception as err:  # noqa: BLE001 - the other jobs have nothing to do with it
             self._crash_log.report("processing a job", err)
             self._crashes[job_id] += 1
+            if self._crashes[job_id] < MAX_CRASHES:
+                self._track_again(job_id)
+                return
+            error = f"unexpected error: {type(err).__name__}"
+            await self._drop(job_id, Reason.GAVE_UP, error)
+
+    def _track_again(self, job_id: str) -> None:
+        """Track an open job after an unforeseen error, which may have stopped that."""
+        if (job := self._jobs.get(job_id)) is not None and job.open:
+            self._start_tracking(job)
             self._pacer.garbled(job_id, self._now)
-            if self._crashes[job_id] >= MAX_CRASHES:
-                error = f"unexpected error: {type(err).__name__}"
-                await self._drop(job_id, Reason.GAVE_UP, error)
 
     async def _poll_once(self, job_id: str) -> None:
         """Poll a job, process the response, and end the job if it is too old."""
@@ -536,7 +545,7 @@ class JobEngine:
         """Decide whether a failed poll is about its job or about the server."""
         match err:
             case GazeNotFoundError():
-                if await self.async_is_working():
+                if await self._is_lost(job_id):
                     await self._drop(job_id, Reason.LOST)
                     return
             case GazeTimeoutError():
@@ -553,19 +562,37 @@ class JobEngine:
         if len(self._suspects) > 1:
             self._pacer.failed(self._now)
 
+    async def _is_lost(self, job_id: str) -> bool:
+        """Return whether GAZE itself has lost a job that it just did not know.
+
+        It must list its presets and say so again. What stands in front of GAZE may respond with
+        JSON, too, while GAZE restarts.
+        """
+        if not await self.async_is_working():
+            return False
+        try:
+            await self._client.get_job(job_id)
+        except GazeNotFoundError:
+            return True
+        except GazeError as err:
+            _LOGGER.debug("Unable to poll a job again: %s", err)
+        return False
+
     async def _check_age(self, job_id: str) -> None:
-        """End a job that has been tracked for too long. Save the tracked time once an hour."""
+        """End a polled job that has been tracked for too long."""
         if (job := self._jobs.get(job_id)) is None or not job.open or job.source_url is not None:
             return
-        if self._is_too_old(job_id):
+        if await self._note_age(job_id):
             await self._drop(job_id, Reason.GAVE_UP)
-        elif self._clocks.tracked_for(job, self._now) - job.tracked_for > TRACKED_TIME_STEP:
-            await self._records.async_save(self._change(job))
 
-    def _is_too_old(self, job_id: str) -> bool:
-        """Return whether a job has been tracked for too long."""
-        job = self._jobs.get(job_id)
-        return job is None or self._clocks.tracked_for(job, self._now) > self._give_up_after
+    async def _note_age(self, job_id: str) -> bool:
+        """Return whether a job has been tracked for too long. Save that time once an hour."""
+        if (job := self._jobs.get(job_id)) is None or not job.open:
+            return True
+        tracked_for = self._clocks.tracked_for(job, self._now)
+        if tracked_for - job.tracked_for > TRACKED_TIME_STEP:
+            await self._records.async_save(self._change(job))
+        return tracked_for > self._give_up_after
 
     # Server
 
@@ -683,6 +710,7 @@ class JobEngine:
                 duration=None if duration is None else round(duration, 1),
                 seed=job.seed if result.seed is None else str(result.seed),
                 source_url=result.image_url,
+                image_number=self._next_image_number(),
             )
             await self._records.async_save(job)
             self._downloads.start(job)
@@ -691,6 +719,17 @@ class JobEngine:
             await self._records.async_save_durations(job.key, samples)
         if (next_id := self._pacer.presume_started(self._now)) is not None:
             await self._process_start(self._jobs[next_id])
+
+    def _next_image_number(self) -> int:
+        """Return a number for an image that GAZE just reported, higher than all before.
+
+        The wall clock may be set back: images are ordered by when they were reported.
+        """
+        return 1 + max(
+            int(_wall() * MICROSECONDS),
+            self._gallery.last_number,
+            *(job.image_number or 0 for job in self._jobs.values()),
+        )
 
     def _ended(self, job_id: str) -> float | None:
         """Stop polling a job that is done, and return its duration in seconds.
@@ -719,15 +758,20 @@ class JobEngine:
         await self._end(job_id, Status.DONE)
 
     async def _end(self, job_id: str, status: Status, **changes: Any) -> None:
-        """End an open job: on disk first, then with its event."""
+        """End a job: on disk first, then with its event. A job that has ended stays as it is."""
         await self._fire_queued([job_id])
         job = self._jobs.get(job_id)
-        if job is None or not job.open:
+        if job is None or job.end_fired or job_id in self._ending:
             return
-        finished_at = job.finished_at or self._date(job)
-        job = self._change(job, **{"status": status, "finished_at": finished_at, **changes})
-        await self._records.async_save(job)
-        await self._fire_end(job)
+        if job.open:
+            finished_at = job.finished_at or self._date(job)
+            job = self._change(job, **{"status": status, "finished_at": finished_at, **changes})
+        self._ending.add(job_id)
+        try:
+            await self._records.async_save(job)
+            await self._fire_end(job)
+        finally:
+            self._ending.discard(job_id)
         self._wake_tracker()
 
     async def _fire_queued(self, job_ids: list[str]) -> None:

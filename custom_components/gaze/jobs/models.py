@@ -91,7 +91,8 @@ class Job(DataClassORJSONMixin):
     """One image that is being generated, or was. Times are seconds since the epoch, UTC.
 
     The seed is decimal text: the requested one, then the one that the server used.
-    `source_url` is the address of the finished image on the server.
+    `source_url` is the address of the finished image on the server, and `image_number` its place
+    in the order of all images: see `Image.number`.
     `tracked_for` is how many seconds Home Assistant has tracked the job, in all runs. It is
     stored rarely.
     `queued_fired` and `end_fired` say which of the events were fired.
@@ -122,6 +123,7 @@ class Job(DataClassORJSONMixin):
     finished_at: float | None = None
     duration: float | None = None
     source_url: str | None = None
+    image_number: int | None = None
     tracked_for: float = 0.0
     queued_fired: bool = field(default=False, metadata=field_options(alias="told_queued"))
     end_fired: bool = field(default=False, metadata=field_options(alias="told_end"))
