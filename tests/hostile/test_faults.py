@@ -55,6 +55,8 @@ class Case:
 
 NOT_PROMISED: Final = ("unexpected_response", "the response is not what GAZE's API specifies")
 NO_PICTURE: Final = "it is not a complete PNG, JPEG, or WebP image"
+ELSEWHERE: Final = "the image's address is not on the server"
+KINDS: Final = {"gif": "GIF", "bmp": "BMP", "tiff": "TIFF", "heic": "HEIC", "webm": "WebM"}
 
 CASES: Final[dict[Fault, list[Case]]] = {
     Fault.HTML_ERRORS: [Case()],
@@ -66,18 +68,61 @@ CASES: Final[dict[Fault, list[Case]]] = {
     Fault.PRESET_VANISHES: [Case(refused=("preset_gone", "Neon city"))],
     Fault.JOBS_404: [Case(status="failed", reason="lost")],
     Fault.IMAGE_DELETED: [Case(status="failed", reason="download", error="HTTP 404 (Not Found)")],
-    Fault.PROXY_PAGE: [],
+    Fault.PROXY_PAGE: [
+        Case(refused=("server_failed", "HTTP 502"), unlisted=True),
+        *(Case(setting={"job": status}, waits=True) for status in (200, 302, 404)),
+        Case(
+            setting={"image": 403},
+            status="failed",
+            reason="download",
+            error="HTTP 403 (Forbidden)",
+        ),
+    ],
     Fault.PROXY_TIMEOUT: [
         Case(refused=("server_failed", ""), unlisted=True),
         Case(setting={"job"}, waits=True),
     ],
     Fault.DELAY: [Case(setting=0.02)],
-    Fault.IMAGE_ADDRESS: [],
-    Fault.SET_FIELDS: [],
-    Fault.EMPTY_LIST: [],
-    Fault.IMAGE_KIND: [],
-    Fault.FILE_NAME: [],
-    Fault.EXTRA_JOBS: [],
+    Fault.IMAGE_ADDRESS: [
+        Case(status="failed", reason="download", error=ELSEWHERE),
+        *(
+            Case(setting=address, status="failed", reason="download", error=ELSEWHERE)
+            for address in ("//elsewhere.example{path}", "data:image/png;base64,AAAA")
+        ),
+        Case(setting="{path}?v=2#top"),
+    ],
+    Fault.SET_FIELDS: [
+        Case(setting={"job": {"seed": "18446744073709551615"}}, fields={"seed": f"{2**64 - 1}"}),
+        Case(setting={"job": {"seed": 2**64}}, fields={"seed": None}),
+        Case(setting={"job": {"seed": 1.5}}, fields={"seed": None}),
+        Case(setting={"job": {"seed": 1e20}}, fields={"seed": None}),
+        Case(setting={"job": {"error": {"code": 1}}}),
+        Case(setting={"job": {"status": 7}}, waits=True),
+        Case(setting={"job": {"image_url": 7}}, waits=True),
+        Case(setting={"job": {"result": None}}, status="failed", reason="no_image"),
+        *(
+            Case(setting={"generate": {"jobs": jobs}}, refused=NOT_PROMISED)
+            for jobs in ([], {}, None, "job", [7], [{"job_id": 7}], [{"job_id": "a/b"}])
+        ),
+    ],
+    Fault.EMPTY_LIST: [Case()],
+    Fault.IMAGE_KIND: [
+        *(
+            Case(
+                setting=kind,
+                status="failed",
+                reason="unsupported",
+                error=f"{name} files are not supported",
+            )
+            for kind, name in KINDS.items()
+        ),
+        *(Case(setting=kind) for kind in ("jpeg", "webp")),
+    ],
+    Fault.FILE_NAME: [
+        Case(),
+        *(Case(setting=name) for name in ("a%2Fb.png", "100%.png", "?.png", "\u202efdp.png")),
+    ],
+    Fault.EXTRA_JOBS: [Case(), Case(setting=5)],
     Fault.BUSY: [
         Case(refused=("server_busy", "Too busy, try again later"), unlisted=True),
         Case(setting={"job": 429, "image": 503}, waits=True),
@@ -256,6 +301,6 @@ async def test_fault_has_one_visible_effect_and_passes(
         with_key = [name for name, value in request.headers.items() if server.api_key in value]
         assert with_key == (["X-API-Key"] if request.path.startswith("/api/v1/") else [])
         assert server.api_key not in request.path
-    if fault is Fault.ZIP_BOMB:
+    if fault in {Fault.ZIP_BOMB, Fault.IMAGE_KIND}:
         # The stand-in packs it in this very loop; server.py sends such from another process.
         await start_watching(watch)
