@@ -27,13 +27,13 @@ from homeassistant.core import HomeAssistant
 from PIL import Image as Pillow, ImageDraw, ImageFont
 
 from custom_components.gaze.displays import Colors, Displays, Fit, Format, Rendering, render
+from testing.clocks import Watch
 from testing.drawing import Picture, draw
 from testing.gaze_server import GazeServer
 from testing.home_assistant import LOCALHOST, DemoError
 
 from .entities import OURS, add, core
 from .gallery import bare_server
-from .support.alone import Watch
 from .support.report import Figure, Report, listed, machine
 
 FETCHES: Final = 100

@@ -54,6 +54,15 @@ class Case:
 
 
 NOT_PROMISED: Final = ("unexpected_response", "the response is not what GAZE's API specifies")
+UNUSABLE_JOBS: Final[tuple[Any, ...]] = (
+    [],
+    {},
+    None,
+    "job",
+    [7],
+    [{"job_id": 7}],
+    [{"job_id": "a/b"}],
+)
 NO_PICTURE: Final = "it is not a complete PNG, JPEG, or WebP image"
 ELSEWHERE: Final = "the image's address is not on the server"
 KINDS: Final = {"gif": "GIF", "bmp": "BMP", "tiff": "TIFF", "heic": "HEIC", "webm": "WebM"}
@@ -102,7 +111,7 @@ CASES: Final[dict[Fault, list[Case]]] = {
         Case(setting={"job": {"result": None}}, status="failed", reason="no_image"),
         *(
             Case(setting={"generate": {"jobs": jobs}}, refused=NOT_PROMISED)
-            for jobs in ([], {}, None, "job", [7], [{"job_id": 7}], [{"job_id": "a/b"}])
+            for jobs in UNUSABLE_JOBS
         ),
     ],
     Fault.EMPTY_LIST: [Case()],

@@ -298,11 +298,10 @@ class Gallery:
         async with self._changing, self._noting_disk():
             files = await self._writable_files()
             image = replace(image, root=files.marker or "")
-            image = replace(
-                image,
-                path=await self._hass.async_add_executor_job(self._found_path, image, content)
-                or await self._free_path(files, image, picture.extension),
-            )
+            path = await self._hass.async_add_executor_job(self._found_path, image, content)
+            if path is None:
+                path = await self._free_path(files, image, picture.extension)
+            image = replace(image, path=path)
             earlier = await self._index.async_get(image.job_id)
             image = await self._save(files, image, content, earlier)
             if earlier is None:
