@@ -23,12 +23,12 @@ MESSAGES: Final[Mapping[str, str]] = {
 }
 FAILURES: Final[Mapping[str | None, str]] = {
     Reason.SERVER: "failed on the server",
-    Reason.LOST: "was lost: GAZE no longer knows the job",
-    Reason.NO_IMAGE: "failed: GAZE has no image of it",
+    Reason.LOST: "was lost: GAZE no longer has the job",
+    Reason.NO_IMAGE: "failed: GAZE returned no image",
     Reason.UNSUPPORTED: "failed: the image has an unsupported format",
-    Reason.DOWNLOAD: "failed: the image could not be fetched",
+    Reason.DOWNLOAD: "failed: the image could not be downloaded",
     Reason.GAVE_UP: "failed: it was not finished in time",
-    Reason.STOPPED: "is no longer followed",
+    Reason.STOPPED: "is no longer tracked",
 }
 MAX_ERROR: Final = 200
 
