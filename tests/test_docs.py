@@ -16,6 +16,7 @@ from homeassistant.const import STATE_ON
 from homeassistant.core import Context, HomeAssistant, SupportsResponse, callback
 from homeassistant.core_config import CORE_CONFIG_SCHEMA
 from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers.condition import async_validate_conditions_config
 from homeassistant.helpers.script import Script, async_validate_actions_config
 from homeassistant.helpers.trigger import async_validate_trigger_config
 from homeassistant.loader import async_get_integration
@@ -79,6 +80,8 @@ def kind(block: Block) -> str:  # noqa: PLR0911 - one for each kind
             return "automation"
         case {"triggers": [*_]} as only if len(only) == 1:
             return "triggers"
+        case {"conditions": [*_]} as only if len(only) == 1:
+            return "conditions"
         case {"name": _, "preset": _}:
             return "recipe"
         case {"views": [*_]} as only if len(only) == 1:
@@ -259,6 +262,16 @@ async def test_triggers_are_valid(hass: HomeAssistant, device_id: str) -> None:
         assert await async_validate_trigger_config(hass, cv.TRIGGER_SCHEMA(triggers)), str(block)
 
 
+async def test_conditions_are_valid(hass: HomeAssistant, device_id: str) -> None:
+    assert of_kind("conditions")
+    for block in of_kind("conditions"):
+        conditions = recipe(block, **{DEVICE_ID: device_id})["conditions"]
+
+        assert await async_validate_conditions_config(hass, cv.CONDITIONS_SCHEMA(conditions)), str(
+            block
+        )
+
+
 @pytest.mark.usefixtures("entry")
 async def test_actions_are_valid(hass: HomeAssistant) -> None:
     for block in of_kind("actions"):
@@ -411,9 +424,8 @@ async def test_image_of_day_is_announced_when_finished(
     # Whether a poll sees the job being made depends on the moment.
     types = [event.data["type"] for event in events if event.data["type"] != "started"]
     assert types == ["queued", "finished"]
-    assert [note.data["message"] for note in notes] == [
-        f"The image is finished. Seed: {events[-1].data['seed']}."
-    ]
+    [note] = notes
+    assert f"/{events[-1].data['job_id']}?authSig=" in note.data["message"]
 
 
 @pytest.mark.usefixtures("entry")

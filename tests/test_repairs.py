@@ -4,11 +4,12 @@ from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 from pathlib import Path
 import shutil
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components import automation
-from homeassistant.config_entries import ConfigEntryDisabler
+from homeassistant.config_entries import ConfigEntryDisabler, ConfigSubentry
 from homeassistant.core import HomeAssistant
 from homeassistant.data_entry_flow import FlowResultType
 from homeassistant.helpers import device_registry as dr, issue_registry as ir
@@ -282,27 +283,31 @@ async def test_issue_is_deleted_when_automation_is_edited(
     assert told() == {}
 
 
-@pytest.mark.usefixtures("entry")
-async def test_button_and_device_of_deleted_preset_are_reported(
+@pytest.mark.parametrize("reload", [False, True])
+async def test_button_and_trigger_of_deleted_preset_are_reported(
     hass: HomeAssistant,
     server: GazeServer,
     told: Told,
     device_registry: dr.DeviceRegistry,
     entry: MockConfigEntry,
+    reload: bool,
 ) -> None:
     device = device_registry.async_get_device_by_identifier(
         (DOMAIN, f"{entry.entry_id}-neon_city"), entry.entry_id
     )
     assert device is not None
-    trigger = {"trigger": "device", "domain": DOMAIN, "device_id": device.id, "type": "finished"}
+    target = {"device_id": device.id}
     press_it = {"action": "button.press", "target": {"entity_id": "button.gaze_neon_city_generate"}}
-    await automate(hass, triggers=trigger)
+    await automate(hass, triggers={"trigger": "gaze.image_finished", "target": target})
     assert await async_setup_component(
         hass, "script", {"script": {"paint": {"alias": "Paint", "sequence": [press_it]}}}
     )
 
     server.remove_preset("neon_city")
     await refresh(hass)
+    if reload:
+        await hass.config_entries.async_reload(entry.entry_id)
+        await refresh(hass)
     missing = told()
     server.put_preset("neon_city", "Neon city")
     await refresh(hass)
@@ -311,7 +316,65 @@ async def test_button_and_device_of_deleted_preset_are_reported(
         r"- [Evening \*picture\*](/config/automation/edit/evening)",
         "- [Paint](/config/script/edit/paint)",
     ]
+    assert set(missing) == {"preset_missing"}
     assert told() == {}
+
+
+async def test_trigger_of_removed_display_is_reported(
+    hass: HomeAssistant,
+    told: Told,
+    device_registry: dr.DeviceRegistry,
+    entry: MockConfigEntry,
+    freezer: FrozenDateTimeFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    display = ConfigSubentry(
+        data=MappingProxyType({}), subentry_type="display", title="Hallway", unique_id=None
+    )
+    hass.config_entries.async_add_subentry(entry, display)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    device = device_registry.async_get_device_by_identifier(
+        (DOMAIN, display.subentry_id), entry.entry_id
+    )
+    assert device is not None
+    target = {"device_id": device.id}
+    await automate(hass, triggers={"trigger": "gaze.image_finished", "target": target})
+    await look(hass, freezer)
+    before = told()
+
+    hass.config_entries.async_remove_subentry(entry, display.subentry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    await look(hass, freezer)
+    removed = told()
+
+    async def edited(_hass: HomeAssistant) -> dict[str, Any]:
+        return {automation.DOMAIN: []}
+
+    monkeypatch.setattr("homeassistant.config.async_hass_config_yaml", edited)
+    await hass.services.async_call(automation.DOMAIN, "reload", blocking=True)
+    await hass.async_block_till_done()
+
+    assert before == {}
+    assert places(removed["target_removed"]) == (
+        r"- [Evening \*picture\*](/config/automation/edit/evening)"
+    )
+    assert told() == {}
+
+
+async def test_trigger_of_preset_that_lost_its_device_is_reported(
+    hass: HomeAssistant,
+    told: Told,
+    entry: MockConfigEntry,
+    freezer: FrozenDateTimeFactory,
+) -> None:
+    target = {"entity_id": "image.gaze_neon_city"}
+    await automate(hass, triggers={"trigger": "gaze.image_finished", "target": target})
+
+    hass.config_entries.async_update_entry(entry, options={CONF_PRESETS: ["oilpainting"]})
+    await hass.config_entries.async_reload(entry.entry_id)
+    await look(hass, freezer)
+
+    assert set(told()) == {"target_removed"}
 
 
 @pytest.mark.usefixtures("entry")

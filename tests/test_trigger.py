@@ -1,24 +1,41 @@
 """Triggers and conditions of automations."""
 
+from collections.abc import Awaitable, Callable
+from types import MappingProxyType
 from typing import Any
 
 from homeassistant.components import automation
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import SERVICE_RELOAD
 from homeassistant.core import Event, HomeAssistant
-from homeassistant.helpers import area_registry as ar, device_registry as dr, entity_registry as er
+from homeassistant.helpers import (
+    area_registry as ar,
+    device_registry as dr,
+    entity_registry as er,
+    label_registry as lr,
+)
 from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
+from custom_components.gaze.condition import CONDITIONS
 from custom_components.gaze.const import DOMAIN
-from custom_components.gaze.ids import device_identifier
+from custom_components.gaze.ids import device_identifier, subentry_device_identifier
+from custom_components.gaze.payloads import JOB_FIELDS
 from custom_components.gaze.trigger import TRIGGERS
 from testing.gaze_server import GazeServer
 
-from .images import make_image, wait_for
-from .test_services import PRESET, act, until
+from .images import make_image, press, wait_for
+from .test_services import PRESET, act, second_entry, second_server, until
+
+__all__ = ["second_entry", "second_server"]
 
 SERVER = {"entity_id": "event.gaze_generation"}
+DISPLAY = "01K3DISPLAY00000000000HALL"
+RECIPE = "01K3RECIPE000000000DOORBEL"
+
+type Validate = Callable[..., Awaitable[str | None]]
 
 
 @pytest.fixture(autouse=True)
@@ -27,21 +44,56 @@ async def labs(hass: HomeAssistant) -> None:
     assert await async_setup_component(hass, "homeassistant", {})
 
 
-async def automate(hass: HomeAssistant, key: str, target: Any, **options: Any) -> list[Event]:
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return the configuration that a reload of the automations reads."""
+    config: dict[str, Any] = {automation.DOMAIN: []}
+
+    async def read(_hass: HomeAssistant) -> dict[str, Any]:
+        return config
+
+    monkeypatch.setattr("homeassistant.config.async_hass_config_yaml", read)
+    return config
+
+
+async def automate(
+    hass: HomeAssistant, key: str, target: Any, config: dict[str, Any] | None = None, **options: Any
+) -> list[Event]:
     """Set up an automation that fires an event for a trigger; return its events."""
     trigger = {"trigger": f"gaze.{key}", "target": target, "options": options}
-    job = {name: f"{{{{ trigger.job.{name} }}}}" for name in ("job_id", "preset", "tag", "reason")}
+    fields = ("job_id", "preset", "tag", "reason", "status", "file_path")
+    job = {name: f"{{{{ trigger.job.{name} }}}}" for name in fields}
     data = {**job, "entity_id": "{{ trigger.entity_id }}", "device_id": "{{ trigger.device_id }}"}
-    config = {
-        "alias": "Test",
-        "triggers": [trigger],
-        "actions": [{"event": "fired", "event_data": data}],
-        "mode": "queued",
+    data["fields"] = "{{ trigger.job.keys() | list }}"
+    automations = {
+        automation.DOMAIN: [
+            {
+                "alias": "Test",
+                "triggers": [trigger],
+                "actions": [{"event": "fired", "event_data": data}],
+                "mode": "queued",
+            }
+        ]
     }
-    assert await async_setup_component(hass, automation.DOMAIN, {automation.DOMAIN: config})
+    if config is not None:
+        config.update(automations)
+    assert await async_setup_component(hass, automation.DOMAIN, automations)
     await hass.async_block_till_done()
     fired: list[Event] = async_capture_events(hass, "fired")
     return fired
+
+
+async def run_job(hass: HomeAssistant, server: GazeServer, *, fails: bool, **data: Any) -> str:
+    """Queue a job, let it start, and let it end; return its ID."""
+    job_id: str = (await act(hass, "generate", preset=PRESET, **data))["jobs"][0]["job_id"]
+    server.begin()
+    await until(lambda: hass.states.is_state("sensor.gaze_status", "generating"))
+    if fails:
+        server.fail()
+    else:
+        await server.finish()
+    await wait_for(hass, job_id)
+    return job_id
 
 
 def is_available(hass: HomeAssistant) -> bool:
@@ -49,66 +101,139 @@ def is_available(hass: HomeAssistant) -> bool:
     return not hass.states.is_state("automation.test", "unavailable")
 
 
+def device_id(hass: HomeAssistant, entry: MockConfigEntry, slug: str | None = None) -> str:
+    """Return the device of the server, of a preset, or of a recipe or display by its ID."""
+    is_subentry = slug in entry.subentries
+    device = dr.async_get(hass).async_get_device_by_identifier(
+        subentry_device_identifier(str(slug))
+        if is_subentry
+        else device_identifier(entry.entry_id, slug),
+        entry.entry_id,
+    )
+    assert device is not None
+    return device.id
+
+
+async def add_subentries(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Add a recipe and a display."""
+    for subentry_id, subentry_type, title, data in (
+        (RECIPE, "recipe", "Doorbell", {"preset": PRESET}),
+        (DISPLAY, "display", "Hallway", {}),
+    ):
+        hass.config_entries.async_add_subentry(
+            entry,
+            ConfigSubentry(
+                data=MappingProxyType(data),
+                subentry_id=subentry_id,
+                subentry_type=subentry_type,
+                title=title,
+                unique_id=None,
+            ),
+        )
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+# Triggers
+
+
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("key", TRIGGERS)
-async def test_trigger_fires_once_with_job(
+async def test_trigger_fires_once_with_the_job(
     hass: HomeAssistant, server: GazeServer, key: str
 ) -> None:
+    failed = key == "generation_failed"
     fired = await automate(hass, key, SERVER)
-    job_id = (await act(hass, "generate", preset=PRESET, tag="wall"))["jobs"][0]["job_id"]
-    server.begin()
-    await until(lambda: hass.states.is_state("sensor.gaze_status", "generating"))
-    if key == "generation_failed":
-        server.fail()
-    else:
-        await server.finish()
-    await wait_for(hass, job_id)
+
+    job_id = await run_job(hass, server, fails=failed, tag="wall")
 
     [event] = fired
     assert event.data["job_id"] == job_id
     assert event.data["preset"] == PRESET
     assert event.data["tag"] == "wall"
     assert event.data["entity_id"] == "image.gaze_neon_city"
-    assert event.data["reason"] == ("server" if key == "generation_failed" else None)
+    assert event.data["reason"] == ("server" if failed else None)
+    assert set(event.data["fields"]) == JOB_FIELDS
 
 
-def device_id(hass: HomeAssistant, entry: MockConfigEntry, slug: str | None = None) -> str:
-    """Return the device of the server or of a preset."""
-    device = dr.async_get(hass).async_get_device_by_identifier(
-        device_identifier(entry.entry_id, slug), entry.entry_id
-    )
-    assert device is not None
-    return device.id
+@pytest.mark.parametrize("key", TRIGGERS)
+async def test_trigger_fires_once_after_reloads_and_goes_with_its_automation(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    config: dict[str, Any],
+    key: str,
+) -> None:
+    fired = await automate(hass, key, SERVER, config)
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.services.async_call(automation.DOMAIN, SERVICE_RELOAD, blocking=True)
+    await run_job(hass, server, fails=key == "generation_failed")
+    after_reloads = len(fired)
+
+    config[automation.DOMAIN] = []
+    await hass.services.async_call(automation.DOMAIN, SERVICE_RELOAD, blocking=True)
+    await run_job(hass, server, fails=key == "generation_failed")
+
+    assert after_reloads == len(fired) == 1
 
 
 @pytest.mark.parametrize(
     ("kind", "fires"),
     [
         ("server", ["neon_city", "oilpainting"]),
-        ("preset", ["neon_city"]),
-        ("area", ["neon_city"]),
         ("latest", ["neon_city", "oilpainting"]),
+        ("preset", ["neon_city"]),
         ("image", ["neon_city"]),
+        ("area", ["neon_city"]),
+        ("label", ["neon_city"]),
+        ("recipe", ["neon_city"]),
+        ("recipe image", ["neon_city"]),
+        ("two", ["neon_city", "oilpainting"]),
     ],
 )
-async def test_trigger_fires_for_jobs_of_target(
+async def test_trigger_fires_for_the_jobs_of_its_target(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, kind: str, fires: list[str]
 ) -> None:
+    await add_subentries(hass, entry)
     area = ar.async_get(hass).async_create("Studio")
-    dr.async_get(hass).async_update_device(device_id(hass, entry, "neon_city"), area_id=area.id)
+    label = lr.async_get(hass).async_create("Art")
+    dr.async_get(hass).async_update_device(
+        device_id(hass, entry, "neon_city"), area_id=area.id, labels={label.label_id}
+    )
     target = {
         "server": {"device_id": device_id(hass, entry)},
-        "preset": {"device_id": [device_id(hass, entry, "neon_city")]},
-        "area": {"area_id": area.id},
         "latest": {"entity_id": "image.gaze_latest_image"},
+        "preset": {"device_id": [device_id(hass, entry, "neon_city")]},
         "image": {"entity_id": "image.gaze_neon_city"},
+        "area": {"area_id": area.id},
+        "label": {"label_id": label.label_id},
+        "recipe": {"device_id": device_id(hass, entry, RECIPE)},
+        "recipe image": {"entity_id": "image.gaze_doorbell"},
+        "two": {"entity_id": ["image.gaze_neon_city", "image.gaze_oil_painting"]},
     }[kind]
     fired = await automate(hass, "image_finished", target)
 
-    for preset in ("neon_city", "oilpainting"):
-        await make_image(hass, server, preset)
+    await press(hass, "button.gaze_doorbell_generate")
+    await wait_for(hass, await server.finish())
+    await make_image(hass, server, "oilpainting")
 
     assert [event.data["preset"] for event in fired] == fires
+
+
+async def test_trigger_fires_for_device_whose_entities_are_hidden(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    entity_registry: er.EntityRegistry,
+) -> None:
+    entity_registry.async_update_entity(
+        "image.gaze_neon_city", hidden_by=er.RegistryEntryHider.USER
+    )
+    target = {"device_id": device_id(hass, entry, "neon_city")}
+    fired = await automate(hass, "image_finished", target)
+
+    await make_image(hass, server, "neon_city")
+
+    assert len(fired) == 1
 
 
 @pytest.mark.usefixtures("entry")
@@ -136,77 +261,173 @@ async def test_trigger_filters_by_reason(hass: HomeAssistant, server: GazeServer
     assert [event.data["reason"] for event in fired] == ["stopped"]
 
 
-async def test_trigger_survives_reload_and_ends_with_automation(
-    hass: HomeAssistant,
-    server: GazeServer,
-    entry: MockConfigEntry,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    fired = await automate(hass, "image_finished", SERVER)
-    await hass.config_entries.async_reload(entry.entry_id)
+# Bad input
+
+
+@pytest.fixture
+async def validate(
+    hass: HomeAssistant, hass_ws_client: WebSocketGenerator, entry: MockConfigEntry
+) -> Validate:
+    """Return what validates a trigger or condition as the editor does; it returns the error."""
+    client = await hass_ws_client(hass)
+
+    async def validate_config(kind: str, config: dict[str, Any]) -> str | None:
+        await client.send_json_auto_id({"type": "validate_config", kind: config})
+        result = (await client.receive_json())["result"][kind]
+        assert result["valid"] is (result["error"] is None)
+        error: str | None = result["error"]
+        return error
+
+    return validate_config
+
+
+@pytest.fixture
+async def targets(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> dict[str, dict[str, Any]]:
+    """Return targets by name, some of which never fire."""
+    await add_subentries(hass, entry)
+    registry = er.async_get(hass)
+    registry.async_get_or_create("sun", "sun", "sun", suggested_object_id="sun")
+    removed = {
+        "removed device": {"device_id": device_id(hass, entry, "paper_forest")},
+        "removed entity": {"entity_id": "image.gaze_paper_forest"},
+    }
+    server.remove_preset("paper_forest")
+    await entry.runtime_data.async_refresh()
     await hass.async_block_till_done()
-    await make_image(hass, server, PRESET)
-    after_reload = len(fired)
+    assert registry.async_get("image.gaze_paper_forest") is None
+    area = ar.async_get(hass).async_create("Empty")
+    hass.states.async_set("group.all", "on", {"entity_id": ["event.gaze_generation"]})
+    return {
+        **removed,
+        "display": {"device_id": device_id(hass, entry, DISPLAY)},
+        "foreign": {"entity_id": "sun.sun"},
+        "sensor": {"entity_id": "sensor.gaze_status"},
+        "unknown device": {"device_id": "gone"},
+        "unknown entity": {"entity_id": "image.gaze_long_gone"},
+        "none": {},
+        "partly removed": {
+            "device_id": [device_id(hass, entry), removed["removed device"]["device_id"]]
+        },
+        "empty area": {"area_id": area.id},
+        "group": {"entity_id": "group.all"},
+        "server": SERVER,
+    }
 
-    async def no_automations(_hass: HomeAssistant) -> dict[str, Any]:
-        return {automation.DOMAIN: []}
 
-    monkeypatch.setattr("homeassistant.config.async_hass_config_yaml", no_automations)
-    await hass.services.async_call(automation.DOMAIN, SERVICE_RELOAD, blocking=True)
-    await make_image(hass, server, PRESET)
+UNUSABLE = {
+    "removed device",
+    "removed entity",
+    "foreign",
+    "unknown device",
+    "unknown entity",
+    "none",
+}
 
-    assert after_reload == len(fired) == 1
+
+async def test_editor_shows_one_error_for_target_that_cannot_fire(
+    targets: dict[str, Any], validate: Validate
+) -> None:
+    invalid: dict[str, set[str]] = {}
+    for key in TRIGGERS:
+        for name, target in targets.items():
+            trigger = {"trigger": f"gaze.{key}", "target": target}
+            if (error := await validate("triggers", trigger)) is not None:
+                assert "target" in error
+                assert "\n" not in error
+                invalid.setdefault(key, set()).add(name)
+
+    assert invalid == dict.fromkeys(TRIGGERS, UNUSABLE | {"sensor", "display"})
+
+
+async def test_editor_shows_one_error_for_target_of_condition_without_server(
+    targets: dict[str, Any], validate: Validate
+) -> None:
+    for key in CONDITIONS:
+        invalid = set()
+        for name, target in targets.items():
+            condition = {"condition": f"gaze.{key}", "target": target, "options": {}}
+            if (error := await validate("conditions", condition)) is not None:
+                assert "target" in error
+                invalid.add(name)
+
+        assert invalid == UNUSABLE
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "options", "named"),
+    [
+        ("triggers", "image_finished", {"reason": ["lost"]}, "reason"),
+        ("triggers", "image_finished", {"colour": "red"}, "colour"),
+        ("triggers", "generation_failed", {"reason": ["tired"]}, "reason"),
+        ("conditions", "is_idle", {"colour": "red"}, "colour"),
+        ("conditions", "is_idle", {"behavior": "most"}, "behavior"),
+    ],
+)
+async def test_editor_names_unknown_option(
+    validate: Validate, kind: str, key: str, options: dict[str, Any], named: str
+) -> None:
+    config = {kind.removesuffix("s"): f"gaze.{key}", "target": SERVER, "options": options}
+
+    error = await validate(kind, config)
+
+    assert error is not None
+    assert named in error
 
 
 @pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize(
     ("key", "target", "options"),
     [
-        ("image_finished", {"entity_id": "sun.sun"}, {}),
         ("image_finished", {"device_id": "gone"}, {}),
-        ("image_finished", SERVER, {"reason": ["lost"]}),
         ("image_finished", SERVER, {"colour": "red"}),
-        ("generation_failed", SERVER, {"reason": ["tired"]}),
         ("image_eaten", SERVER, {}),
     ],
 )
-async def test_impossible_trigger_is_invalid(
-    hass: HomeAssistant,
-    entity_registry: er.EntityRegistry,
-    key: str,
-    target: Any,
-    options: dict[str, Any],
+async def test_automation_with_trigger_that_cannot_fire_is_unavailable(
+    hass: HomeAssistant, key: str, target: Any, options: dict[str, Any]
 ) -> None:
-    entity_registry.async_get_or_create("sun", "sun", "sun", suggested_object_id="sun")
-
     await automate(hass, key, target, **options)
 
     assert not is_available(hass)
 
 
-async def checked(hass: HomeAssistant, key: str, target: Any) -> bool:
+# Conditions
+
+
+async def checked(
+    hass: HomeAssistant, key: str, target: Any, config: dict[str, Any] | None = None, **options: Any
+) -> bool:
     """Return whether an automation with a condition runs."""
-    condition = {"condition": f"gaze.{key}", "target": target, "options": {"behavior": "any"}}
-    config = {
-        "alias": "Test",
-        "triggers": [{"trigger": "event", "event_type": "go"}],
-        "conditions": [condition],
-        "actions": [{"event": "passed"}],
+    condition = {"condition": f"gaze.{key}", "target": target, "options": options}
+    automations = {
+        automation.DOMAIN: [
+            {
+                "alias": "Test",
+                "triggers": [{"trigger": "event", "event_type": "go"}],
+                "conditions": [condition],
+                "actions": [{"event": "passed"}],
+            }
+        ]
     }
+    if config is not None:
+        config.update(automations)
     if not hass.states.async_entity_ids(automation.DOMAIN):
-        assert await async_setup_component(hass, automation.DOMAIN, {automation.DOMAIN: config})
+        assert await async_setup_component(hass, automation.DOMAIN, automations)
     assert is_available(hass)
     passed = async_capture_events(hass, "passed")
     hass.bus.async_fire("go")
     await hass.async_block_till_done()
+    assert len(passed) <= 1
     return bool(passed)
 
 
-@pytest.mark.parametrize("slug", [None, "oilpainting"])
+@pytest.mark.parametrize("slug", [None, "oilpainting", RECIPE, DISPLAY])
 @pytest.mark.parametrize(
     ("key", "expected"), [("is_idle", [True, False]), ("is_generating", [False, True])]
 )
-async def test_condition_depends_on_queue(
+async def test_condition_changes_with_the_queue(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -214,6 +435,7 @@ async def test_condition_depends_on_queue(
     key: str,
     expected: list[bool],
 ) -> None:
+    await add_subentries(hass, entry)
     target = {"device_id": device_id(hass, entry, slug)}
     before = await checked(hass, key, target)
     await act(hass, "generate", preset=PRESET)
@@ -223,7 +445,7 @@ async def test_condition_depends_on_queue(
     assert [before, await checked(hass, key, target)] == expected
 
 
-async def test_condition_depends_on_connection(
+async def test_condition_changes_with_the_connection(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     target = {"device_id": device_id(hass, entry)}
@@ -234,3 +456,41 @@ async def test_condition_depends_on_connection(
 
     assert before
     assert not await checked(hass, "is_connected", target)
+
+
+@pytest.mark.parametrize(("behavior", "passes"), [("any", True), ("all", False)])
+async def test_condition_checks_any_or_all_servers(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    second_entry: MockConfigEntry,
+    behavior: str,
+    passes: bool,
+) -> None:
+    area = ar.async_get(hass).async_create("Studio")
+    for server_entry in (entry, second_entry):
+        dr.async_get(hass).async_update_device(device_id(hass, server_entry), area_id=area.id)
+    await hass.services.async_call(
+        DOMAIN, "generate", {"preset": PRESET, "config_entry_id": entry.entry_id}, blocking=True
+    )
+    await hass.async_block_till_done()
+
+    assert await checked(hass, "is_idle", {"area_id": area.id}, behavior=behavior) is passes
+
+
+@pytest.mark.parametrize("key", CONDITIONS)
+async def test_condition_survives_reloads(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    config: dict[str, Any],
+    key: str,
+) -> None:
+    target = {"entity_id": "image.gaze_neon_city"}
+    before = await checked(hass, key, target, config)
+
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.services.async_call(automation.DOMAIN, SERVICE_RELOAD, blocking=True)
+    await hass.async_block_till_done()
+
+    assert await checked(hass, key, target, config) is before is (key != "is_generating")

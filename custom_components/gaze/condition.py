@@ -4,12 +4,13 @@ from typing import ClassVar, Final, override
 
 from homeassistant.components.binary_sensor import DOMAIN as BINARY_SENSOR_DOMAIN
 from homeassistant.components.sensor import DOMAIN as SENSOR_DOMAIN
-from homeassistant.const import STATE_ON
+from homeassistant.const import CONF_TARGET, STATE_ON
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers.automation import DomainSpec
 from homeassistant.helpers.condition import Condition, EntityStateConditionBase
+from homeassistant.helpers.typing import ConfigType
 
-from .targets import async_server_entities
+from .targets import async_require_server, async_server_entities
 
 
 class ServerCondition(EntityStateConditionBase):
@@ -20,6 +21,20 @@ class ServerCondition(EntityStateConditionBase):
 
     _primary_entities_only = False
     key: ClassVar[str]
+
+    @classmethod
+    @override
+    async def async_validate_config(cls, hass: HomeAssistant, config: ConfigType) -> ConfigType:
+        """Validate the target and the options."""
+        validated = await super().async_validate_config(hass, config)
+        async_require_server(hass, validated[CONF_TARGET])
+        return validated
+
+    @property
+    @override
+    def needs_polling(self) -> bool:
+        """Return True, because the entity to check may be another one than the target."""
+        return True
 
     @override
     def entity_filter(self, entities: set[str]) -> set[str]:

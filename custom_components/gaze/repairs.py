@@ -27,6 +27,7 @@ from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.helpers.start import async_at_started
 from homeassistant.helpers.storage import STORAGE_DIR
 from homeassistant.helpers.translation import async_get_translations
+from homeassistant.util.hass_dict import HassKey
 from yarl import URL
 
 from .const import CONF_PRESETS, DOMAIN
@@ -43,6 +44,8 @@ LOOK_INTERVAL: Final = timedelta(minutes=5)
 LEAST_FREE: Final = 64 * 2**20  # bytes: one image at its largest
 
 _PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")  # Markdown takes a backslash before each
+# By config entry: the slug of the preset of each device, or nothing for the other devices.
+_DATA_DEVICES: Final[HassKey[dict[str, dict[str, str]]]] = HassKey(f"{DOMAIN}_repairs_devices")
 _MEBIBYTE: Final = 2**20
 
 
@@ -113,7 +116,6 @@ class _Watch:
         self._entry = entry
         self._coordinator = entry.runtime_data
         self._looking = asyncio.Lock()
-        self._devices: dict[str, str] = {}  # slug by device id, those that are gone too
 
     @callback
     def async_report_set_aside(self) -> None:
@@ -161,7 +163,7 @@ class _Watch:
                 self._hass, self._hass.config.language, "options", [DOMAIN]
             )
             if self._entry.state is not ConfigEntryState.UNLOAD_IN_PROGRESS:
-                self._report(full_disk | self._missing_presets(texts))
+                self._report(full_disk | self._missing_presets(texts) | self._removed_targets())
 
     def _report(self, found: Mapping[str, _Finding]) -> None:
         """Create the issues that were found and delete the others."""
@@ -264,7 +266,22 @@ class _Watch:
 
         They name a preset in an action, or an entity or device that went with the preset.
         """
-        gone = self._gone()
+        for config, place in self._configs():
+            for usage in find_usages(config):
+                if self._is_missing(usage):
+                    yield usage.preset, place
+        yield from self._references(
+            {used: slug for used, slug in self._gone().items() if self._is_gone(slug)}
+        )
+
+    def _references(self, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Yield what `ids` has for each ID that an automation or script uses, and where that is."""
+        for config, place in self._configs():
+            for found in find_references(config, ids):
+                yield found, place
+
+    def _configs(self) -> Iterator[tuple[object, str]]:
+        """Yield the configuration of each automation that is on and of each script, with a link."""
         for domain in (AUTOMATION_DOMAIN, SCRIPT_DOMAIN):
             component = self._hass.data.get(domain)
             for entity in component.entities if component is not None else ():
@@ -273,11 +290,7 @@ class _Watch:
                 name = entity.name or entity.entity_id
                 edit = f"/config/{domain}/edit/{quote(entity.unique_id or '', safe='')}"
                 place = _link(name, edit) if entity.unique_id else _plain(name)
-                for usage in find_usages(entity.raw_config):
-                    if self._is_missing(usage):
-                        yield usage.preset, place
-                for slug in find_references(entity.raw_config, gone):
-                    yield slug, place
+                yield entity.raw_config, place
 
     def _is_missing(self, usage: PresetUsage) -> bool:
         """Return whether a step requests a preset in vain and this server is to report it."""
@@ -300,30 +313,57 @@ class _Watch:
         servers = [entry.runtime_data for entry in meant]
         return servers if all(server.presets_listed for server in servers) else []
 
-    def _gone(self) -> dict[str, str]:
-        """Return which preset an entity id or device id belonged to that is gone with it.
+    def _removed_targets(self) -> dict[str, _Finding]:
+        """Return where automations and scripts use devices and entities that were removed.
 
-        The entity registry keeps deleted entities. IDs of devices are remembered here, for this
-        run.
+        Those of presets that the server no longer has are reported with the preset.
         """
-        present = self._coordinator.data
-        prefix = f"{self._entry.entry_id}-"
-        registry = er.async_get(self._hass)
-        gone = {
-            deleted.entity_id: deleted.unique_id.removeprefix(prefix).rpartition("-")[0]
-            for deleted in registry.deleted_entities.values()
-            if deleted.unique_id.startswith(prefix)
-            and deleted.platform == DOMAIN
-            and deleted.entity_id not in registry.entities
-        }
-        for device in dr.async_entries_for_config_entry(
-            dr.async_get(self._hass), self._entry.entry_id
-        ):
+        removed = {used: slug for used, slug in self._gone().items() if not self._is_gone(slug)}
+        places = dict.fromkeys(place for _, place in self._references(removed))
+        if not places:
+            return {}
+        listed = "\n".join(f"- {place}" for place in places)
+        return self._finding("target_removed", places=listed)
+
+    def _gone(self) -> dict[str, str]:
+        """Return the IDs of removed entities and devices, with the preset's slug or nothing.
+
+        The entity registry stores removed entities. IDs of devices are remembered here, until
+        Home Assistant restarts. It then validates automations itself.
+        """
+        entities = er.async_get(self._hass)
+        devices = dr.async_get(self._hass)
+        known = self._hass.data.setdefault(_DATA_DEVICES, {}).setdefault(self._entry.entry_id, {})
+        for device in dr.async_entries_for_config_entry(devices, self._entry.entry_id):
             for _, identifier in device.identifiers:
-                if identifier.startswith(prefix):
-                    self._devices[device.id] = identifier.removeprefix(prefix)
-        gone |= self._devices
-        return {used: slug for used, slug in gone.items() if slug and slug not in present}
+                known[device.id] = self._slug(identifier)
+        gone = {used: slug for used, slug in known.items() if devices.async_get(used) is None}
+        return gone | {
+            entity.entity_id: self._slug(entity.unique_id.rpartition("-")[0])
+            for entity in entities.deleted_entities.values()
+            if self._owned(entity.platform, entity.config_entry_id)
+            and entity.entity_id not in entities.entities
+            and self._hass.states.get(entity.entity_id) is None
+        }
+
+    def _owned(self, domain: str | None, entry_id: str | None) -> bool:
+        """Return whether something that was removed is for this server to report.
+
+        Home Assistant does not know which server the entity of a removed recipe or display
+        belonged to. The first server reports it.
+        """
+        if entry_id is not None or domain != DOMAIN:
+            return entry_id == self._entry.entry_id
+        return self._hass.config_entries.async_loaded_entries(DOMAIN)[:1] == [self._entry]
+
+    def _slug(self, identifier: str) -> str:
+        """Return the slug in the identifier of a preset, or nothing for another one."""
+        prefix = f"{self._entry.entry_id}-"
+        return identifier.removeprefix(prefix) if identifier.startswith(prefix) else ""
+
+    def _is_gone(self, slug: str) -> bool:
+        """Return whether the server no longer has a preset."""
+        return bool(slug) and slug not in self._coordinator.data
 
 
 def _issues(hass: HomeAssistant, entry: GazeConfigEntry) -> list[ir.IssueEntry]:

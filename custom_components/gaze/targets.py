@@ -1,77 +1,146 @@
-"""Resolves targets of triggers and conditions to servers and presets."""
+"""Resolves targets of triggers and conditions to servers, presets, recipes, and displays."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
 from homeassistant.components.event import DOMAIN as EVENT_DOMAIN
 from homeassistant.components.image import DOMAIN as IMAGE_DOMAIN
-from homeassistant.core import HomeAssistant, callback
+from homeassistant.const import ATTR_ENTITY_ID, CONF_TARGET
+from homeassistant.core import HomeAssistant, callback, split_entity_id
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.target import TargetSelection, async_extract_referenced_entity_ids
+import voluptuous as vol
 
 from .const import DOMAIN
-from .ids import unique_id
+from .ids import preset_of_image_entity, subentry_unique_id, unique_id
 
-_PRESET_IMAGE = "preset_image"
+# Groups may have no registry entry, and they may be set up later than an automation.
+_GROUP_DOMAINS: Final = frozenset(("group", EVENT_DOMAIN))
+
+
+class Kind(StrEnum):
+    """What images belong to."""
+
+    SERVER = "server"
+    PRESET = "preset"
+    RECIPE = "recipe"
+    DISPLAY = "display"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TargetJobs:
-    """The jobs of a server, or of the preset with this slug."""
+class Subject:
+    """A server, or one of its presets (by slug), recipes, or displays (by subentry ID)."""
 
+    kind: Kind
     entry_id: str
-    preset: str | None
+    key: str | None = None
 
 
 @callback
-def async_target_jobs(hass: HomeAssistant, target: dict[str, Any]) -> set[TargetJobs]:
-    """Return which jobs a target means, by the image and event entities in it."""
-    referenced = async_extract_referenced_entity_ids(hass, TargetSelection(target))
+def async_subjects(hass: HomeAssistant, target: dict[str, Any]) -> set[Subject]:
+    """Return what a target means, by its image and event entities.
+
+    A device that the target names counts even if people hide or disable its entities.
+    """
+    registry = er.async_get(hass)
+    selection = TargetSelection(target)
+    referenced = async_extract_referenced_entity_ids(hass, selection)
     entity_ids = referenced.referenced | referenced.indirectly_referenced
-    return set(_jobs_of(er.async_get(hass), entity_ids))
+    entities = [entity for name in entity_ids if (entity := registry.async_get(name)) is not None]
+    for device_id in selection.device_ids:
+        entities += er.async_entries_for_device(registry, device_id, include_disabled_entities=True)
+    return set(_subjects_of(entities))
 
 
-def _jobs_of(registry: er.EntityRegistry, entity_ids: set[str]) -> Iterator[TargetJobs]:
-    """Yield the jobs that entities show."""
-    for entity_id in entity_ids:
-        entity = registry.async_get(entity_id)
-        if entity is None or entity.platform != DOMAIN or entity.config_entry_id is None:
+def _subjects_of(entities: Iterable[er.RegistryEntry]) -> Iterator[Subject]:
+    """Yield what entities are about."""
+    for entity in entities:
+        if entity.platform != DOMAIN or entity.config_entry_id is None:
             continue
-        if entity.domain not in {EVENT_DOMAIN, IMAGE_DOMAIN}:
-            continue
-        entry_id = entity.config_entry_id
-        if entity.unique_id in {
-            unique_id(entry_id, "generation"),
-            unique_id(entry_id, "latest_image"),
-        }:
-            yield TargetJobs(entry_id=entry_id, preset=None)
-            continue
-        slug = entity.unique_id.removeprefix(f"{entry_id}-").removesuffix(f"-{_PRESET_IMAGE}")
-        if entity.unique_id == unique_id(entry_id, _PRESET_IMAGE, slug):
-            yield TargetJobs(entry_id=entry_id, preset=slug)
+        if entity.domain in {EVENT_DOMAIN, IMAGE_DOMAIN}:
+            kind, key = _kind_and_key(entity, entity.config_entry_id)
+            yield Subject(kind=kind, entry_id=entity.config_entry_id, key=key)
+
+
+def _kind_and_key(entity: er.RegistryEntry, entry_id: str) -> tuple[Kind, str | None]:
+    """Return the kind and the key of what an image or event entity is about."""
+    if (subentry_id := entity.config_subentry_id) is not None:
+        is_recipe = entity.unique_id == subentry_unique_id(subentry_id, "recipe_image")
+        return Kind.RECIPE if is_recipe else Kind.DISPLAY, subentry_id
+    slug = preset_of_image_entity(entry_id, entity.unique_id)
+    return Kind.SERVER if slug is None else Kind.PRESET, slug
 
 
 @callback
-def async_names_only_others(hass: HomeAssistant, target: dict[str, Any]) -> bool:
-    """Return whether a target names entities and devices, and none of them is of GAZE.
+def async_require_subject(
+    hass: HomeAssistant, target: dict[str, Any], kinds: frozenset[Kind]
+) -> None:
+    """Raise vol.Invalid if a target names devices and entities, and none of them is usable.
 
-    Areas, floors, and labels may be empty today and not tomorrow.
+    Areas, floors, and labels are accepted, because they may be empty today and not tomorrow.
     """
     selection = TargetSelection(target)
+    if not selection.has_any_target:
+        raise _invalid("Select a target")
     if selection.area_ids or selection.floor_ids or selection.label_ids:
-        return False
+        return
+    subjects = async_subjects(hass, target)
+    if any(subject.kind in kinds for subject in subjects):
+        return
+    if subjects:
+        raise _invalid("A display has no jobs of its own. Select a server, a preset, or a recipe")
+    if any(_may_be_group(hass, entity_id) for entity_id in selection.entity_ids):
+        return
+    raise _unusable(hass, selection, "The target has no image or event entity of GAZE")
+
+
+@callback
+def async_require_server(hass: HomeAssistant, target: dict[str, Any]) -> None:
+    """Raise vol.Invalid if a target names devices and entities, and none of them is of GAZE."""
+    selection = TargetSelection(target)
+    if not selection.has_any_target:
+        raise _invalid("Select a target")
+    if selection.area_ids or selection.floor_ids or selection.label_ids:
+        return
     entities = er.async_get(hass)
-    devices = dr.async_get(hass)
-    for entity_id in selection.entity_ids:
-        entity = entities.async_get(entity_id)
-        if entity is None or entity.platform == DOMAIN:
-            return False  # groups have no registry entry, for example
-    return not any(
-        (device := devices.async_get(device_id)) is not None
-        and any(identifier[0] == DOMAIN for identifier in device.identifiers)
-        for device_id in selection.device_ids
+    named = (
+        *(entities.async_get(entity_id) for entity_id in selection.entity_ids),
+        *(
+            entity
+            for device_id in selection.device_ids
+            for entity in er.async_entries_for_device(entities, device_id)
+        ),
     )
+    if any(entity is not None and entity.platform == DOMAIN for entity in named):
+        return
+    if any(_may_be_group(hass, entity_id) for entity_id in selection.entity_ids):
+        return
+    raise _unusable(hass, selection, "The target has no entity of GAZE")
+
+
+def _unusable(hass: HomeAssistant, selection: TargetSelection, message: str) -> vol.Invalid:
+    """Return the error for a target, which may have been usable once."""
+    entities, devices = er.async_get(hass), dr.async_get(hass)
+    exists = any(map(entities.async_get, selection.entity_ids)) or any(
+        map(devices.async_get, selection.device_ids)
+    )
+    return _invalid(message if exists else "The target does not exist. Select another target")
+
+
+def _invalid(message: str) -> vol.Invalid:
+    """Return the error for a target."""
+    return vol.Invalid(message, path=[CONF_TARGET])
+
+
+def _may_be_group(hass: HomeAssistant, entity_id: str) -> bool:
+    """Return whether an entity is a group, as far as that is known."""
+    registry = er.async_get(hass)
+    if registry.async_get(entity_id) is None and split_entity_id(entity_id)[0] in _GROUP_DOMAINS:
+        return not any(gone.entity_id == entity_id for gone in registry.deleted_entities.values())
+    state = hass.states.get(entity_id)
+    return state is not None and ATTR_ENTITY_ID in state.attributes
 
 
 @callback

@@ -1,5 +1,6 @@
-"""Triggers: what happens to the jobs of a server or of a preset."""
+"""Triggers: what happens to the jobs of a server, a preset, or a recipe."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final, override
 
 from homeassistant.const import CONF_OPTIONS, CONF_TARGET
@@ -17,7 +18,7 @@ import voluptuous as vol
 from .const import EVENT_GAZE
 from .jobs import JobEvent, Reason
 from .payloads import JOB_FIELDS
-from .targets import TargetJobs, async_names_only_others, async_target_jobs
+from .targets import Kind, Subject, async_require_subject, async_subjects
 
 CONF_TAG: Final = "tag"
 CONF_REASON: Final = "reason"
@@ -28,6 +29,7 @@ _REASON: Final[dict[vol.Marker, Any]] = {
         cv.ensure_list, [vol.In([reason.value for reason in Reason])]
     )
 }
+_WITH_JOBS: Final = frozenset((Kind.SERVER, Kind.PRESET, Kind.RECIPE))
 
 
 def _schema(options: dict[vol.Marker, Any]) -> vol.Schema:
@@ -48,14 +50,14 @@ class JobTrigger(Trigger):
 
     event: ClassVar[JobEvent]
     schema: ClassVar[vol.Schema] = _schema(_TAG)
+    kinds: ClassVar[frozenset[Kind]] = _WITH_JOBS
 
     @classmethod
     @override
     async def async_validate_config(cls, hass: HomeAssistant, config: ConfigType) -> ConfigType:
         """Validate the target and the options."""
         validated: ConfigType = cls.schema(config)
-        if async_names_only_others(hass, validated[CONF_TARGET]):
-            raise vol.Invalid("The target has no GAZE devices or entities", path=[CONF_TARGET])
+        async_require_subject(hass, validated[CONF_TARGET], cls.kinds)
         return validated
 
     def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
@@ -75,42 +77,51 @@ class JobTrigger(Trigger):
         @callback
         def on_event(event: Event) -> None:
             data = event.data
-            if not self._matches(data):
-                return
-            run_action(
-                {
-                    "job": {name: data.get(name) for name in JOB_FIELDS},
-                    "entity_id": data["entity_id"],
-                    "device_id": data["device_id"],
-                },
-                f"{data['preset_name']}: {data['type']}",
-                event.context,
-            )
+            if self._means(*_subjects_of_job(data)):
+                run_action(
+                    {
+                        "job": {name: data.get(name) for name in JOB_FIELDS},
+                        "entity_id": data["entity_id"],
+                        "device_id": data["device_id"],
+                    },
+                    f"{data['preset_name']}: {data['type']}",
+                    event.context,
+                )
 
-        return self._hass.bus.async_listen(EVENT_GAZE, on_event)
+        return self._hass.bus.async_listen(EVENT_GAZE, on_event, event_filter=self._is_wanted)
 
-    def _matches(self, data: Any) -> bool:
-        """Return whether an event is one that the trigger waits for."""
-        if data["type"] != self.event:
-            return False
-        if CONF_TAG in self._options and data["tag"] != self._options[CONF_TAG]:
-            return False
-        if CONF_REASON in self._options and data["reason"] not in self._options[CONF_REASON]:
-            return False
-        entry_id = data["config_entry_id"]
-        meant = async_target_jobs(self._hass, self._target)
-        return not meant.isdisjoint(
-            (
-                TargetJobs(entry_id=entry_id, preset=None),
-                TargetJobs(entry_id=entry_id, preset=data["preset"]),
-            )
+    @callback
+    def _is_wanted(self, data: Mapping[str, Any]) -> bool:
+        """Return whether an event has the type and the options of the trigger."""
+        return data["type"] == self.event and self._has_options(data["tag"], data["reason"])
+
+    def _has_options(self, tag: str | None, reason: str | None) -> bool:
+        """Return whether a job or image has the tag and the reason of the options."""
+        return (CONF_TAG not in self._options or tag == self._options[CONF_TAG]) and (
+            CONF_REASON not in self._options or reason in self._options[CONF_REASON]
         )
+
+    def _means(self, *subjects: Subject) -> bool:
+        """Return whether the target means one of the subjects now."""
+        return not async_subjects(self._hass, self._target).isdisjoint(subjects)
 
 
 class ImageFinishedTrigger(JobTrigger):
     """Fires when an image is saved and shown."""
 
     event = JobEvent.FINISHED
+
+
+def _subjects_of_job(data: Mapping[str, Any]) -> list[Subject]:
+    """Return what the job of an event belongs to."""
+    entry_id = data["config_entry_id"]
+    subjects = [
+        Subject(kind=Kind.SERVER, entry_id=entry_id),
+        Subject(kind=Kind.PRESET, entry_id=entry_id, key=data["preset"]),
+    ]
+    if data["recipe"] is not None:
+        subjects.append(Subject(kind=Kind.RECIPE, entry_id=entry_id, key=data["recipe"]))
+    return subjects
 
 
 class GenerationFailedTrigger(JobTrigger):

@@ -96,7 +96,7 @@ class Texts:
         for step in (*self._texts["config"]["step"].values(), self._texts["options"]["step"]):
             keys |= _keys({name: step.get(name, {}) for name in ("data", "sections")})
         keys |= _keys(self._texts["entity"]) | _keys(self._texts["selector"])
-        keys |= set(self._texts["device_automation"]["trigger_type"])
+        keys |= {*self._texts["triggers"], *self._texts["conditions"]}
         for action in self._texts["services"].values():
             keys |= {*action.get("fields", {}), *action.get("sections", {})}
         return keys

@@ -1,72 +1,121 @@
-"""Test of creating an automation in a browser."""
+"""Automations with triggers of GAZE are made by clicking, and run."""
 
 import re
 
 from playwright.async_api import expect
 import pytest
 
-from demo.__main__ import DELIVERY
-from testing.home_assistant import wait_until
+from testing.home_assistant import HomeAssistant, Json, wait_until
 
-from .browser import ENGLISH
+from .browser import ENGLISH, Visitor
 from .conftest import House, Visit, newest_version
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(300),  # on a machine that may be busy
+    pytest.mark.timeout(600),  # on a machine that may be busy
     pytest.mark.usefixtures("socket_enabled"),
     newest_version,
 ]
 
-TRIGGERS = ("finished", "failed", "started", "queued")
+FINISHED = ENGLISH.at("triggers", "image_finished", "name")
+TAG = ENGLISH.at("triggers", "image_finished", "fields", "tag", "name")
+IDLE = ENGLISH.at("conditions", "is_idle", "name")
+DELIVERY = 60  # seconds
 
 
-async def test_automation_created_in_browser_runs(house: House, visit: Visit) -> None:
-    home_assistant = house.home_assistant
-    visitor = await visit()
+async def _put_preset_into_area(home_assistant: HomeAssistant, preset: str, name: str) -> None:
+    """Assign the device of a preset to a new area."""
+    area = await home_assistant.websocket({"type": "config/area_registry/create", "name": name})
+    devices = await home_assistant.websocket({"type": "config/device_registry/list"})
+    [device] = [device for device in devices if device["name"] == preset]
+    await home_assistant.websocket(
+        {
+            "type": "config/device_registry/update",
+            "device_id": device["id"],
+            "area_id": area["area_id"],
+        }
+    )
+
+
+async def _add_trigger(visitor: Visitor, target: str, tag: str | None = None) -> None:
+    """Add a trigger for finished images of a target to the open automation."""
     page = visitor.page
-    names = [ENGLISH.at("device_automation", "trigger_type", name) for name in TRIGGERS]
-
-    await visitor.open("/config/automation/edit/new")
     await visitor.button("Add trigger").click()
-    await visitor.button("By type").click()
-    await page.get_by_text("Device", exact=True).click()
-    await page.get_by_text("Triggers when something happens to a device").click()
-    await page.locator("ha-device-picker").click()
-    await page.get_by_placeholder("Search").fill("Neon")
-    await page.get_by_text("GAZE Neon city").last.click()
-    trigger = page.locator("ha-device-trigger-picker")
-    await expect(trigger).to_contain_text(names[0])
-    await trigger.click()
-    await visitor.expect_texts(names)
-    await visitor.look("triggers")
-    await page.get_by_text(names[0], exact=True).last.click()
-    await expect(trigger).to_contain_text(names[0])
-    await visitor.look("trigger")
+    await page.get_by_placeholder("Search").fill(FINISHED)
+    await page.get_by_text(FINISHED, exact=True).last.click()
+    await visitor.button("Add target").click()
+    await page.get_by_placeholder("Search").fill(target)
+    await page.get_by_role("option").filter(has_text=target).first.click()
+    await expect(page.locator("ha-target-picker")).to_contain_text(target)
+    if tag is not None:
+        field = page.locator("ha-service-control, ha-automation-trigger-platform")
+        await visitor.turn_on(field.get_by_role("checkbox").first)
+        await field.get_by_role("textbox").first.fill(tag)
+
+
+async def _add_condition(visitor: Visitor, target: str) -> None:
+    """Add the condition that GAZE is idle to the open automation."""
+    page = visitor.page
+    await visitor.button("Add condition").click()
+    await page.get_by_placeholder("Search").fill(IDLE)
+    await page.get_by_text(IDLE, exact=True).last.click()
+    await visitor.button("Add target").click()
+    await page.get_by_placeholder("Search").fill(target)
+    await page.get_by_role("option").filter(has_text=target).first.click()
+
+
+async def _save(visitor: Visitor, name: str) -> str:
+    """Save the open automation and return its ID."""
+    page = visitor.page
     await visitor.button("Save").click()
-    await page.get_by_role("textbox", name="Name").fill("A new image of the city")
-    await visitor.look("save")
+    await page.get_by_role("textbox", name="Name").fill(name)
     await visitor.button("Save").last.click()
     await expect(page).to_have_url(re.compile("/config/automation/edit/[0-9]+$"))
-    automation = "automation.a_new_image_of_the_city"
-    before = await home_assistant.state(automation)
-    assert before is not None
-    assert before["attributes"]["last_triggered"] is None
+    return page.url.rpartition("/")[2]
 
-    for preset in ("paper_forest", "neon_city"):
-        data = {"preset": preset, "wait": True}
+
+async def _traces(home_assistant: HomeAssistant, item_id: str) -> list[Json]:
+    """Return the runs of an automation."""
+    command = {"type": "trace/list", "domain": "automation", "item_id": item_id}
+    return list(await home_assistant.websocket(command))
+
+
+async def test_automations_made_by_clicking_fire_for_preset_area_and_tag(
+    house: House, visit: Visit
+) -> None:
+    home_assistant = house.home_assistant
+    await _put_preset_into_area(home_assistant, "GAZE Neon city", "Studio")
+    visitor = await visit()
+
+    automations: dict[str, str] = {}
+    for name, target, tag in (
+        ("By preset", "Oil painting", None),
+        ("By area", "Studio", None),
+        ("By tag", "Generation", "wall"),
+    ):
+        await visitor.open("/config/automation/edit/new")
+        await _add_trigger(visitor, target, tag)
+        if tag is not None:
+            await _add_condition(visitor, target)
+        await visitor.look(name)
+        automations[name] = await _save(visitor, name)
+
+    for preset, tag in (("paper_forest", None), ("neon_city", None), ("oilpainting", "wall")):
+        data = {"preset": preset, "wait": True} | ({"tag": tag} if tag else {})
         await home_assistant.call_action("gaze", "generate", data, return_response=True)
 
     async def ran() -> bool:
-        state = await home_assistant.state(automation)
-        return bool(state and state["attributes"]["last_triggered"])
+        return all([await _traces(home_assistant, item_id) for item_id in automations.values()])
 
-    await wait_until(ran, what="The automation", seconds=DELIVERY)
-    item_id = page.url.rpartition("/")[2]
-    traces = await home_assistant.websocket(
-        {"type": "trace/list", "domain": "automation", "item_id": item_id}
-    )
-    assert len(traces) == 1  # of the preset's image, not of the other
-    await visitor.open(f"/config/automation/trace/{item_id}")
-    await visitor.expect_texts([names[0], "Executed:"])
+    await wait_until(ran, what="The automations", seconds=DELIVERY)
+    runs = {
+        name: [trace["trigger"] for trace in await _traces(home_assistant, item_id)]
+        for name, item_id in automations.items()
+    }
+    assert {name: len(triggers) for name, triggers in runs.items()} == dict.fromkeys(runs, 1)
+    assert "Oil painting" in runs["By preset"][0]
+    assert "Neon city" in runs["By area"][0]
+    assert "Oil painting" in runs["By tag"][0]
+    await visitor.open(f"/config/automation/trace/{automations['By tag']}")
+    await visitor.expect_texts(["Executed:", "Oil painting: finished"])
     await visitor.look("trace")
