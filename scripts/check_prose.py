@@ -40,7 +40,7 @@ _CODE: Final = re.compile(r"`[^`]*`")
 _LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _BREAK: Final = re.compile(r"\n\s*\n|\n(?= *(?:[-*|>#]|\d+\.) ?)|(?<=[.!?:])\s+|\s*\|\s*")
 # Lines of blueprints and forms that are code rather than prose.
-_YAML_CODE: Final = re.compile(r"\{\{|\{%|\w: *[!\[{]|picture\.|_variable:|://|\bid:")
+_YAML_CODE: Final = re.compile(r"\{\{|\{%|\w: *[!\[{]|image\.|trigger\.|_variable:|://|\bid:")
 
 
 def pages() -> list[Path]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import timedelta
+import json
 from pathlib import Path
 import re
 import shutil
@@ -29,9 +30,11 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_time_changed,
     async_mock_service,
 )
+from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from testing.gaze_server import GazeServer
 
+from .images import press as press_button
 from .test_services import PRESET, act, made, until
 
 CHECKOUT = Path(__file__).parent.parent
@@ -43,7 +46,7 @@ SCHEMAS: dict[str, Callable[[Any], Any]] = {
 }
 REPOSITORY = "https://github.com/gaze-home-assistant/gaze/blob/main/"
 IMPORT = "https://my.home-assistant.io/redirect/blueprint_import/?blueprint_url="
-WEBHOOK = "webhook-of-the-phone"
+ALL_IMAGES = {"entity_id": "event.gaze_generation"}
 
 type Run = Callable[..., Awaitable[None]]
 
@@ -89,15 +92,15 @@ class Push:
         return web.json_response({}, status=201)
 
 
-def registration(push: Push) -> dict[str, Any]:
+def registration(push: Push, name: str = "Phone") -> dict[str, Any]:
     """Return the data with which the app registers a phone."""
     return {
         "app_data": {"push_token": "token", "push_url": push.url},
         "app_id": "io.example",
         "app_name": "Home Assistant",
         "app_version": "2026.10",
-        "device_id": "phone",
-        "device_name": "Phone",
+        "device_id": name.lower(),
+        "device_name": name,
         "manufacturer": "Example",
         "model": "Phone",
         "os_name": "Android",
@@ -158,8 +161,15 @@ async def push(socket_enabled: None) -> AsyncGenerator[Push]:
 async def phone(hass: HomeAssistant, push: Push, device_registry: dr.DeviceRegistry) -> str:
     """Return the device ID of a phone with the app."""
     assert await async_setup_component(hass, "mobile_app", {})
-    data = {**registration(push), "webhook_id": WEBHOOK, "user_id": "nobody"}
-    entry = MockConfigEntry(domain="mobile_app", title="Phone", data=data)
+    return await add_phone(hass, device_registry, push, "Phone")
+
+
+async def add_phone(
+    hass: HomeAssistant, device_registry: dr.DeviceRegistry, push: Push, name: str
+) -> str:
+    """Register a phone with the app; return its device ID."""
+    data = {**registration(push, name), "webhook_id": f"webhook-of-{name}", "user_id": "nobody"}
+    entry = MockConfigEntry(domain="mobile_app", title=name, data=data)
     entry.add_to_hass(hass)
     assert await hass.config_entries.async_setup(entry.entry_id)
     await hass.async_block_till_done()
@@ -197,78 +207,138 @@ def test_docs_link_to_the_import_of_every_blueprint() -> None:
     ]
 
 
-async def test_notification_is_replaced_until_image_is_finished(
+async def test_notification_is_replaced_until_images_are_finished(
     hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
 ) -> None:
-    await run("automation", "finished_on_phone", phone=phone)
+    await run("automation", "images_on_phone", phones=[phone], images=ALL_IMAGES)
 
-    response = await act(hass, "generate", preset=PRESET)
+    response = await act(hass, "generate", preset=PRESET, count=2)
+    await until(lambda: len(push.messages) == 1)
     server.begin()
     await until(lambda: len(push.messages) == 2)
     await server.finish()
     await until(lambda: len(push.messages) == 3)
+    await server.finish()
+    await until(lambda: len(push.messages) == 4)
 
-    job_id = response["jobs"][0]["job_id"]
     job = (await act(hass, "list_jobs"))["jobs"][0]
-    assert push.texts[:2] == ["Queued", "Being made"]
-    assert list(push.shown) == [f"gaze-{job_id}"]
+    assert push.texts[:3] == ["Queued", "Being made", "Being made"]
+    assert [message["data"].get("progress") for message in push.messages] == [0, 0, 1, None]
+    assert all(message["data"]["live_update"] for message in push.messages[:3])
+    assert list(push.shown) == [f"gaze-{response['batch_id']}"]
     (shown,) = push.shown.values()
-    assert shown["title"] == "Neon city"
+    assert shown["title"] == "Neon city (2 of 2)"
     assert job["seed"] in shown["message"]
     assert shown["data"]["image"] == job["image_url"]
     assert [action["title"] for action in shown["data"]["actions"]] == [
         "Again",
-        "Keep as wallpaper",
-        "Delete",
+        "Favorite",
+        "Not this one",
     ]
 
 
-async def test_notification_buttons_perform_their_actions(
+@pytest.mark.usefixtures("phone")
+async def test_tap_opens_image_without_login(
     hass: HomeAssistant,
     server: GazeServer,
     run: Run,
     phone: str,
     push: Push,
-    media_dir: Path,
+    hass_client_no_auth: ClientSessionGenerator,
 ) -> None:
-    wallpaper = media_dir / "wallpaper.png"
-    hass.config.allowlist_external_dirs.add(str(media_dir))
+    await hass.config.async_update(external_url="https://home.example.org")
+    await run("automation", "images_on_phone", phones=[phone], images=ALL_IMAGES, progress=False)
+    job = await made(hass, server)
+    await until(lambda: len(push.messages) == 1)
+    data = push.messages[0]["data"]
+    client = await hass_client_no_auth()
+
+    response = await client.get(data["url"].removeprefix("https://home.example.org"))
+
+    assert data["url"] == data["clickAction"]
+    assert await response.read() == server.picture(job["job_id"])
+
+
+async def test_each_phone_and_notify_entity_gets_one_notification_for_batch(
+    hass: HomeAssistant,
+    server: GazeServer,
+    run: Run,
+    phone: str,
+    push: Push,
+    device_registry: dr.DeviceRegistry,
+) -> None:
+    tablet = await add_phone(hass, device_registry, push, "Tablet")
+    texts = async_mock_service(hass, "notify", "send_message")
     await run(
         "automation",
-        "finished_on_phone",
-        phone=phone,
+        "images_on_phone",
+        phones=[phone, tablet],
+        notifiers=["notify.mail"],
+        images=ALL_IMAGES,
         progress=False,
-        wallpaper=str(wallpaper),
     )
+
+    await act(hass, "generate", preset=PRESET, count=3)
+    server.begin()
+    server.fail()
+    for _ in range(2):
+        await server.finish()
+    await until(lambda: len(push.messages) == 2)
+    await until(lambda: len(texts) == 1)
+
+    assert {message["title"] for message in push.messages} == {"Neon city (3 of 3)"}
+    assert all(text.endswith(", 1 failed") for text in push.texts)
+    assert texts[0].data["entity_id"] == ["notify.mail"]
+    assert texts[0].data["message"].startswith("Neon city (3 of 3): ")
+
+
+async def test_notifications_stay_below_limits_of_push_service(
+    hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
+) -> None:
+    slug = server.put_preset("long", "Very long name 🎨 " * 60)
+    await press_button(hass, "button.gaze_refresh_presets")
+    await run("automation", "images_on_phone", phones=[phone], images=ALL_IMAGES)
+
+    await act(hass, "generate", preset=slug, count=20, extra_positive="prompt " * 500)
+    for _ in range(20):
+        await server.finish()
+    await until(lambda: "seed" in push.texts[-1] if push.texts else False)
+
+    assert len(push.messages) <= 10
+    assert max(len(json.dumps(message).encode()) for message in push.messages) < 4096
+    assert max(len(message["title"]) for message in push.messages) <= 80
+
+
+async def test_notification_buttons_perform_their_actions(
+    hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
+) -> None:
+    await run("automation", "images_on_phone", phones=[phone], images=ALL_IMAGES, progress=False)
     first = await made(hass, server, extra_positive="a cat")
     await until(lambda: len(push.messages) == 1)
 
-    await press(hass, push.messages[0], "Keep as wallpaper")
-    await until(lambda: len(push.messages) == 2)
-    saved = wallpaper.read_bytes()
-    await press(hass, push.messages[1], "Again")
+    await press(hass, push.messages[0], "Favorite")
+    marked = (await act(hass, "list_images"))["images"]
+    await press(hass, push.messages[0], "Again")
     await until(lambda: len(server.jobs) == 2)
     await server.finish()
+    await until(lambda: len(push.messages) == 2)
+    await press(hass, push.messages[1], "Not this one")
     await until(lambda: len(push.messages) == 3)
-    await press(hass, push.messages[1], "Delete")
-    await until(lambda: len(push.messages) == 4)
 
     images = (await act(hass, "list_images"))["images"]
-    second = images[0]
-    assert saved.startswith(b"\x89PNG")
-    assert push.messages[1]["title"] == "Kept as wallpaper"
+    assert [image["favorite"] for image in marked] == [True]
     assert server.jobs[1].body == {"count": 1, "extra_positive": "a cat"}
-    assert second["seed"] != first["seed"]
-    assert [image["job_id"] for image in images] == [server.jobs[1].job_id]
-    assert list(push.shown) == [f"gaze-{server.jobs[1].job_id}"]
+    assert [image["job_id"] for image in images] == [first["job_id"]]
+    assert list(push.shown) == [push.messages[0]["data"]["tag"]]
 
 
 async def test_notification_contains_reason_when_job_fails(
     hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
 ) -> None:
-    await run("automation", "finished_on_phone", phone=phone)
+    await run("automation", "images_on_phone", phones=[phone], images=ALL_IMAGES)
 
     await act(hass, "generate", preset=PRESET)
+    await until(lambda: len(push.messages) == 1)
     server.fail(error="<b>out of memory</b>")
     await until(lambda: len(push.messages) == 2)
     await press(hass, push.messages[-1], "Again")
@@ -282,31 +352,27 @@ async def test_notification_contains_reason_when_job_fails(
 async def test_notification_is_sent_only_for_selected_images(
     hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
 ) -> None:
-    await run(
-        "automation", "finished_on_phone", phone=phone, preset="oil painting", tag="wallpaper"
-    )
+    images = {"entity_id": "image.gaze_oil_painting"}
+    await run("automation", "images_on_phone", phones=[phone], images=images, tag="wallpaper")
 
     await act(hass, "generate", preset=PRESET, tag="wallpaper")
     await act(hass, "generate", preset="oilpainting")
     await act(hass, "generate", preset="oilpainting", tag="wallpaper", count=2)
-    await until(lambda: len(push.messages) == 2)
+    await until(lambda: len(push.messages) == 1)
     await hass.async_block_till_done()
 
-    assert [message["title"] for message in push.messages] == [
-        "Oil painting (1 of 2)",
-        "Oil painting (2 of 2)",
-    ]
+    assert [message["title"] for message in push.messages] == ["Oil painting (0 of 2)"]
 
 
 async def test_buttons_of_other_notifications_are_ignored(
     hass: HomeAssistant, server: GazeServer, run: Run, phone: str, push: Push
 ) -> None:
-    await run("automation", "finished_on_phone", phone=phone, progress=False)
+    await run("automation", "images_on_phone", phones=[phone], images=ALL_IMAGES, progress=False)
     job = await made(hass, server)
     await until(lambda: len(push.messages) == 1)
-    mine = button(push.messages[0], "Delete")
+    mine = button(push.messages[0], "Not this one")
 
-    for action in (mine.replace("finished_on_phone", "another"), "gaze", "OPEN", None, 5):
+    for action in (mine.replace("images_on_phone", "another"), "gaze", "OPEN", None, 5):
         hass.bus.async_fire("mobile_app_notification_action", {"action": action})
     hass.bus.async_fire("mobile_app_notification_action", {})
     await hass.async_block_till_done()
@@ -316,6 +382,53 @@ async def test_buttons_of_other_notifications_are_ignored(
     assert len(push.messages) == 1
 
 
+async def test_message_contains_image_file(
+    hass: HomeAssistant, server: GazeServer, run: Run
+) -> None:
+    calls = {
+        name: async_mock_service(hass, *name.split("."))
+        for name in ("telegram_bot.send_photo", "smtp.send_message", "notify.discord")
+    }
+    await run(
+        "automation",
+        "send_image",
+        images=ALL_IMAGES,
+        tag="post",
+        telegram=["notify.family"],
+        mail=["notify.mail"],
+        discord="notify.discord",
+        discord_channels=["123"],
+    )
+
+    await made(hass, server)
+    job = await made(hass, server, tag="post")
+    await until(lambda: all(len(received) == 1 for received in calls.values()))
+
+    photo, mail, post = (received[0].data for received in calls.values())
+    assert photo["entity_id"] == ["notify.family"]
+    assert photo["file"] == job["file_path"]
+    assert Path(photo["file"]).read_bytes() == server.picture(job["job_id"])
+    assert mail["entity_id"] == ["notify.mail"]
+    assert mail["attachments"][0]["media_source"]["media_content_id"] == job["media_content_id"]
+    assert post["target"] == ["123"]
+    assert post["data"]["images"] == [job["file_path"]]
+    assert {photo["caption"], mail["title"], post["message"]} == {"Neon city"}
+
+
+async def test_message_is_sent_only_to_selected_services(
+    hass: HomeAssistant, server: GazeServer, run: Run
+) -> None:
+    photos = async_mock_service(hass, "telegram_bot", "send_photo")
+    mails = async_mock_service(hass, "smtp", "send_message")
+    await run("automation", "send_image", images=ALL_IMAGES, telegram=["notify.family"])
+
+    await made(hass, server)
+    await until(lambda: len(photos) == 1)
+    await hass.async_block_till_done()
+
+    assert mails == []
+
+
 async def test_trigger_generates_image_and_cools_down(
     hass: HomeAssistant, server: GazeServer, run: Run, freezer: FrozenDateTimeFactory
 ) -> None:
@@ -323,7 +436,7 @@ async def test_trigger_generates_image_and_cools_down(
     hass.states.async_set("sensor.visitor", "the postman")
     await run(
         "automation",
-        "picture_on_trigger",
+        "image_on_trigger",
         when=[{"trigger": "state", "entity_id": "sensor.door", "to": "open"}],
         only_if=[{"condition": "template", "value_template": "{{ is_state('sensor.on', '1') }}"}],
         preset="Neon city",
@@ -332,28 +445,33 @@ async def test_trigger_generates_image_and_cools_down(
         tag="door",
     )
 
-    async def open_the_door() -> None:
-        hass.states.async_set("sensor.door", "shut")
-        await hass.async_block_till_done()
-        hass.states.async_set("sensor.door", "open")
-        await hass.async_block_till_done()
+    async def open_the_door(visitor: str) -> None:
+        hass.states.async_set("sensor.visitor", visitor)
+        for state in ("shut", "open"):
+            hass.states.async_set("sensor.door", state)
+            await asyncio.sleep(0)
 
-    await open_the_door()
-    unwanted = len(server.jobs)
+    await open_the_door("the unwanted")
     hass.states.async_set("sensor.on", "1")
-    await open_the_door()
+    await act(hass, "generate", preset=PRESET)
+    await open_the_door("the skipped")
+    await hass.async_block_till_done()
+    await hass.services.async_call("gaze", "stop_tracking", {"all": True}, blocking=True)
+    await open_the_door("the postman")
+    await until(lambda: len(server.jobs) == 2)
     listed = await act(hass, "list_jobs")
     await hass.services.async_call("gaze", "stop_tracking", {"all": True}, blocking=True)
     freezer.tick(timedelta(minutes=9))
-    await open_the_door()
-    too_early = len(server.jobs)
+    async_fire_time_changed(hass)
+    await open_the_door("the early")
     freezer.tick(timedelta(minutes=2))
-    await open_the_door()
+    async_fire_time_changed(hass)
+    await hass.async_block_till_done()
+    await open_the_door("the neighbor")
+    await until(lambda: len(server.jobs) == 3)
 
-    assert unwanted == 0
-    assert too_early == 1
-    assert len(server.jobs) == 2
-    assert server.jobs[0].body == {"count": 1, "extra_positive": "the postman, open"}
+    prompts = [job.body.get("extra_positive") for job in server.jobs]
+    assert prompts == [None, "the postman, open", "the neighbor, open"]
     assert listed["jobs"][0]["tag"] == "door"
 
 
@@ -434,7 +552,7 @@ async def test_daily_image_uses_weather_and_calendar(
     done = async_mock_service(hass, "test", "done")
     await run(
         "automation",
-        "picture_of_the_day",
+        "image_of_the_day",
         time="06:30:00",
         preset="paper_forest",
         weather="weather.home",
@@ -443,7 +561,7 @@ async def test_daily_image_uses_weather_and_calendar(
         done=[
             {
                 "action": "test.done",
-                "data": {"id": "{{ picture.media_content_id }}", "prompt": "{{ prompt }}"},
+                "data": {"id": "{{ image.media_content_id }}", "prompt": "{{ prompt }}"},
             }
         ],
     )
@@ -469,7 +587,7 @@ async def test_daily_image_does_nothing_when_job_fails(
     done = async_mock_service(hass, "test", "done")
     await run(
         "automation",
-        "picture_of_the_day",
+        "image_of_the_day",
         preset=PRESET,
         weather="weather.home",
         done=[{"action": "test.done"}],
@@ -479,7 +597,7 @@ async def test_daily_image_does_nothing_when_job_fails(
         hass.services.async_call(
             "automation",
             "trigger",
-            {"entity_id": "automation.picture_of_the_day"},
+            {"entity_id": "automation.image_of_the_day"},
             blocking=True,
         )
     )

@@ -6,7 +6,6 @@ button goes back the way that the app sends it.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-import os
 from pathlib import Path
 import secrets
 import shutil
@@ -20,7 +19,7 @@ from tests.test_blueprints import Push, button, registration
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 
-NAME = "finished_on_phone"
+NAME = "images_on_phone"
 BLUEPRINT = Path("blueprints") / "automation" / "gaze" / f"{NAME}.yaml"
 # Seconds until an image of one second is pushed
 DELIVERY = 20
@@ -68,8 +67,7 @@ async def test_notification_buttons_work_from_phone(
         ]
         devices = await home_assistant.websocket({"type": "config/device_registry/list"})
         (phone,) = [device["id"] for device in devices if device["name"] == "Phone"]
-        wallpaper = home_assistant.media / "wallpaper.png"
-        inputs = {"phone": phone, "wallpaper": os.fspath(wallpaper)}
+        inputs = {"phones": [phone], "images": {"entity_id": "event.gaze_generation"}}
         await home_assistant.post(
             f"/api/config/automation/config/{NAME}",
             {
@@ -98,22 +96,18 @@ async def test_notification_buttons_work_from_phone(
         picture, content_type = await home_assistant.fetch(shown["data"]["image"])
         made = saved_image(home_assistant, first).read_bytes()
 
-        await press("Keep as wallpaper")
-        await _arrived(lambda: "Kept as wallpaper" in push.messages[-1].get("title", ""))
-        kept = wallpaper.read_bytes()
-
+        await press("Favorite")
         await press("Again")
         await _arrived(lambda: len(push.shown) == 2 and "seed" in push.texts[-1])
         second, *_ = await images()
 
-        await press("Delete")
+        await press("Not this one")
         await _arrived(lambda: push.texts[-1] == "clear_notification")
         left = await images()
 
         assert push.texts[0] == "Queued"
-        assert list(push.shown) == [f"gaze-{first}"]
+        assert len(push.shown) == 1
         assert (picture, content_type) == (made, "image/png")
-        assert kept == made
         assert second != first
         assert left == [first]
         check_log(home_assistant, api_key)
