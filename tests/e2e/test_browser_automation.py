@@ -117,5 +117,5 @@ async def test_automations_made_by_clicking_fire_for_preset_area_and_tag(
     assert "Neon city" in runs["By area"][0]
     assert "Oil painting" in runs["By tag"][0]
     await visitor.open(f"/config/automation/trace/{automations['By tag']}")
-    await visitor.expect_texts(["Executed:", "Oil painting: finished"])
+    await visitor.expect_texts([FINISHED, "Executed:"])
     await visitor.look("trace")
