@@ -23,6 +23,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers import device_registry as dr
 from homeassistant.setup import async_setup_component
 from homeassistant.util import dt as dt_util
+from homeassistant.util.dt import utcnow
 from homeassistant.util.yaml import load_yaml_dict
 import pytest
 from pytest_homeassistant_custom_component.common import (
@@ -430,7 +431,7 @@ async def test_message_is_sent_only_to_selected_services(
 
 
 async def test_trigger_generates_image_and_cools_down(
-    hass: HomeAssistant, server: GazeServer, run: Run, freezer: FrozenDateTimeFactory
+    hass: HomeAssistant, server: GazeServer, run: Run
 ) -> None:
     hass.states.async_set("sensor.door", "shut")
     hass.states.async_set("sensor.visitor", "the postman")
@@ -444,6 +445,10 @@ async def test_trigger_generates_image_and_cools_down(
         cool_down={"minutes": 10},
         tag="door",
     )
+
+    def running() -> int:
+        (automation,) = hass.states.async_all("automation")
+        return automation.attributes["current"]
 
     async def open_the_door(visitor: str) -> None:
         hass.states.async_set("sensor.visitor", visitor)
@@ -461,14 +466,15 @@ async def test_trigger_generates_image_and_cools_down(
     await until(lambda: len(server.jobs) == 2)
     listed = await act(hass, "list_jobs")
     await hass.services.async_call("gaze", "stop_tracking", {"all": True}, blocking=True)
-    freezer.tick(timedelta(minutes=9))
-    async_fire_time_changed(hass)
+    async_fire_time_changed(hass, utcnow() + timedelta(minutes=9))
     await open_the_door("the early")
-    freezer.tick(timedelta(minutes=2))
-    async_fire_time_changed(hass)
-    await hass.async_block_till_done()
+    assert running() == 1
+    async_fire_time_changed(hass, utcnow() + timedelta(minutes=11))
+    await until(lambda: running() == 0)
     await open_the_door("the neighbor")
     await until(lambda: len(server.jobs) == 3)
+    async_fire_time_changed(hass, utcnow() + timedelta(minutes=22))
+    await until(lambda: running() == 0)
 
     prompts = [job.body.get("extra_positive") for job in server.jobs]
     assert prompts == [None, "the postman, open", "the neighbor, open"]

@@ -139,7 +139,7 @@ def responses() -> list[tuple[Block, Block]]:
         (before, after)
         for page in MANUAL
         for before, after in pairwise(blocks(page))
-        if after.language == "json" and before.language == "yaml"
+        if after.language == "json" and before.language == "yaml" and kind(before) == "actions"
     ]
 
 
