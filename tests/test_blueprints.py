@@ -448,7 +448,7 @@ async def test_trigger_generates_image_and_cools_down(
 
     def running() -> int:
         (automation,) = hass.states.async_all("automation")
-        return automation.attributes["current"]
+        return int(automation.attributes["current"])
 
     async def open_the_door(visitor: str) -> None:
         hass.states.async_set("sensor.visitor", visitor)
