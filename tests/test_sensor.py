@@ -1,5 +1,6 @@
 """The sensors."""
 
+import asyncio
 from datetime import datetime
 
 from homeassistant.core import HomeAssistant
@@ -69,6 +70,22 @@ async def test_the_finish_is_estimated_from_what_was_learned(
 
     assert idle == unknown == "unknown"
     assert (finish - dt_util.utcnow()).total_seconds() == pytest.approx(200, abs=20)
+
+
+async def test_estimated_finish_is_unknown_when_its_time_has_come(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    entry.runtime_data.engine.durations.learn((PRESET, "", ""), 100.0)
+    await act(hass, "generate", preset=PRESET)
+    server.begin()
+    await until(lambda: state(hass, "status") == "generating")
+    estimated = state(hass, "estimated_finish")
+
+    await asyncio.sleep(110)
+
+    assert estimated != "unknown"
+    assert state(hass, "estimated_finish") == "unknown"
+    assert state(hass, "status") == "generating"
 
 
 async def test_the_last_duration_is_that_of_the_processing(

@@ -15,7 +15,7 @@ from homeassistant.components.sensor import (
 from homeassistant.const import EntityCategory, UnitOfTime
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
-from homeassistant.helpers.event import async_track_point_in_utc_time
+from homeassistant.helpers.event import async_call_later
 from homeassistant.helpers.typing import StateType
 from homeassistant.util import dt as dt_util
 
@@ -71,6 +71,13 @@ def _last_seed(coordinator: GazeCoordinator) -> str | None:
     return None if job is None else job.seed
 
 
+ESTIMATED_FINISH = GazeSensorDescription(
+    key="estimated_finish",
+    translation_key="estimated_finish",
+    device_class=SensorDeviceClass.TIMESTAMP,
+    value=_estimated_finish,
+)
+
 SENSORS = (
     GazeSensorDescription(
         key="status",
@@ -85,12 +92,7 @@ SENSORS = (
         state_class=SensorStateClass.MEASUREMENT,
         value=lambda coordinator: len(coordinator.engine.open_jobs),
     ),
-    GazeSensorDescription(
-        key="estimated_finish",
-        translation_key="estimated_finish",
-        device_class=SensorDeviceClass.TIMESTAMP,
-        value=_estimated_finish,
-    ),
+    ESTIMATED_FINISH,
     GazeSensorDescription(
         key="last_duration",
         translation_key="last_duration",
@@ -133,7 +135,12 @@ async def async_setup_entry(
 ) -> None:
     """Add the sensors of a server."""
     coordinator = entry.runtime_data
-    async_add_entities(GazeSensor(coordinator, description) for description in SENSORS)
+    async_add_entities(
+        GazeEstimateSensor(coordinator, description)
+        if description is ESTIMATED_FINISH
+        else GazeSensor(coordinator, description)
+        for description in SENSORS
+    )
     async_add_subentry_entities(
         entry,
         async_add_entities,
@@ -195,7 +202,8 @@ class GazeEstimateSensor(GazeSensor):
         """Estimate again when the estimated time comes."""
         self._cancel_timer()
         if isinstance(finish := self.native_value, datetime):
-            self._stop_timer = async_track_point_in_utc_time(self.hass, self._on_time, finish)
+            seconds = max((finish - dt_util.utcnow()).total_seconds(), 1.0)
+            self._stop_timer = async_call_later(self.hass, seconds, self._on_time)
 
     @callback
     def _on_time(self, _now: datetime) -> None:
@@ -209,6 +217,3 @@ class GazeEstimateSensor(GazeSensor):
         if self._stop_timer is not None:
             self._stop_timer()
             self._stop_timer = None
-
-
-_CLASSES = {"estimated_finish": GazeEstimateSensor}

@@ -153,3 +153,13 @@ async def test_list_displays_names_address_to_administrators_only(
             return_response=True,
             context=Context(user_id=hass_read_only_user.id),
         )
+
+
+@pytest.mark.parametrize("entity_id", ["button.gaze_generate", "image.no_such_entity"])
+async def test_action_rejects_entity_that_shows_no_image(
+    hass: HomeAssistant, entry: MockConfigEntry, entity_id: str
+) -> None:
+    with pytest.raises(ServiceValidationError) as caught:
+        await call(hass, "delete_images", entity_id=entity_id)
+
+    assert caught.value.translation_key == "not_an_image_entity"

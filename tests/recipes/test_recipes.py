@@ -663,3 +663,20 @@ async def test_example_of_docs_runs(
 
 def test_docs_have_five_examples() -> None:
     assert len(EXAMPLES) == 5
+
+
+async def test_action_takes_image_that_recipe_shows(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    await add_recipe()
+    with pytest.raises(ServiceValidationError, match="image"):
+        await act(hass, "mark_images", entity_id=IMAGE, favorite=True)
+    await press(hass, BUTTON)
+    await until(lambda: bool(server.jobs))
+    await server.finish()
+    await until(lambda: hass.states.get(IMAGE).state != "unknown")
+
+    await act(hass, "mark_images", entity_id=IMAGE, favorite=True)
+
+    [image] = (await act(hass, "list_images", favorite=True))["images"]
+    assert image["recipe_name"] == "Morning wallpaper"

@@ -216,6 +216,8 @@ class Files:
             with self._open_root() as root:
                 for path in paths:
                     try:
+                        for name in path.split("/"):
+                            _check_name(name)
                         os.stat(path, dir_fd=root, follow_symlinks=False)
                     except FileNotFoundError, NotADirectoryError:
                         missing.add(path)
