@@ -1,3 +1,3 @@
 // The part of Lit that the cards use.
-export { LitElement, css, html, nothing } from "lit";
+export { html, nothing, render } from "lit/html.js";
 export { repeat } from "lit/directives/repeat.js";

@@ -1,16 +1,219 @@
-// Loads the cards once the frontend is ready for them.
-//
-// Until the root element of the frontend is defined, Home Assistant 2026.10 may still replace
-// `customElements` and `HTMLElement`: an element that is defined before is lost. The root element
-// is another one on Cast. The modules are fetched at once and run only then.
-for (const name of ["elements.js", "config.js", "define.js", "texts.js"]) {
-  const link = document.createElement("link");
-  link.rel = "modulepreload";
-  link.href = new URL(name, import.meta.url).href;
-  document.head.append(link);
+// Offers the cards and the dashboard to Home Assistant. A card loads its modules when it is shown.
+
+/**
+ * Texts that are needed before the translations are loaded. The translations have them too.
+ * @type {Record<string, string>}
+ */
+const ENGLISH = {
+  generate_card: "GAZE generate",
+  generate_card_description: "Generate images and see their progress.",
+  gallery_card: "GAZE gallery",
+  gallery_card_description: "Browse saved images.",
+  dashboard_description: "Generate and browse images on one page.",
+  invalid_choice: 'Change "{option}" to one of these values: {values}.',
+  invalid_list: 'Change "{option}" to a list of these values: {values}.',
+  invalid_text: 'Change "{option}" to a text.',
+  invalid_texts: 'Change "{option}" to a list of presets.',
+  invalid_both: 'Remove either "preset" or "recipe".',
+};
+
+/** @returns {Hass | undefined} */
+const pageHass = () => /** @type {any} */ (document.querySelector("home-assistant, hc-main") || {}).hass;
+
+/** Return a text in the user's language, or in English if the texts are not loaded. @type {Localize} */
+const say = (key, values = {}) => {
+  const hass = pageHass();
+  const words = hass && hass.localize(`component.gaze.config_panel.cards.${key}`, values);
+  if (hass && !words) hass.loadBackendTranslation("config_panel", "gaze");
+  return words || ENGLISH[key].replace(/{(\w+)}/g, (_match, name) => `${values[name]}`);
+};
+
+/** @type {ChoiceRule} */
+const choice = (...choices) => [(value) => choices.includes(value), "invalid_choice", choices.join(", ")];
+/** @type {ChoiceRule} */
+const list = (...choices) => [
+  (value) => Array.isArray(value) && value.every((one) => choices.includes(one)),
+  "invalid_list",
+  choices.join(", "),
+];
+/** @param {number} min @param {number} max @returns {Rule} */
+const number = (min, max) => [
+  (value) => Number.isInteger(value) && value >= min && value <= max,
+  "invalid_choice",
+  `${min}–${max}`,
+];
+const flag = choice(true, false);
+/** @param {unknown} value */
+const isText = (value) => typeof value === "string";
+/** @type {Rule} */
+const words = [isText, "invalid_text"];
+
+/** @type {Rules} */
+const COMMON = {
+  server: words,
+  preset: words,
+  recipe: words,
+  tag: words,
+  title: words,
+  actions: list("again", "favorite", "download", "hide", "delete"),
+  blur: flag,
+};
+
+/** @type {Rules} */
+const GENERATE = {
+  ...COMMON,
+  presets: [(value) => Array.isArray(value) && value.every(isText), "invalid_texts"],
+  fields: list("prompt", "negative", "size", "seed", "checkpoint", "count"),
+  queue: flag,
+  result: flag,
+};
+
+/** @type {Rules} */
+const GALLERY = {
+  ...COMMON,
+  favorites: flag,
+  search: [(value) => isText(value) || typeof value === "boolean", "invalid_text"],
+  filter: choice("chips", "none"),
+  layout: choice("grid", "hero", "strip"),
+  thumbnails: choice("s", "m", "l"),
+  fit: choice("cover", "contain"),
+  caption: choice("none", "preset", "prompt", "time", true, false),
+  limit: number(1, 1000),
+  slideshow: number(0, 3600),
+};
+
+/** Raise an error that says what to change. @param {CardConfig} config @param {Rules} rules */
+function validate(config, rules) {
+  for (const [option, [valid, key, values]] of Object.entries(rules)) {
+    const value = config[option];
+    const set = value !== undefined && value !== null && value !== "";
+    if (set && !valid(value)) throw new Error(say(key, { option, values }));
+  }
+  if (config.preset && config.recipe) throw new Error(say("invalid_both"));
 }
 
+/** Another copy of the cards may be there. @param {"customCards" | "customStrategies"} name @param {Offer} offer */
+function offerOnce(name, offer) {
+  const offers = (window[name] = window[name] || []);
+  if (!offers.some(({ type }) => type === offer.type)) offers.push(offer);
+}
+
+/** @param {string} name @param {CustomElementConstructor} element */
+function define(name, element) {
+  if (!customElements.get(name)) customElements.define(name, element);
+}
+
+/** Define a card and offer it. @param {"generate" | "gallery"} kind @param {Rules} rules @param {() => Promise<unknown>} load */
+function offerCard(kind, rules, load) {
+  const type = `gaze-${kind}-card`;
+
+  // The element that Home Assistant makes. What people see is loaded when it is on a page.
+  class Card extends HTMLElement {
+    constructor() {
+      super();
+      /** @type {Partial<InnerCard>} */
+      this._known = {};
+      /** @type {InnerCard | undefined} */
+      this._inner = undefined;
+    }
+
+    static getStubConfig() {
+      return {};
+    }
+
+    static async getConfigForm() {
+      return (await import("./editor.js")).form(kind, pageHass());
+    }
+
+    /** @param {CardConfig} config */
+    setConfig(config) {
+      validate(config, rules);
+      this._pass("config", config);
+    }
+
+    /** @param {Hass} hass */
+    set hass(hass) {
+      this._pass("hass", hass);
+    }
+
+    /** @param {boolean} preview */
+    set preview(preview) {
+      this._pass("preview", preview);
+    }
+
+    getGridOptions() {
+      return { columns: 12, min_columns: 6 };
+    }
+
+    getCardSize() {
+      return 8;
+    }
+
+    /** @param {"config" | "hass" | "preview"} name @param {any} value */
+    _pass(name, value) {
+      (this._inner || this._known)[name] = value;
+    }
+
+    async connectedCallback() {
+      this.style.cssText = "display: block; height: 100%";
+      await load();
+      if (this._inner) return;
+      this._inner = /** @type {InnerCard} */ (document.createElement(`gaze-${kind}`));
+      // The preview comes first: a card that is one sends no requests.
+      const { preview, config, hass } = this._known;
+      Object.assign(this._inner, { preview, config }, hass && { hass });
+      this.replaceChildren(this._inner);
+    }
+  }
+
+  define(type, Card);
+  offerOnce("customCards", {
+    type,
+    get name() {
+      return say(`${kind}_card`);
+    },
+    get description() {
+      return say(`${kind}_card_description`);
+    },
+    preview: true,
+    documentationURL: "https://github.com/gaze-home-assistant/gaze/blob/main/docs/dashboards.md",
+    /** @param {Hass} hass @param {string} entityId */
+    getEntitySuggestion({ entities }, entityId) {
+      const { platform } = entities[entityId] || {};
+      const fits = entityId.startsWith("image.") === (kind === "gallery");
+      return platform === "gaze" && fits ? { config: { type: `custom:${type}` } } : null;
+    },
+  });
+}
+
+/** @param {"dashboard" | "section"} kind */
+function offerStrategy(kind) {
+  class Strategy extends HTMLElement {
+    /** @param {{server?: string}} config @param {Hass} hass */
+    static async generate(config, hass) {
+      return (await import("./strategy.js"))[kind](config, hass);
+    }
+  }
+  define(`ll-strategy-${kind}-gaze`, Strategy);
+  offerOnce("customStrategies", {
+    type: "gaze",
+    strategyType: kind,
+    name: "GAZE",
+    get description() {
+      return say("dashboard_description");
+    },
+  });
+}
+
+function start() {
+  offerCard("generate", GENERATE, () => import("./generate.js"));
+  offerCard("gallery", GALLERY, () => import("./gallery.js"));
+  offerStrategy("dashboard");
+  offerStrategy("section");
+}
+
+// Home Assistant 2026.10 replaces `customElements`, and an element that was defined before is lost.
+// The root element comes after that; it is another one on Cast.
 Promise.race(["home-assistant", "hc-main"].map((name) => customElements.whenDefined(name)))
-  .then(() => import("./elements.js"))
-  .then(({ start }) => start())
+  .then(start)
   .catch((error) => console.error("The GAZE cards did not load.", error));

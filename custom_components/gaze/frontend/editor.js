@@ -1,93 +1,95 @@
-// The forms that edit the cards. They are loaded on first use.
-import { ACTIONS, CAPTIONS, FIELDS, LAYOUTS, MAX_LIMIT, MAX_PAUSE, THUMBNAILS } from "./config.js";
-import { knownServers } from "./hub.js";
-import { text } from "./texts.js";
+// The forms that edit the cards. Loaded on first use.
+import { hubOf, loadTexts, text } from "./shared.js";
 
-/**
- * Return the selector of a choice of texts.
- * @param {string} option
- * @param {string[]} values
- * @param {boolean} [multiple]
- */
-const choice = (option, values, multiple = false) => ({
-  name: option,
-  selector: {
-    select: {
-      multiple,
-      mode: multiple ? "list" : "dropdown",
-      options: values.map((value) => ({ value, label: text(`choice_${value}`) || value })),
-    },
-  },
-});
+const ACTIONS = ["again", "favorite", "download", "hide", "delete"];
+/** How long a form waits for the names of presets and recipes, in milliseconds. */
+const PATIENCE = 2000;
 
-/**
- * Return the selector of presets, which may be typed too.
- * @param {string} option
- * @param {boolean} [multiple]
- */
-function presetChoice(option, multiple = false) {
-  const options = new Map();
-  for (const server of knownServers()) {
-    for (const preset of server.presets) options.set(preset.slug, preset.name);
-  }
-  return {
-    name: option,
-    selector: {
-      select: {
-        multiple,
-        custom_value: true,
-        mode: "dropdown",
-        options: [...options].map(([value, label]) => ({ value, label })),
-      },
-    },
-  };
-}
+/** @typedef {{name: string, selector: object}} Field */
+
+/** @param {string} name @param {object} [selector] @returns {Field} */
+const words = (name, selector = { text: {} }) => ({ name, selector });
+/** @param {string} name */
+const flag = (name) => words(name, { boolean: {} });
+/** @param {string} name @param {number} min @param {number} max */
+const number = (name, min, max) => words(name, { number: { min, max, mode: "box" } });
+
+/** @param {string} name @param {{value: string, label: string}[]} options @param {object} more */
+const select = (name, options, more) => words(name, { select: { options, mode: "dropdown", ...more } });
+
+/** @param {string} name @param {string[]} values @param {boolean} [multiple] */
+const choice = (name, values, multiple = false) =>
+  select(
+    name,
+    values.map((value) => ({ value, label: text(`choice_${value}`) })),
+    { multiple, mode: multiple ? "list" : "dropdown" }
+  );
+
+/** Return a field for presets or recipes, which people may type too. @type {(name: string, known: Map<string, string>, multiple?: boolean) => Field} */
+const named = (name, known, multiple = false) =>
+  select(
+    name,
+    [...known].map(([value, label]) => ({ value, label })),
+    { multiple, custom_value: true }
+  );
+
+/** Return the servers as soon as they are known. @param {Hass} hass @returns {Promise<Server[]>} */
+const serversOf = (hass) =>
+  new Promise((resolve) => {
+    const hub = hubOf(hass);
+    const end = () => {
+      clearTimeout(timer);
+      stop();
+      resolve(hub.servers);
+    };
+    const timer = setTimeout(end, hub.ready ? 0 : PATIENCE);
+    const stop = hub.listen(() => hub.ready && end());
+  });
 
 /**
  * Return the form that edits a card.
- * @param {object[]} schema
+ * @param {"generate" | "gallery"} kind
+ * @param {Hass | undefined} hass
  */
-const form = (schema) => ({
-  schema,
-  /** @param {{name: string}} field */
-  computeLabel: (field) => text(`option_${field.name}`) || field.name,
-  /** @param {{name: string}} field */
-  computeHelper: (field) => text(`option_${field.name}_help`) || undefined,
-});
-
-/** Return the form of the card that generates. */
-export function generateForm() {
-  return form([
-    { name: "title", selector: { text: {} } },
-    { name: "server", selector: { config_entry: { integration: "gaze" } } },
-    presetChoice("preset"),
-    presetChoice("presets", true),
-    choice("fields", FIELDS, true),
+export async function form(kind, hass) {
+  const servers = hass ? await serversOf(hass) : [];
+  if (hass) await loadTexts(hass);
+  const presets = new Map(servers.flatMap((server) => server.presets.map(({ slug, name }) => [slug, name])));
+  const recipes = new Map(servers.flatMap((server) => server.recipes.map(({ id, name }) => [id, name])));
+  const common = [
+    words("title"),
+    words("server", { config_entry: { integration: "gaze" } }),
+    named("preset", presets),
+    named("recipe", recipes),
+  ];
+  const generate = [
+    named("presets", presets, true),
+    choice("fields", ["prompt", "negative", "size", "seed", "checkpoint", "count"], true),
     choice("actions", ACTIONS, true),
-    { name: "queue", selector: { boolean: {} } },
-    { name: "result", selector: { boolean: {} } },
-    { name: "blur", selector: { boolean: {} } },
-    { name: "tag", selector: { text: {} } },
-  ]);
-}
-
-/** Return the form of the gallery. */
-export function galleryForm() {
-  return form([
-    { name: "title", selector: { text: {} } },
-    { name: "server", selector: { config_entry: { integration: "gaze" } } },
-    presetChoice("preset"),
-    { name: "tag", selector: { text: {} } },
-    { name: "search", selector: { text: {} } },
-    { name: "favorites", selector: { boolean: {} } },
-    choice("layout", LAYOUTS),
-    choice("thumbnails", THUMBNAILS),
+    flag("queue"),
+    flag("result"),
+    flag("blur"),
+    words("tag"),
+  ];
+  const gallery = [
+    words("tag"),
+    words("search"),
+    flag("favorites"),
+    choice("layout", ["grid", "hero", "strip"]),
+    choice("thumbnails", ["s", "m", "l"]),
     choice("fit", ["cover", "contain"]),
-    choice("caption", CAPTIONS),
+    choice("caption", ["none", "preset", "prompt", "time"]),
     choice("filter", ["chips", "none"]),
-    { name: "limit", selector: { number: { min: 1, max: MAX_LIMIT, mode: "box" } } },
-    { name: "slideshow", selector: { number: { min: 0, max: MAX_PAUSE, mode: "box" } } },
+    number("limit", 1, 1000),
+    number("slideshow", 0, 3600),
     choice("actions", ACTIONS, true),
-    { name: "blur", selector: { boolean: {} } },
-  ]);
+    flag("blur"),
+  ];
+  return {
+    schema: [...common, ...(kind === "generate" ? generate : gallery)],
+    /** @param {Field} field */
+    computeLabel: ({ name }) => text(`option_${name}`),
+    /** @param {Field} field */
+    computeHelper: ({ name }) => text(`option_${name}_help`) || undefined,
+  };
 }

@@ -1,600 +1,371 @@
 // The card that shows saved images.
-import { css, html, nothing, repeat } from "./vendor/lit.js";
-import { GazeCard, canMark, cardStyles, controlStyles, icon } from "./card.js";
-import { MAX_LIMIT } from "./config.js";
-import { define } from "./define.js";
-import { listImages } from "./hub.js";
-import { GazeImage, describe, imagePath } from "./images.js";
-import { describeError, formatTime, text } from "./texts.js";
+import { html, nothing, repeat } from "./vendor/lit.js";
+import { GazeCard, canMark, define, describeError, listImages, text } from "./shared.js";
 
-export const SIZES = { s: 88, m: 136, l: 220 };
+const loadSlideshow = () => import("./slideshow.js");
 const PAGE = 24;
+/** Images that one request may list. */
+const MOST = 100;
 /** Milliseconds that people have to stop typing before the search starts. */
 const TYPING = 300;
+/** Pixels that people scroll before new images wait for them. */
+const SCROLLED = 20;
 
-/** @param {GazeImageInfo} image */
-const keyOf = (image) => `${image.entry_id}/${image.job_id}`;
+/** @type {Record<string, number>} */
+const SIZES = { s: 88, m: 136, l: 220 };
 
 export class GazeGallery extends GazeCard {
-  /** @returns {import("./vendor/lit.js").PropertyDeclarations} */
-  static get properties() {
-    return {
-      _config: { state: true },
-      _images: { state: true },
-      _filter: { state: true },
-      _waiting: { state: true },
-      _error: { state: true },
-      _active: { state: true },
-      _slide: { state: true },
-      _paused: { state: true },
-    };
-  }
-
   constructor() {
     super();
-    /** @type {GalleryConfig} */
-    this._config = { type: "" };
-    /** @type {GazeImageInfo[]} */
-    this._images = [];
-    /** @type {{slug: string, name: string, count: number}[]} */
+    /** @type {{slug: string, name: string}[]} */
     this._presets = [];
-    /** @type {{preset?: string, favorite?: boolean, search?: string}} */
+    /** @type {Filter} what people chose */
     this._filter = {};
-    /** @type {GazeImageInfo[] | undefined} a first page that waits until people look at the top */
+    /** @type {GazeImageInfo[] | undefined} images that wait until people look at the top */
     this._waiting = undefined;
     /** @type {string | null} */
     this._cursor = null;
     this._error = "";
+    /** The image that the Tab key leads to. */
     this._active = "";
-    this._slide = 0;
-    this._paused = false;
-    /** @type {Set<string>} */
-    this._uncovered = new Set();
-    this._version = "";
-    this._loaded = false;
+    this._listed = "";
+    /** Counts the filters and configurations, to drop what comes for an earlier one. */
+    this._generation = 0;
     this._loading = false;
     this._again = false;
-    this._generation = 0;
-    /** @type {number | undefined} */
-    this._typing = undefined;
-    /** @type {number | undefined} */
-    this._timer = undefined;
-    this._said = "";
+    this._typing = 0;
   }
-
-  /** @param {GalleryConfig} config */
-  setConfig(config) {
-    this._config = config;
-    this._reload();
-  }
-
-  disconnectedCallback() {
-    super.disconnectedCallback();
-    window.clearTimeout(this._typing);
-    window.clearInterval(this._timer);
-    this._timer = undefined;
-  }
-
-  // State
 
   get _limit() {
-    return this._config.limit || MAX_LIMIT;
+    return this.config.limit || 1000;
   }
 
-  get _pageSize() {
-    return Math.min(PAGE, this._limit);
-  }
-
-  _connect() {
-    super._connect();
+  connect() {
+    super.connect();
     // The first images need not wait for the state of the servers.
-    if (this._stopListening && !this._loaded) this._refresh();
+    if (this.hub && !this.loaded) this._refresh();
   }
 
-  _stateChanged() {
-    this.requestUpdate();
-    const hub = this._hub;
+  configured() {
+    this._generation += 1;
+    this._cursor = null;
+    this._waiting = undefined;
+    this._loading = this.loaded = false;
+    if (this.isConnected) this.connect();
+  }
+
+  stateChanged() {
+    this.update();
+    const { hub, config } = this;
     if (!hub || !hub.ready || !hub.online) return;
-    const version = hub.servers
-      .filter((server) => server.loaded && [undefined, server.entry_id].includes(this._config.server))
-      .map((server) => `${server.entry_id} ${server.images.newest} ${server.images.count}`)
-      .join();
-    if (version === this._version) return;
-    const first = !this._version && this._loaded;
-    this._version = version;
-    if (!first || !this._images.length) this._refresh();
+    const version = JSON.stringify(
+      hub.servers
+        .filter(({ entry_id, loaded }) => loaded && [undefined, "", entry_id].includes(config.server))
+        .map(({ entry_id, images }) => [entry_id, images])
+    );
+    if (version === this._listed) return;
+    const first = !this._listed && this.images.length;
+    this._listed = version;
+    if (!first) this._refresh();
   }
 
-  /** @returns {Record<string, unknown>} */
-  get _filters() {
-    const { server, preset, recipe, tag, favorites, search } = this._config;
-    /** @type {Record<string, unknown>} */
+  /** @param {Filter} [more] */
+  _list(more) {
+    const { server, preset, recipe, tag, favorites, search } = this.config;
     const filters = {
       entry_id: server,
       preset,
       recipe,
       tag,
-      favorite: favorites || undefined,
-      search: typeof search === "string" ? search : undefined,
+      favorite: favorites,
+      search: search === true ? "" : search,
       ...this._filter,
+      ...more,
     };
-    for (const name of Object.keys(filters)) {
-      if (filters[name] === undefined || filters[name] === "") delete filters[name];
-    }
-    return filters;
+    return listImages(this.hass, Object.fromEntries(Object.entries(filters).filter(([, value]) => value)));
   }
 
-  /** Show the images from the beginning. */
-  _reload() {
-    this._generation += 1;
-    this._cursor = null;
-    this._loaded = false;
-    this._waiting = undefined;
-    this._loading = false;
-    this._refresh();
-  }
-
-  /** @param {GalleryCardFilter} filter */
+  /** @param {Filter} filter */
   _choose(filter) {
     this._filter = { ...this._filter, ...filter };
-    this._reload();
+    this.configured();
   }
 
-  /** Load the first page again; images that were loaded before stay. */
+  /** List the first images again; those that were listed before stay. */
   async _refresh() {
-    if (!this._hass || !this._stopListening) return;
     if (this._loading) {
       this._again = true;
       return;
     }
+    const limit = Math.min(MOST, Math.max(Math.min(PAGE, this._limit), this.loaded ? this.images.length : 0));
+    await this._load({ limit }, (page) => this._take(page, limit));
+    if (this._again && !this._loading) {
+      this._again = false;
+      this._refresh();
+    }
+  }
+
+  async more() {
+    if (this._loading || !this.hasMore) return;
+    const limit = Math.min(2 * PAGE, this._limit - this.images.length);
+    await this._load({ limit, cursor: this._cursor }, ({ images, cursor }) => {
+      const known = new Set(this.images.map(({ job_id }) => job_id));
+      this._cursor = cursor;
+      this.show([...this.images, ...images.filter(({ job_id }) => !known.has(job_id))]);
+    });
+  }
+
+  /** @param {Filter} filter @param {(page: Page) => void} take */
+  async _load(filter, take) {
     const generation = this._generation;
     this._loading = true;
+    let error = "";
     try {
-      const limit = Math.min(100, Math.max(this._pageSize, this._loaded ? this._images.length : 0));
-      const page = await listImages(this._hass, { ...this._filters, limit });
-      if (generation === this._generation) this._take(page, limit);
-    } catch (error) {
-      if (generation === this._generation && this._hub && this._hub.ready && this._hub.online) {
-        this._error = await describeError(this._hass, /** @type {ActionError} */ (error));
-      }
-    } finally {
-      if (generation === this._generation) {
-        this._loading = false;
-        if (this._again) {
-          this._again = false;
-          this._refresh();
-        }
-      }
+      const page = await this._list(filter);
+      if (generation === this._generation) take(page);
+    } catch (failure) {
+      error = await describeError(this.hass, /** @type {ActionError} */ (failure));
     }
+    if (generation !== this._generation) return;
+    this._loading = false;
+    // The state of the servers says more as long as the integration is not set up.
+    this._error = this.hub && this.hub.ready && this.hub.online ? error : "";
+    this.update();
   }
 
   /** @param {Page} page @param {number} limit */
-  _take(page, limit) {
-    this._error = "";
-    this._presets = page.presets || [];
-    const first = !this._loaded;
-    this._loaded = true;
-    const listed = new Set(page.images.map(keyOf));
-    const known = new Set(this._images.map(keyOf));
-    const oldest = page.images[page.images.length - 1];
-    const complete = first || page.images.length < limit || !page.cursor;
-    const rest = complete
+  _take({ images, cursor, presets }, limit) {
+    this._presets = presets || [];
+    const first = !this.loaded;
+    this.loaded = true;
+    const listed = new Set(images.map(({ job_id }) => job_id));
+    const oldest = images[images.length - 1];
+    const all = first || images.length < limit || !cursor;
+    const rest = all
       ? []
-      : this._images.filter(
-          (image) => !listed.has(keyOf(image)) && image.finished_at < oldest.finished_at
-        );
-    if (complete || !rest.length) this._cursor = page.cursor;
-    const images = [...page.images, ...rest];
-    const added = page.images.filter((image) => !known.has(keyOf(image))).length;
-    if (!first && added && this._isScrolled) {
-      this._waiting = images;
-      this._said = text("new_images", { count: this._newCount });
-    } else {
-      this._show(images);
-      if (!first && added) this._said = text("new_images", { count: added });
-    }
+      : this.images.filter(({ job_id, finished_at }) => !listed.has(job_id) && finished_at < oldest.finished_at);
+    if (!rest.length) this._cursor = cursor;
+    this._waiting = [...images, ...rest];
+    const added = first ? 0 : this._newCount;
+    if (added) this.said = text("new_images", { count: added });
+    if (!added || !this._isScrolled) this.show(this._waiting);
   }
 
   /** @param {GazeImageInfo[]} images */
-  _show(images) {
+  show(images) {
     this._waiting = undefined;
-    this._images = images.slice(0, Math.max(this._limit, 1));
-    if (!this._images.some((image) => keyOf(image) === this._active)) {
-      this._active = this._images.length ? keyOf(this._images[0]) : "";
-    }
+    super.show(images.slice(0, this._limit));
   }
 
   get _newCount() {
-    const known = new Set(this._images.map(keyOf));
-    return (this._waiting || []).filter((image) => !known.has(keyOf(image))).length;
+    const known = new Set(this.images.map(({ job_id }) => job_id));
+    return (this._waiting || []).filter(({ job_id }) => !known.has(job_id)).length;
+  }
+
+  /** The parts that scroll. */
+  get _scrolling() {
+    return [...this.root.querySelectorAll(".body, .images")];
   }
 
   /** Whether people look at something else than the newest images. */
   get _isScrolled() {
-    const body = this.renderRoot.querySelector(".body");
-    const strip = this.renderRoot.querySelector(".images");
-    const inside = [body, strip].some((part) => part && (part.scrollTop > 20 || Math.abs(part.scrollLeft) > 20));
-    return inside || this.getBoundingClientRect().top < -60;
+    const inside = this._scrolling.some((part) => part.scrollTop > SCROLLED || Math.abs(part.scrollLeft) > SCROLLED);
+    return inside || this.getBoundingClientRect().top < -3 * SCROLLED;
   }
 
   _showNew() {
-    if (this._waiting) this._show(this._waiting);
+    this.show(this._waiting || this.images);
     this.scrollIntoView({ block: "start" });
-    for (const part of this.renderRoot.querySelectorAll(".body, .images")) part.scrollTo(0, 0);
+    for (const part of this._scrolling) part.scrollTo(0, 0);
   }
 
-  get _hasMore() {
-    return Boolean(this._cursor) && this._images.length < this._limit;
-  }
-
-  async _loadMore() {
-    if (!this._hass || this._loading || !this._hasMore) return;
-    const generation = this._generation;
-    this._loading = true;
-    try {
-      const limit = Math.min(48, this._limit - this._images.length);
-      const page = await listImages(this._hass, {
-        ...this._filters,
-        limit,
-        cursor: this._cursor,
-      });
-      if (generation !== this._generation) return;
-      const known = new Set(this._images.map(keyOf));
-      this._cursor = page.cursor;
-      this._images = [...this._images, ...page.images.filter((image) => !known.has(keyOf(image)))];
-    } catch (error) {
-      this._error = await describeError(this._hass, /** @type {ActionError} */ (error));
-    } finally {
-      if (generation === this._generation) this._loading = false;
-    }
-  }
-
-  // What people do
-
-  /** @param {GazeImageInfo} image */
-  _open(image) {
-    const key = keyOf(image);
-    if (this._config.blur && !this._uncovered.has(key)) {
-      this._uncovered.add(key);
-      this.requestUpdate();
-      return;
-    }
-    this._active = key;
-    const detail = {
-      dialogTag: "gaze-viewer",
-      dialogImport: () => import("./viewer.js"),
-      dialogParams: {
-        images: this._images,
-        index: this._images.indexOf(image),
-        actions: this._config.actions,
-        /** @param {CustomEvent} event */
-        acted: (event) => this._acted(event),
-        more: async () => {
-          await this._loadMore();
-          return this._images;
-        },
-      },
-    };
-    this.dispatchEvent(new CustomEvent("show-dialog", { detail, bubbles: true, composed: true }));
-  }
-
-  /** @param {CustomEvent} event */
-  _acted(event) {
-    const { action, image } = event.detail;
-    if (action === "delete" || action === "hide") this._remove(keyOf(image));
-    if (action === "favorite") {
-      this._images = this._images.map((known) =>
-        keyOf(known) === keyOf(image) ? { ...known, favorite: !known.favorite } : known
-      );
-    }
-  }
-
-  /** @param {string} key */
-  _remove(key) {
-    this._show(this._images.filter((image) => keyOf(image) !== key));
+  get hasMore() {
+    return Boolean(this._cursor) && this.images.length < this._limit;
   }
 
   /** Move the focus among the images. @param {KeyboardEvent} event */
   _keydown(event) {
-    const tiles = /** @type {HTMLElement[]} */ ([...this.renderRoot.querySelectorAll(".tile")]);
+    /** @type {HTMLElement[]} */
+    const tiles = [...this.root.querySelectorAll(/** @type {"a"} */ (".tile"))];
     const at = tiles.indexOf(/** @type {HTMLElement} */ (event.target));
-    if (at < 0) return;
-    const rtl = getComputedStyle(this).direction === "rtl" ? -1 : 1;
-    const first = tiles[0].offsetTop;
-    const columns = Math.max(1, tiles.findIndex((tile) => tile.offsetTop > first));
+    const ahead = getComputedStyle(this).direction === "rtl" ? -1 : 1;
+    const columns = tiles.filter(({ offsetTop }) => offsetTop === tiles[tiles.length > 1 ? 1 : 0].offsetTop).length;
+    /** @type {Record<string, number>} */
     const steps = {
-      ArrowRight: rtl,
-      ArrowLeft: -rtl,
-      ArrowDown: columns,
-      ArrowUp: -columns,
-      Home: -at,
-      End: tiles.length - 1 - at,
+      ArrowRight: at + ahead,
+      ArrowLeft: at - ahead,
+      ArrowDown: at + columns,
+      ArrowUp: at - columns,
+      Home: 0,
+      End: tiles.length - 1,
     };
-    const step = steps[/** @type {keyof typeof steps} */ (event.key)];
-    if (step === undefined) return;
+    const to = steps[event.key];
+    if (at < 0 || to === undefined) return;
     event.preventDefault();
-    const next = tiles[Math.min(Math.max(at + step, 0), tiles.length - 1)];
-    this._active = next.dataset.key || "";
-    next.focus();
+    tiles[Math.min(Math.max(to, 0), tiles.length - 1)].focus();
   }
 
   /** @param {InputEvent} event */
   _search(event) {
-    const { value } = /** @type {HTMLInputElement} */ (event.target);
-    window.clearTimeout(this._typing);
-    this._typing = window.setTimeout(() => this._choose({ search: value.trim() || undefined }), TYPING);
+    const search = /** @type {HTMLInputElement} */ (event.target).value.trim();
+    clearTimeout(this._typing);
+    this._typing = window.setTimeout(() => this._choose({ search }), TYPING);
   }
 
-  // Rendering
-
-  updated() {
-    const seconds = this._config.slideshow || 0;
-    const wanted = seconds > 0 && !this._paused && this._images.length > 1 && !this.preview;
-    if (wanted && !this._timer) {
-      this._timer = window.setInterval(() => this._advance(), seconds * 1000);
-    } else if (!wanted && this._timer) {
-      window.clearInterval(this._timer);
-      this._timer = undefined;
-    }
-  }
-
-  _advance() {
-    if (document.hidden) return;
-    this._slide = (this._slide + 1) % Math.max(this._images.length, 1);
-  }
-
-  static get styles() {
-    return [
-      controlStyles,
-      cardStyles,
-      css`
-        .images {
-          display: grid;
-          gap: 8px;
-          grid-template-columns: repeat(auto-fill, minmax(min(var(--tile), 44%), 1fr));
-          margin: 0;
-          padding: 0;
-          list-style: none;
-        }
-        .hero > :first-child {
-          grid-column: 1 / -1;
-        }
-        .hero > :first-child .tile {
-          aspect-ratio: 3 / 2;
-        }
-        .strip {
-          display: flex;
-          overflow-x: auto;
-          padding: 4px;
-        }
-        .strip > * {
-          flex: none;
-          width: var(--tile);
-        }
-        .tile {
-          display: block;
-          position: relative;
-          width: 100%;
-          aspect-ratio: 1;
-          padding: 0;
-          overflow: hidden;
-          background: var(--gaze-soft);
-        }
-        .tile gaze-image,
-        .tile .sample {
-          height: 100%;
-        }
-        .tile gaze-image img {
-          object-fit: var(--fit);
-        }
-        .slide {
-          aspect-ratio: 3 / 2;
-          max-height: 70vh;
-        }
-        .heart {
-          position: absolute;
-          inset-block-start: 6px;
-          inset-inline-end: 6px;
-          color: #fff;
-          filter: drop-shadow(0 0 2px #000);
-        }
-        .caption {
-          display: block;
-          margin-block-start: 4px;
-          overflow: hidden;
-          text-overflow: ellipsis;
-          white-space: nowrap;
-          font-size: 0.85em;
-          color: var(--secondary-text-color, #5e5e5e);
-        }
-        .chips button {
-          border-color: var(--gaze-line);
-          border-radius: 99px;
-          max-width: 100%;
-          overflow: hidden;
-          text-overflow: ellipsis;
-          white-space: nowrap;
-        }
-        .chips button[aria-pressed="true"] {
-          background: var(--gaze-strong);
-          color: #fff;
-        }
-        .new {
-          position: sticky;
-          top: 0;
-          z-index: 1;
-          align-self: center;
-          border-radius: 99px;
-          box-shadow: 0 2px 8px #0006;
-        }
-        input[type="search"] {
-          flex: 1 1 160px;
-          width: auto;
-        }
-      `,
-    ];
-  }
-
-  render() {
-    const { title, thumbnails, fit } = this._config;
-    const size = SIZES[/** @type {keyof typeof SIZES} */ (thumbnails || "m")];
-    const style = `--tile: ${size}px; --fit: ${fit === "contain" ? "contain" : "cover"}`;
-    if (this.preview) return this._renderPreview("gallery", this._config);
-    return html`<ha-card>
-      ${this._renderTitle(title)}
-      <div class="body" style=${style}>${this._renderBody()}</div>
-      <div class="for-readers" role="status">${this._said}</div>
-    </ha-card>`;
-  }
-
-  _renderBody() {
-    const hub = this._hub;
-    if (!hub || !text("generate")) return this._renderLoading();
-    if (!this._loaded && !hub.ready) return this._renderLoading();
-    if (hub.ready && !hub.servers.length) return this._renderNoServer();
-    return html`
-      ${hub.online ? nothing : html`<p class="note">${text("reconnecting")}</p>`}
-      ${this._renderFilters()} ${this._renderNew()}
-      ${this._error ? this._renderError() : nothing}
-      ${this._images.length ? this._renderImages() : this._renderEmpty()}
-      ${this._hasMore && !this._config.slideshow
-        ? html`<button class="plain" @click=${this._loadMore}>${text("show_more")}</button>`
-        : nothing}
+  get styles() {
+    return `${super.styles}
+      .images {
+        display: grid;
+        gap: 8px;
+        grid-template-columns: repeat(auto-fill, minmax(min(var(--tile), 44%), 1fr));
+        margin: 0;
+        padding: 0;
+        list-style: none;
+      }
+      .hero > :first-child {
+        grid-column: 1 / -1;
+      }
+      .tile {
+        aspect-ratio: 1;
+      }
+      .hero > :first-child .tile {
+        aspect-ratio: 3 / 2;
+      }
+      .strip {
+        display: flex;
+        overflow-x: auto;
+        padding: 4px;
+      }
+      .strip > * {
+        flex: none;
+        width: var(--tile);
+      }
+      .caption {
+        display: block;
+        margin-block-start: 4px;
+        overflow: hidden;
+        text-overflow: ellipsis;
+        white-space: nowrap;
+        font-size: 0.85em;
+        color: var(--gaze-quiet);
+      }
+      .chip {
+        border-color: var(--gaze-line);
+        border-radius: 99px;
+        max-width: 100%;
+        overflow: hidden;
+        text-overflow: ellipsis;
+        white-space: nowrap;
+      }
+      .new {
+        position: sticky;
+        top: 0;
+        z-index: 1;
+        align-self: center;
+        border-radius: 99px;
+      }
+      input {
+        flex: 1 1 160px;
+        width: auto;
+      }
     `;
   }
 
-  _renderError() {
-    return html`<div class="note error" role="alert">
-      <p>${this._error}</p>
-      <button class="plain" @click=${this._reload}>${text("try_again")}</button>
-    </div>`;
+  /** The sizes of the images, as a style. */
+  get bodyStyle() {
+    const { thumbnails = "m", fit = "cover" } = this.config;
+    return `--tile: ${SIZES[thumbnails]}px; --fit: ${fit}`;
+  }
+
+  /** @param {Hub} hub */
+  renderBody(hub) {
+    const count = this._newCount;
+    const { slideshow } = this.config;
+    return html`
+      ${hub.online ? nothing : this.renderOffline()}
+      ${slideshow || this.config.filter === "none" ? nothing : this._renderFilters()}
+      ${count
+        ? html`<button class="new strong" @click=${this._showNew}>${text("new_images", { count })}</button>`
+        : nothing}
+      ${this._error
+        ? html`<div class="error" role="alert">
+            <p>${this._error}</p>
+            <button class="plain" @click=${this._refresh}>${text("try_again")}</button>
+          </div>`
+        : nothing}
+      ${this.images.length ? this._renderImages() : this._renderEmpty()}
+      ${this.hasMore && !slideshow
+        ? html`<button class="plain" @click=${this.more}>${text("show_more")}</button>`
+        : nothing}
+    `;
   }
 
   _renderEmpty() {
-    if (!this._loaded) return this._error ? nothing : this._renderLoading();
-    const filtered = this._filter.preset || this._filter.search || this._filter.favorite;
+    if (!this.loaded) return this._error ? nothing : this.renderLoading();
+    const filtered = Object.values(this._filter).some(Boolean);
     return html`<p class="note">${text(filtered ? "nothing_found" : "no_images")}</p>`;
   }
 
-  _renderNew() {
-    const count = this._newCount;
-    if (!count) return nothing;
-    return html`<button class="new strong" @click=${this._showNew}>
-      ${text("new_images", { count })}
-    </button>`;
-  }
-
   _renderFilters() {
-    const { filter, preset, recipe, favorites, search } = this._config;
-    const chips = !preset && !recipe && (this._presets.length > 1 || this._filter.preset);
-    if (filter === "none" || this._config.slideshow) return nothing;
-    const hearts = canMark(this._hass) && !favorites;
-    if (!chips && !hearts && search !== true) return nothing;
+    const { preset, recipe, favorites, search } = this.config;
     const { preset: chosen, favorite } = this._filter;
-    return html`<div class="row chips" role="group" aria-label=${text("filter")}>
+    const presets = !preset && !recipe && (this._presets.length > 1 || chosen) ? this._presets : [];
+    const hearts = canMark(this.hass) && !favorites;
+    if (!presets.length && !hearts && search !== true) return nothing;
+    /** @type {(name: string, pressed: unknown, filter: Filter) => unknown} */
+    const chip = (name, pressed, filter) =>
+      html`<button
+        class="chip ${pressed ? "strong" : ""}"
+        aria-pressed=${pressed ? "true" : "false"}
+        @click=${() => this._choose(filter)}
+      >
+        ${name}
+      </button>`;
+    return html`<div class="row" role="group" aria-label=${text("filter")}>
       ${search === true
-        ? html`<input
-            type="search"
-            aria-label=${text("search")}
-            placeholder=${text("search")}
-            @input=${this._search}
-          />`
+        ? html`<input type="search" aria-label=${text("search")} placeholder=${text("search")} @input=${this._search} />`
         : nothing}
-      ${chips || hearts
-        ? this._renderChip(text("all"), !chosen && !favorite, { preset: undefined, favorite: undefined })
-        : nothing}
-      ${hearts
-        ? this._renderChip(text("favorites"), Boolean(favorite), { favorite: favorite ? undefined : true })
-        : nothing}
-      ${chips
-        ? this._presets.map((one) =>
-            this._renderChip(one.name, chosen === one.slug, {
-              preset: chosen === one.slug ? undefined : one.slug,
-            })
-          )
-        : nothing}
+      ${presets.length || hearts ? chip(text("all"), !chosen && !favorite, { preset: "", favorite: false }) : nothing}
+      ${hearts ? chip(text("favorites"), favorite, { favorite: !favorite }) : nothing}
+      ${presets.map(({ slug, name }) => chip(name, slug === chosen, { preset: slug === chosen ? "" : slug }))}
     </div>`;
   }
 
-  /** @param {string} name @param {boolean} pressed @param {GalleryCardFilter} filter */
-  _renderChip(name, pressed, filter) {
-    return html`<button aria-pressed=${pressed ? "true" : "false"} @click=${() => this._choose(filter)}>
-      ${name}
-    </button>`;
-  }
-
   _renderImages() {
-    const { layout, slideshow } = this._config;
-    if (slideshow) return this._renderSlide(this._images[this._slide % this._images.length]);
-    return html`<ul class="images ${layout || "grid"}" @keydown=${this._keydown}>
-      ${repeat(this._images, keyOf, (image, number) => this._renderTile(image, layout === "hero" && !number))}
+    const { layout = "grid", slideshow, thumbnails } = this.config;
+    const { images } = this;
+    if (slideshow) {
+      const module = this.use(loadSlideshow);
+      return module ? module.render(this, slideshow) : this.renderLoading();
+    }
+    const active = images.some(({ job_id }) => job_id === this._active) ? this._active : images[0].job_id;
+    return html`<ul class="images ${layout}" @keydown=${this._keydown}>
+      ${repeat(
+        images,
+        ({ job_id }) => job_id,
+        (image, number) => html`<li>
+          ${this.renderTile(image, thumbnails === "l" || (layout === "hero" && !number) ? 512 : 256, {
+            current: image.job_id === active,
+            focused: () => {
+              this._active = image.job_id;
+              this.update();
+            },
+          })}
+          ${this.renderCaption(image)}
+        </li>`
+      )}
     </ul>`;
   }
 
-  /** @param {GazeImageInfo} image @param {boolean} large */
-  _renderTile(image, large) {
-    const key = keyOf(image);
-    const covered = Boolean(this._config.blur) && !this._uncovered.has(key);
-    const side = large || this._config.thumbnails === "l" ? 512 : 256;
-    return html`<li>
-      <button
-        class="tile ${covered ? "blurred" : ""}"
-        data-key=${key}
-        tabindex=${key === this._active ? "0" : "-1"}
-        aria-label=${covered ? text("uncover") : `${text("open")}: ${describe(image)}`}
-        @focus=${() => (this._active = key)}
-        @click=${() => this._open(image)}
-      >
-        <gaze-image
-          .hass=${this._hass}
-          .path=${imagePath(image, side)}
-          .alt=${covered ? "" : describe(image)}
-          @gaze-missing=${() => this._remove(key)}
-        ></gaze-image>
-        ${image.favorite ? html`<span class="heart">${icon("unfavorite")}</span>` : nothing}
-      </button>
-      ${this._renderCaption(image)}
-    </li>`;
-  }
-
   /** @param {GazeImageInfo} image */
-  _renderCaption(image) {
-    const caption = `${this._config.caption || "none"}`;
-    if (!this._hass || caption === "none" || caption === "false") return nothing;
-    const captions = {
-      prompt: image.extra_positive || image.preset_name,
-      time: formatTime(this._hass, image.finished_at),
-    };
-    const shown = captions[/** @type {keyof typeof captions} */ (caption)] || image.preset_name;
-    return html`<span class="caption">${shown}</span>`;
-  }
-
-  /** @param {GazeImageInfo} image */
-  _renderSlide(image) {
-    const label = text(this._paused ? "play" : "pause");
-    const covered = Boolean(this._config.blur) && !this._uncovered.has(keyOf(image));
-    return html`
-      <button
-        class="tile slide ${covered ? "blurred" : ""}"
-        aria-label=${covered ? text("uncover") : `${text("open")}: ${describe(image)}`}
-        @click=${() => this._open(image)}
-      >
-        <gaze-image
-          .hass=${this._hass}
-          .path=${imagePath(image)}
-          .alt=${covered ? "" : describe(image)}
-          @gaze-missing=${() => this._remove(keyOf(image))}
-        ></gaze-image>
-      </button>
-      <div class="row">
-        <button class="icon" title=${label} aria-label=${label} @click=${() => (this._paused = !this._paused)}>
-          ${icon(this._paused ? "play" : "pause")}
-        </button>
-        ${this._renderCaption(image)}
-      </div>
-    `;
+  renderCaption(image) {
+    const { caption } = this.config;
+    if (!caption || caption === "none") return nothing;
+    let words = image.preset_name;
+    if (caption === "prompt") words = image.extra_positive || words;
+    if (caption === "time") words = this.formatTime(image.finished_at);
+    return html`<span class="caption">${words}</span>`;
   }
 }
 
-define("gaze-image", GazeImage);
 define("gaze-gallery", GazeGallery);

@@ -1,7 +1,6 @@
-// What cards look like, drawn with samples. It is loaded on first use.
+// What cards look like, drawn with samples: no request is sent. Loaded on first use.
 import { html, nothing } from "./vendor/lit.js";
-import { SIZES } from "./gallery.js";
-import { text } from "./texts.js";
+import { text } from "./shared.js";
 
 const NAMES = ["Neon city", "Watercolor harbor", "Oil painting", "Paper forest"];
 
@@ -17,44 +16,37 @@ const SAMPLES = [205, 28, 330, 150, 262, 48, 190, 350].map((hue, number) => ({
   style: drawing(hue),
 }));
 
-/** @param {string | undefined} title */
-const heading = (title) => (title ? html`<h2>${title}</h2>` : nothing);
+/** Draw a card. @param {Card} card */
+export const render = ({ localName, config }) =>
+  localName === "gaze-generate" ? renderGenerate(config) : renderGallery(config);
 
-/** @param {GenerateConfig} config */
-export const generate = ({ title, preset, recipe, result }) => html`<ha-card inert>
-  ${heading(title)}
-  <div class="body">
+/** @param {CardConfig} config */
+function renderGenerate({ preset, recipe, result }) {
+  const name = preset || recipe;
+  return html`
     ${result === false
       ? nothing
-      : html`<div class="result" style="aspect-ratio: 3 / 2">
+      : html`<div class="tile" style="aspect-ratio: 3 / 2; border-radius: var(--gaze-radius)">
           <div style=${SAMPLES[0].style}></div>
         </div>`}
-    ${preset || recipe
+    ${name
       ? nothing
       : html`<select aria-label=${text("preset")}>
           <option>${NAMES[0]}</option>
         </select>`}
-    <button class="strong" type="button">
-      ${preset || recipe ? text("generate_this", { name: preset || recipe || "" }) : text("generate")}
-    </button>
-  </div>
-</ha-card>`;
+    <button class="strong" type="button">${name ? text("generate_this", { name }) : text("generate")}</button>
+  `;
+}
 
-/** @param {GalleryConfig} config */
-export function gallery({ title, layout, caption, thumbnails }) {
-  const size = SIZES[/** @type {keyof typeof SIZES} */ (thumbnails || "m")];
+/** @param {CardConfig} config */
+function renderGallery({ layout = "grid", caption }) {
   const named = caption && caption !== "none";
-  return html`<ha-card inert>
-    ${heading(title)}
-    <div class="body" style="--tile: ${size}px">
-      <div class="images ${layout || "grid"}">
-        ${SAMPLES.slice(0, layout === "hero" ? 5 : 8).map(
-          (sample) => html`<div>
-            <div class="tile"><div style=${sample.style}></div></div>
-            ${named ? html`<span class="caption">${sample.name}</span>` : nothing}
-          </div>`
-        )}
-      </div>
-    </div>
-  </ha-card>`;
+  return html`<div class="images ${layout}">
+    ${SAMPLES.slice(0, layout === "hero" ? 5 : 8).map(
+      ({ name, style }) => html`<div>
+        <div class="tile" style="border-radius: var(--gaze-radius)"><div style=${style}></div></div>
+        ${named ? html`<span class="caption">${name}</span>` : nothing}
+      </div>`
+    )}
+  </div>`;
 }

@@ -1,10 +1,10 @@
 // The dashboard that people choose under *Community dashboards*.
-import { loadTexts, text } from "./texts.js";
+import { loadTexts, text } from "./shared.js";
 
 /** @param {string} name @param {string} icon */
 const heading = (name, icon) => ({ type: "heading", heading: name, icon });
 /** @param {object[]} cards */
-const section = (cards) => ({ type: "grid", cards });
+const grid = (cards) => ({ type: "grid", cards });
 
 /**
  * Return the entities of GAZE in a domain whose device is of a model, or of any model.
@@ -41,28 +41,28 @@ async function sectionsOf(hass, config) {
   /** @param {string} entity */
   const tile = (entity) => ({ type: "tile", entity, grid_options: { columns: 6 } });
   const sections = [
-    section([
+    grid([
       heading(text("section_generate"), "mdi:creation"),
       { type: "custom:gaze-generate-card", ...server, grid_options: full },
     ]),
-    section([
+    grid([
       heading(text("section_gallery"), "mdi:image-multiple"),
       { type: "custom:gaze-gallery-card", ...server, grid_options: full },
     ]),
   ];
   if (recipes.length) {
     sections.push(
-      section([heading(text("section_recipes"), "mdi:book-open-variant"), ...recipes.map(tile)])
+      grid([heading(text("section_recipes"), "mdi:book-open-variant"), ...recipes.map(tile)])
     );
   }
   if (displays.length) {
     const cards = displays.map((entity) => ({ type: "picture-entity", entity, show_state: false }));
-    sections.push(section([heading(text("section_displays"), "mdi:monitor"), ...cards]));
+    sections.push(grid([heading(text("section_displays"), "mdi:monitor"), ...cards]));
   }
   if (events.length) {
     const log = { type: "logbook", target: { entity_id: events }, hours_to_show: 24 };
     sections.push(
-      section([
+      grid([
         heading(text("section_activity"), "mdi:timeline-text"),
         { ...log, grid_options: { ...full, rows: 6 } },
       ])
@@ -79,7 +79,7 @@ export async function dashboard(config, hass) {
 }
 
 /** @param {{server?: string}} config @param {Hass} hass */
-export async function sectionOfCards(config, hass) {
+export async function section(config, hass) {
   const [generate, gallery] = await sectionsOf(hass, config);
-  return section([...generate.cards, ...gallery.cards]);
+  return grid([...generate.cards, ...gallery.cards]);
 }

@@ -1,6 +1,6 @@
 // What the cards use of Home Assistant's frontend, and what the integration sends.
 
-type Localize = (key: string, values?: Record<string, string | number>) => string;
+type Localize = (key: string, values?: Record<string, any>) => string;
 
 interface ActionError {
   message?: string;
@@ -32,11 +32,13 @@ interface DeviceEntry {
 }
 
 interface Hass {
+  user?: { is_admin: boolean };
   connection: Connection;
   language: string;
   entities: Record<string, EntityEntry>;
   devices: Record<string, DeviceEntry>;
   services: Record<string, Record<string, unknown>>;
+  localize: Localize;
   loadBackendTranslation(category: string, integration: string): Promise<Localize>;
   fetchWithAuth(path: string, init?: RequestInit): Promise<Response>;
   callService(
@@ -111,63 +113,114 @@ interface Page {
 
 interface CardConfig {
   type: string;
-  [option: string]: any;
-}
-
-interface GenerateConfig extends CardConfig {
+  title?: string;
   server?: string;
   preset?: string;
   recipe?: string;
+  tag?: string;
+  actions?: string[];
+  blur?: boolean;
   presets?: string[];
   fields?: string[];
-  actions?: string[];
   queue?: boolean;
   result?: boolean;
-  blur?: boolean;
-  tag?: string;
-  title?: string;
-}
-
-interface GalleryConfig extends CardConfig {
-  server?: string;
-  preset?: string;
-  recipe?: string;
-  tag?: string;
   favorites?: boolean;
   search?: string | boolean;
-  filter?: "chips" | "none";
-  layout?: "grid" | "hero" | "strip";
-  thumbnails?: "s" | "m" | "l";
-  fit?: "cover" | "contain";
+  filter?: string;
+  layout?: string;
+  thumbnails?: string;
+  fit?: string;
   caption?: string | boolean;
   limit?: number;
   slideshow?: number;
-  actions?: string[];
-  blur?: boolean;
-  title?: string;
+  [option: string]: unknown;
 }
 
-interface GalleryCardFilter {
+/** A preset or a recipe that people can choose. */
+interface Choice {
+  kind: string;
+  id: string;
+  name: string;
+}
+
+/** What people chose to see, and where a page of images begins. */
+interface Filter {
   preset?: string;
   favorite?: boolean;
   search?: string;
+  limit?: number;
+  cursor?: string | null;
 }
 
-interface ViewerParams {
-  images: GazeImageInfo[];
-  index: number;
-  actions?: string[];
-  acted: (event: CustomEvent) => void;
-  more?: () => Promise<GazeImageInfo[]>;
+/** What people did with an image. */
+interface Done {
+  action: string;
+  image: GazeImageInfo;
+  response?: any;
 }
+
+/** An image and what people can do with it. */
+interface Task {
+  hass: Hass;
+  image: GazeImageInfo;
+  actions: string[];
+}
+
+interface ImageSource {
+  hass: Hass;
+  path: string;
+  alt: string;
+  missing: () => void;
+}
+
+type ImagePath = (image: { entry_id: string; job_id: string }, side?: number) => string;
+type RenderImage = (
+  hass: Hass,
+  image: GazeImageInfo,
+  side: number,
+  missing: () => void,
+  alt?: string,
+) => unknown;
+type RenderTile = (
+  image: GazeImageInfo,
+  side: number,
+  options: { kind?: string; style?: string; current?: boolean; focused?: () => void },
+) => unknown;
+type RenderActions = (
+  hass: Hass,
+  image: GazeImageInfo,
+  actions: string[],
+  done: (event: CustomEvent<Done>) => void,
+) => unknown;
 
 interface InnerCard extends HTMLElement {
+  config: CardConfig;
   hass: Hass;
   preview: boolean;
-  setConfig(config: CardConfig): void;
+}
+
+interface Offer {
+  type: string;
+  name: string;
+  description: string;
+  [more: string]: unknown;
 }
 
 interface Window {
-  customCards: { type: string }[];
-  customStrategies: { type: string }[];
+  customCards: Offer[];
+  customStrategies: Offer[];
 }
+
+type Hub = import("./shared.js").Hub;
+type Card = import("./shared.js").GazeCard;
+type GalleryCard = import("./gallery.js").GazeGallery;
+type GenerateCard = import("./generate.js").GazeGenerate;
+
+/** Whether a value of an option is valid, the text of the error, and the values that it names. */
+type Rule = [valid: (value: any) => boolean, key: string, values?: string];
+type Rules = Record<string, Rule>;
+type ChoiceRule = (...choices: unknown[]) => Rule;
+
+type Perform = <T>(hass: Hass, action: string, data: object) => Promise<T>;
+type ListImages = (hass: Hass, filters: object) => Promise<Page>;
+type IconButton = (name: string, click: () => void, disabled?: boolean, expanded?: unknown) => unknown;

@@ -1,3 +1,2 @@
-export { LitElement, css, html, nothing } from "lit";
+export { html, nothing, render } from "lit/html.js";
 export { repeat } from "lit/directives/repeat.js";
-export type { PropertyDeclarations } from "lit";

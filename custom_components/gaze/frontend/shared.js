@@ -1,0 +1,779 @@
+// What the cards share: texts, the state of the servers, images, and the base of a card.
+import { html, nothing, render } from "./vendor/lit.js";
+
+// Texts
+
+/** @type {Localize | undefined} */
+let localize;
+let language = "";
+
+/** @param {Hass} hass */
+export async function loadTexts(hass) {
+  const wanted = hass.language;
+  if (wanted === language) return;
+  localize = await hass.loadBackendTranslation("config_panel", "gaze");
+  language = wanted;
+}
+
+/** Return a text in the user's language; it is empty until the texts are loaded. @type {Localize} */
+export const text = (key, values) =>
+  localize ? localize(`component.gaze.config_panel.cards.${key}`, values) : "";
+
+/**
+ * Return what an action reports when it fails, in the user's language.
+ * @param {Hass} hass @param {ActionError} error
+ */
+export async function describeError(hass, error) {
+  const { translation_domain: domain, translation_key: key } = error;
+  if (domain && key) {
+    const texts = await hass.loadBackendTranslation("exceptions", domain);
+    const words = texts(`component.${domain}.exceptions.${key}.message`, error.translation_placeholders);
+    if (words) return words;
+  }
+  return error.message || error.error || text("unknown_error");
+}
+
+/** @param {GazeImageInfo} image */
+export const describe = (image) =>
+  [image.preset_name, image.extra_positive].filter(Boolean).join(": ").slice(0, 200);
+
+// Home Assistant
+
+/** @type {Perform} */
+export const perform = async (hass, action, data) =>
+  (await hass.callService("gaze", action, data, undefined, false, true)).response;
+
+/** @type {ListImages} */
+export const listImages = (hass, filters) =>
+  hass.connection.sendMessagePromise({ type: "gaze/images", ...filters });
+
+/** @param {Hass | undefined} hass */
+export const canMark = (hass) => Boolean(hass && hass.services.gaze && hass.services.gaze.mark_images);
+
+/** @param {string} name @param {CustomElementConstructor} element */
+export function define(name, element) {
+  if (!customElements.get(name)) customElements.define(name, element);
+}
+
+/** @param {EventTarget} target @param {string} type @param {object} [detail] */
+export const fire = (target, type, detail) =>
+  target.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
+
+/** Milliseconds until a subscription without listeners ends: dashboards remove and add cards. */
+const LINGER = 5000;
+/** Milliseconds until the next try while the integration is not set up. */
+const RETRY = 2000;
+
+/** The state of all servers. */
+export class Hub {
+  /** @param {Hass} hass */
+  constructor(hass) {
+    this.hass = hass;
+    /** Whether a first state came. */
+    this.ready = false;
+    /** Whether Home Assistant is connected. */
+    this.online = true;
+    /** @type {Server[]} */
+    this.servers = [];
+    /** Milliseconds that the server's clock is ahead of this one. */
+    this.ahead = 0;
+    /** @type {Set<() => void>} */
+    this._listeners = new Set();
+    /** @type {Map<string, Preset[]>} */
+    this._longLists = new Map();
+    /** @type {(() => void) | undefined} */
+    this._unsubscribe = undefined;
+    this._subscribing = false;
+    this._timer = 0;
+    hass.connection.addEventListener("ready", () => this._connectionChanged(true));
+    hass.connection.addEventListener("disconnected", () => this._connectionChanged(false));
+  }
+
+  /** The time on the server's clock, in milliseconds. */
+  get now() {
+    return Date.now() + this.ahead;
+  }
+
+  /** Call a listener after each change. Returns how to stop that. @param {() => void} listener */
+  listen(listener) {
+    this._listeners.add(listener);
+    clearTimeout(this._timer);
+    this._subscribe();
+    return () => {
+      this._listeners.delete(listener);
+      if (!this._listeners.size) this._timer = window.setTimeout(() => this._stop(), LINGER);
+    };
+  }
+
+  /** Return a server, or the first one. @param {string | undefined} entryId */
+  server(entryId) {
+    return entryId ? this.servers.find((server) => server.entry_id === entryId) : this.servers[0];
+  }
+
+  async _subscribe() {
+    if (this._subscribing || this._unsubscribe || !this._listeners.size) return;
+    this._subscribing = true;
+    try {
+      this._unsubscribe = await this.hass.connection.subscribeMessage(
+        (message) => this._receive(message),
+        { type: "gaze/subscribe" },
+        { resubscribe: false }
+      );
+    } catch (_error) {
+      // Home Assistant knows the command when it has set up the integration.
+      this._timer = window.setTimeout(() => this._subscribe(), RETRY);
+    }
+    this._subscribing = false;
+  }
+
+  _stop() {
+    if (this._unsubscribe) this._unsubscribe();
+    this._unsubscribe = undefined;
+  }
+
+  /** @param {boolean} online */
+  _connectionChanged(online) {
+    this.online = online;
+    this._unsubscribe = undefined;
+    if (online) this._subscribe();
+    this._notify();
+  }
+
+  /** @param {{now: string, servers: Server[]}} message */
+  _receive(message) {
+    this.ahead = Date.parse(message.now) - Date.now();
+    this.servers = message.servers.map((server) => this._merge(server));
+    this.ready = true;
+    this._notify();
+  }
+
+  /** Nothing disappears while a server is reloaded. @param {Server} server @returns {Server} */
+  _merge(server) {
+    const known = this.server(server.entry_id);
+    if (!server.loaded && known) {
+      return { ...known, loaded: false, connected: false, status: server.status };
+    }
+    if (server.preset_count <= server.presets.length) return server;
+    const key = `${server.entry_id} ${server.preset_count}`;
+    const presets = this._longLists.get(key);
+    if (presets) return { ...server, presets };
+    this._loadPresets(server.entry_id, key);
+    return server;
+  }
+
+  /** Load presets that did not fit into a message. @param {string} entryId @param {string} key */
+  async _loadPresets(entryId, key) {
+    try {
+      const data = { config_entry_id: entryId };
+      /** @type {{presets: Preset[]}} */
+      const { presets } = await perform(this.hass, "list_presets", data);
+      this._longLists.set(key, presets);
+      this.servers = this.servers.map((server) => this._merge(server));
+      this._notify();
+    } catch (_error) {
+      // The presets of the message stay.
+    }
+  }
+
+  _notify() {
+    for (const listener of [...this._listeners]) listener();
+  }
+}
+
+/** @type {Hub | undefined} */
+let hub;
+
+/** Return the state of the servers over the connection of the page. @param {Hass} hass */
+export function hubOf(hass) {
+  if (!hub || hub.hass.connection !== hass.connection) hub = new Hub(hass);
+  return hub;
+}
+
+// Images
+
+/** Images that load at the same time. */
+const AT_ONCE = 12;
+/** Milliseconds until the next try. */
+const PAUSES = [1000, 4000, 0];
+
+let loading = 0;
+/** @type {((value?: unknown) => void)[]} */
+const waiting = [];
+
+/** Return the path of an image, or of its thumbnail with 256 or 512 pixels. @type {ImagePath} */
+export const imagePath = (image, side) =>
+  `/api/gaze/image/${encodeURIComponent(image.entry_id)}/${encodeURIComponent(image.job_id)}` +
+  (side ? `?size=${side}` : "");
+
+/** @type {IntersectionObserver} */
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      /** @type {GazeImage} */ (entry.target).setNear(entry.isIntersecting);
+    }
+  },
+  { rootMargin: "600px" }
+);
+
+/**
+ * An image that requires a login: a signed address would die when Home Assistant restarts. It loads
+ * near the visible part of the page. The image before stays until the next one is decoded.
+ */
+class GazeImage extends HTMLElement {
+  constructor() {
+    super();
+    /** @type {ImageSource | undefined} */
+    this._source = undefined;
+    this._shown = "";
+    this._near = false;
+    this._request = new AbortController();
+  }
+
+  /** @param {ImageSource} source */
+  set source(source) {
+    const { path } = this._source || {};
+    this._source = source;
+    const image = this.querySelector("img");
+    if (image) image.alt = source.alt;
+    if (path !== source.path) this._update();
+  }
+
+  connectedCallback() {
+    near.observe(this);
+  }
+
+  disconnectedCallback() {
+    near.unobserve(this);
+    this.setNear(false);
+  }
+
+  /** @param {boolean} isNear */
+  setNear(isNear) {
+    if (isNear === this._near) return;
+    this._near = isNear;
+    if (!isNear) this.replaceChildren();
+    this._shown = "";
+    this._update();
+  }
+
+  async _update() {
+    this._request.abort();
+    const { signal } = (this._request = new AbortController());
+    for (const pause of PAUSES) {
+      const source = this._source;
+      if (!this._near || !source || source.path === this._shown || signal.aborted) return;
+      try {
+        await this._load(source, signal);
+        return;
+      } catch (_error) {
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    }
+  }
+
+  /** @param {ImageSource} source @param {AbortSignal} signal */
+  async _load({ hass, path, missing }, signal) {
+    if (loading >= AT_ONCE) await new Promise((resolve) => waiting.push(resolve));
+    loading += 1;
+    let url = "";
+    try {
+      if (signal.aborted) return;
+      const response = await hass.fetchWithAuth(path, { signal });
+      if (response.status === 404) {
+        missing();
+        return;
+      }
+      if (!response.ok) throw new Error(String(response.status));
+      url = URL.createObjectURL(await response.blob());
+      const image = new Image();
+      image.draggable = false;
+      image.src = url;
+      await image.decode();
+      if (signal.aborted || !this._source) return;
+      image.alt = this._source.alt;
+      this.replaceChildren(image);
+      this._shown = path;
+    } finally {
+      // A decoded image does not need its address any more.
+      URL.revokeObjectURL(url);
+      loading -= 1;
+      const next = waiting.shift();
+      if (next) next();
+    }
+  }
+}
+
+define("gaze-image", GazeImage);
+
+/** Return an image; `missing` is called if it does not exist. @type {RenderImage} */
+export const renderImage = (hass, image, side, missing, alt = describe(image)) =>
+  html`<gaze-image .source=${{ hass, path: imagePath(image, side), alt, missing }}></gaze-image>`;
+
+// Elements
+
+/** @type {Record<string, string>} */
+const ICONS = {
+  again: "refresh",
+  same_seed: "lock-outline",
+  favorite: "heart-outline",
+  unfavorite: "heart",
+  hide: "eye-off",
+  uncover: "eye",
+  previous: "chevron-left",
+  next: "chevron-right",
+  details: "information-outline",
+};
+
+/** @param {string} name */
+export const icon = (name) => html`<ha-icon .icon=${`mdi:${ICONS[name] || name}`}></ha-icon>`;
+
+/** @type {IconButton} */
+export const iconButton = (name, click, disabled = false, expanded = nothing) =>
+  html`<button
+    type="button"
+    class="icon ${name}"
+    title=${text(name)}
+    aria-label=${text(name)}
+    aria-expanded=${expanded}
+    ?disabled=${disabled}
+    @click=${click}
+  >
+    ${icon(name)}
+  </button>`;
+
+/**
+ * An element that renders into its shadow root, once for all changes of a moment.
+ * @abstract
+ */
+export class GazeElement extends HTMLElement {
+  constructor() {
+    super();
+    this.root = this.attachShadow({ mode: "open" });
+    const style = document.createElement("style");
+    style.textContent = controlStyles + this.styles;
+    this.root.append(style);
+    /** @type {Promise<void> | undefined} */
+    this._updating = undefined;
+  }
+
+  get styles() {
+    return "";
+  }
+
+  /** Render soon. Resolves when it is done. */
+  update() {
+    this._updating = this._updating || this._update();
+    return this._updating;
+  }
+
+  async _update() {
+    await undefined;
+    this._updating = undefined;
+    render(this.render(), this.root, { host: this });
+  }
+
+  /** @returns {unknown} */
+  render() {
+    return nothing;
+  }
+}
+
+/** Styles of buttons, fields, and notes, for everything that the integration shows. */
+const controlStyles = `
+  :host {
+    --gaze-accent: var(--primary-color, #009ac7);
+    --gaze-strong: var(--primary-color, #006787);
+    --gaze-strong: color-mix(in srgb, var(--primary-color, #009ac7) 62%, #000);
+    --gaze-line: var(--outline-color, var(--divider-color, #0000001f));
+    --gaze-soft: var(--secondary-background-color, #f0f0f0);
+    --gaze-quiet: var(--secondary-text-color, #5e5e5e);
+    --gaze-radius: var(--ha-border-radius-lg, 12px);
+    color: var(--primary-text-color, #141414);
+  }
+  *,
+  ::before {
+    box-sizing: border-box;
+  }
+  button,
+  input,
+  select,
+  textarea {
+    font: inherit;
+    color: inherit;
+    min-height: 44px;
+    border-radius: var(--gaze-radius);
+  }
+  button {
+    min-width: 44px;
+    padding: 0 12px;
+    border: 1px solid transparent;
+    background: none;
+    cursor: pointer;
+  }
+  button:hover {
+    background: var(--gaze-soft);
+  }
+  [disabled] {
+    opacity: 0.5;
+    cursor: default;
+  }
+  .icon {
+    padding: 0;
+    display: inline-grid;
+    place-items: center;
+  }
+  .strong,
+  .strong:hover {
+    background: var(--gaze-strong);
+    color: #fff;
+    font-weight: 500;
+  }
+  .plain {
+    border-color: var(--gaze-line);
+  }
+  input,
+  select,
+  textarea {
+    width: 100%;
+    min-width: 0;
+    padding: 10px 12px;
+    border: 1px solid var(--gaze-line);
+    background: var(--card-background-color, #fff);
+  }
+  :focus-visible {
+    outline: 2px solid var(--gaze-accent);
+    outline-offset: 2px;
+  }
+  .note,
+  .error {
+    margin: 0;
+    padding: 12px;
+    border-radius: var(--gaze-radius);
+    background: var(--gaze-soft);
+    overflow-wrap: anywhere;
+  }
+  .error {
+    margin-block-start: 4px;
+    border-inline-start: 4px solid var(--error-color, #db4437);
+  }
+  div > p:first-child {
+    margin: 0 0 8px;
+  }
+  .row {
+    display: flex;
+    flex-wrap: wrap;
+    gap: 8px;
+    align-items: center;
+  }
+  gaze-image,
+  gaze-image img {
+    display: block;
+    width: 100%;
+    height: 100%;
+    object-fit: var(--fit, contain);
+  }
+  @media (prefers-reduced-motion: no-preference) {
+    gaze-image img {
+      animation: appear 0.2s;
+    }
+    .spinner::before {
+      animation: show 0s 300ms forwards, turn 1s linear infinite;
+    }
+  }
+  @keyframes show {
+    to {
+      opacity: 1;
+    }
+  }
+  @keyframes appear {
+    from {
+      opacity: 0.4;
+    }
+  }
+  @keyframes turn {
+    to {
+      transform: rotate(1turn);
+    }
+  }
+`;
+
+const cardStyles = `
+  :host {
+    display: block;
+    height: 100%;
+    container-type: inline-size;
+  }
+  ha-card {
+    height: 100%;
+    display: flex;
+    flex-direction: column;
+    overflow: hidden;
+  }
+  h2 {
+    margin: 0;
+    padding: 12px 16px 0;
+    font-size: 1.15em;
+    font-weight: 500;
+    overflow-wrap: anywhere;
+  }
+  .body {
+    display: flex;
+    flex-direction: column;
+    gap: 12px;
+    padding: 16px;
+    overflow: auto;
+    min-height: 0;
+  }
+  .spinner {
+    min-height: 240px;
+    display: grid;
+    place-items: center;
+  }
+  .spinner::before {
+    content: "";
+    width: 32px;
+    height: 32px;
+    border: 3px solid var(--gaze-line);
+    border-top-color: var(--gaze-accent);
+    border-radius: 50%;
+    opacity: 0;
+    animation: show 0s 300ms forwards;
+  }
+  .tile {
+    display: block;
+    position: relative;
+    width: 100%;
+    padding: 0;
+    overflow: hidden;
+    background: var(--gaze-soft);
+  }
+  .blurred gaze-image {
+    filter: blur(24px);
+  }
+  .badge {
+    position: absolute;
+    inset-block-start: 6px;
+    inset-inline-end: 6px;
+    color: #fff;
+    filter: drop-shadow(0 0 2px #000);
+  }
+  [role="status"] {
+    position: absolute;
+    clip-path: inset(50%);
+    white-space: nowrap;
+  }
+  a {
+    color: inherit;
+  }
+`;
+
+/** @type {Map<unknown, unknown>} */
+const modules = new Map();
+
+/** The base of both cards. It renders for its own state and the servers', not for entities. */
+export class GazeCard extends GazeElement {
+  get styles() {
+    return cardStyles;
+  }
+
+  constructor() {
+    super();
+    /** @type {CardConfig} */
+    this._config = { type: "" };
+    this.preview = false;
+    /** @type {GazeImageInfo[]} the shown images, newest first */
+    this.images = [];
+    /** Whether images were listed. */
+    this.loaded = false;
+    /** What a screen reader says next. */
+    this.said = "";
+    /** @type {Hub | undefined} */
+    this.hub = undefined;
+    /** @type {Set<string>} jobs whose blurred images people selected */
+    this._uncovered = new Set();
+    /** @type {Hass | undefined} */
+    this._hass = undefined;
+    /** @type {(() => void) | undefined} */
+    this._stop = undefined;
+  }
+
+  /** @type {Hass} */
+  get hass() {
+    return /** @type {Hass} */ (this._hass);
+  }
+
+  set hass(hass) {
+    const before = this._hass;
+    this._hass = hass;
+    if (!before || before.language !== hass.language) {
+      loadTexts(hass).then(() => this.update());
+    }
+    if (!before) this.connect();
+    else if (before.services.gaze !== hass.services.gaze) this.update();
+  }
+
+  get config() {
+    return this._config;
+  }
+
+  set config(config) {
+    this._config = config;
+    this.configured();
+    this.update();
+  }
+
+  /** Called when the configuration changed. */
+  configured() {}
+
+  connectedCallback() {
+    this.connect();
+  }
+
+  disconnectedCallback() {
+    if (this._stop) this._stop();
+    this._stop = undefined;
+  }
+
+  /** Follow the state of the servers, once the card is on a page. */
+  connect() {
+    if (!this._hass || !this.isConnected || this._stop || this.preview) return;
+    this.hub = hubOf(this._hass);
+    this._stop = this.hub.listen(() => this.stateChanged());
+    this.stateChanged();
+  }
+
+  /** Called when the state of the servers changed. */
+  stateChanged() {
+    this.update();
+  }
+
+  /**
+   * Return a module that is loaded on first use, or undefined until it is there.
+   * @template T @param {() => Promise<T>} load @returns {T | undefined}
+   */
+  use(load) {
+    if (!modules.has(load)) {
+      modules.set(load, undefined);
+      load()
+        .then((module) => modules.set(load, module))
+        .catch(() => modules.delete(load))
+        .finally(() => this.update());
+    }
+    return /** @type {T | undefined} */ (modules.get(load));
+  }
+
+  /** Show an image in large, or first without its blur. @param {GazeImageInfo} image */
+  open(image) {
+    if (this.isCovered(image)) {
+      this._uncovered.add(image.job_id);
+      this.update();
+      return;
+    }
+    fire(this, "show-dialog", {
+      dialogTag: "gaze-viewer",
+      dialogImport: () => import("./viewer.js"),
+      dialogParams: { card: this, image },
+    });
+  }
+
+  /** Whether there are more images than the shown ones. */
+  get hasMore() {
+    return false;
+  }
+
+  /** Load more images. @returns {Promise<void>} */
+  async more() {}
+
+  /** @param {GazeImageInfo[]} images */
+  show(images) {
+    this.images = images;
+    this.update();
+  }
+
+  /** Show an image no more. @param {GazeImageInfo} image */
+  drop(image) {
+    this.show(this.images.filter(({ job_id }) => job_id !== image.job_id));
+  }
+
+  /** Show what people did with an image. @param {Done} done */
+  acted({ action, image }) {
+    if (action === "delete" || action === "hide") this.drop(image);
+    if (action === "favorite") {
+      this.show(this.images.map((one) => (one.job_id === image.job_id ? { ...one, favorite: !one.favorite } : one)));
+    }
+  }
+
+  /** @param {GazeImageInfo} image */
+  isCovered(image) {
+    return Boolean(this.config.blur) && !this._uncovered.has(image.job_id);
+  }
+
+  /** Return a button with an image that opens it. @type {RenderTile} */
+  renderTile(image, side, { kind = "", style = "", current = true, focused = () => {} }) {
+    const covered = this.isCovered(image);
+    return html`<button
+      type="button"
+      class="tile ${kind} ${covered ? "blurred" : ""}"
+      style=${style}
+      data-job=${image.job_id}
+      tabindex=${current ? 0 : -1}
+      aria-label=${covered ? text("uncover") : `${text("open")}: ${describe(image)}`}
+      @focus=${focused}
+      @click=${() => this.open(image)}
+    >
+      ${renderImage(this.hass, image, side, () => this.drop(image), covered ? "" : undefined)}
+      ${covered || image.favorite
+        ? html`<span class="badge">${icon(covered ? "uncover" : "unfavorite")}</span>`
+        : nothing}
+    </button>`;
+  }
+
+  render() {
+    const { hub } = this;
+    const drawing = this.preview && this.use(loadPreview);
+    let content;
+    if (drawing) content = drawing.render(this);
+    else if (!hub || !text("open") || (!hub.ready && !this.loaded)) content = this.renderLoading();
+    else if (hub.ready && !hub.servers.length) content = this._renderNoServer();
+    else content = this.renderBody(hub);
+    const { title } = this.config;
+    return html`<ha-card ?inert=${this.preview}>
+      ${title ? html`<h2>${title}</h2>` : nothing}
+      <div class="body" style=${this.bodyStyle}>${content}</div>
+      <div role="status">${this.said}</div>
+    </ha-card>`;
+  }
+
+  get bodyStyle() {
+    return "";
+  }
+
+  /** @param {string} time */
+  formatTime(time) {
+    return new Intl.DateTimeFormat(this.hass.language, { dateStyle: "medium", timeStyle: "short" }).format(
+      new Date(time)
+    );
+  }
+
+  /** @type {(hub: Hub) => unknown} */
+  renderBody() {
+    return nothing;
+  }
+
+  renderLoading() {
+    return html`<div class="spinner"></div>`;
+  }
+
+  _renderNoServer() {
+    return html`<div class="note">
+      <p>${text("no_server")}</p>
+      <a href="/config/integrations/dashboard/add?domain=gaze">${text("add_server")}</a>
+    </div>`;
+  }
+
+  renderOffline() {
+    return html`<p class="note">${text("reconnecting")}</p>`;
+  }
+}
+
+const loadPreview = () => import("./preview.js");
