@@ -29,7 +29,7 @@ export class GazeGallery extends GazeCard {
     /** The image that the Tab key leads to. */
     this._active = "";
     this._listed = "";
-    /** Counts the filters and configurations, to drop what comes for an earlier one. */
+    /** What comes for an earlier generation is dropped. */
     this._generation = 0;
     this._loading = false;
     this._again = false;

@@ -165,6 +165,7 @@ export class GazeGenerate extends GazeCard {
       }
       .send {
         display: flex;
+        flex-wrap: wrap;
         gap: 12px;
         align-items: end;
       }
@@ -172,8 +173,7 @@ export class GazeGenerate extends GazeCard {
         flex: 0 1 88px;
       }
       .send > button {
-        flex: 1;
-        min-height: 46px;
+        flex: 1 0 auto;
       }
       summary {
         line-height: 44px;

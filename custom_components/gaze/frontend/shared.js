@@ -3,21 +3,20 @@ import { html, nothing, render } from "./vendor/lit.js";
 
 // Texts
 
-/** @type {Localize | undefined} */
-let localize;
-let language = "";
+const CARDS = "component.gaze.config_panel.cards.";
+/** @type {Localize} */
+let localize = () => "";
+
+/** Home Assistant resolves all but the first of several calls too early. @param {Localize} found */
+const take = (found) => {
+  if (found(`${CARDS}open`)) localize = found;
+};
 
 /** @param {Hass} hass */
-export async function loadTexts(hass) {
-  const wanted = hass.language;
-  if (wanted === language) return;
-  localize = await hass.loadBackendTranslation("config_panel", "gaze");
-  language = wanted;
-}
+export const loadTexts = async (hass) => take(await hass.loadBackendTranslation("config_panel", "gaze"));
 
-/** Return a text in the user's language; it is empty until the texts are loaded. @type {Localize} */
-export const text = (key, values) =>
-  localize ? localize(`component.gaze.config_panel.cards.${key}`, values) : "";
+/** A text is empty until the texts are loaded. @type {Localize} */
+export const text = (key, values) => localize(CARDS + key, values);
 
 /**
  * Return what an action reports when it fails, in the user's language.
@@ -59,9 +58,9 @@ export function define(name, element) {
 export const fire = (target, type, detail) =>
   target.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
 
-/** Milliseconds until a subscription without listeners ends: dashboards remove and add cards. */
+/** Milliseconds until a subscription without listeners ends. */
 const LINGER = 5000;
-/** Milliseconds until the next try while the integration is not set up. */
+/** Milliseconds until the next try. */
 const RETRY = 2000;
 
 /** The state of all servers. */
@@ -200,7 +199,7 @@ let loading = 0;
 /** @type {((value?: unknown) => void)[]} */
 const waiting = [];
 
-/** Return the path of an image, or of its thumbnail with 256 or 512 pixels. @type {ImagePath} */
+/** Sides of thumbnails are 256 or 512 pixels. @type {ImagePath} */
 export const imagePath = (image, side) =>
   `/api/gaze/image/${encodeURIComponent(image.entry_id)}/${encodeURIComponent(image.job_id)}` +
   (side ? `?size=${side}` : "");
@@ -305,7 +304,7 @@ class GazeImage extends HTMLElement {
 
 define("gaze-image", GazeImage);
 
-/** Return an image; `missing` is called if it does not exist. @type {RenderImage} */
+/** @type {RenderImage} */
 export const renderImage = (hass, image, side, missing, alt = describe(image)) =>
   html`<gaze-image .source=${{ hass, path: imagePath(image, side), alt, missing }}></gaze-image>`;
 
@@ -378,7 +377,6 @@ export class GazeElement extends HTMLElement {
   }
 }
 
-/** Styles of buttons, fields, and notes, for everything that the integration shows. */
 const controlStyles = `
   :host {
     --gaze-accent: var(--primary-color, #009ac7);
@@ -439,6 +437,7 @@ const controlStyles = `
     padding: 10px 12px;
     border: 1px solid var(--gaze-line);
     background: var(--card-background-color, #fff);
+    text-overflow: ellipsis;
   }
   :focus-visible {
     outline: 2px solid var(--gaze-accent);
@@ -605,8 +604,10 @@ export class GazeCard extends GazeElement {
   set hass(hass) {
     const before = this._hass;
     this._hass = hass;
-    if (!before || before.language !== hass.language) {
-      loadTexts(hass).then(() => this.update());
+    if (!before || before.language !== hass.language) loadTexts(hass).then(() => this.update());
+    if (!before || before.localize !== hass.localize) {
+      take(hass.localize);
+      this.update();
     }
     if (!before) this.connect();
     else if (before.services.gaze !== hass.services.gaze) this.update();
@@ -622,7 +623,6 @@ export class GazeCard extends GazeElement {
     this.update();
   }
 
-  /** Called when the configuration changed. */
   configured() {}
 
   connectedCallback() {
@@ -634,7 +634,6 @@ export class GazeCard extends GazeElement {
     this._stop = undefined;
   }
 
-  /** Follow the state of the servers, once the card is on a page. */
   connect() {
     if (!this._hass || !this.isConnected || this._stop || this.preview) return;
     this.hub = hubOf(this._hass);
@@ -642,7 +641,6 @@ export class GazeCard extends GazeElement {
     this.stateChanged();
   }
 
-  /** Called when the state of the servers changed. */
   stateChanged() {
     this.update();
   }
@@ -737,7 +735,8 @@ export class GazeCard extends GazeElement {
     else if (hub.ready && !hub.servers.length) content = this._renderNoServer();
     else content = this.renderBody(hub);
     const { title } = this.config;
-    return html`<ha-card ?inert=${this.preview}>
+    const name = title || text(`${this.localName.slice(5)}_card`);
+    return html`<ha-card role="region" aria-label=${name} ?inert=${this.preview}>
       ${title ? html`<h2>${title}</h2>` : nothing}
       <div class="body" style=${this.bodyStyle}>${content}</div>
       <div role="status">${this.said}</div>
