@@ -254,10 +254,12 @@ def executed(trace: dict[str, Any]) -> float:
         "FunctionCall",
         "v8.compile",
     }
-    return sum(
-        event.get("dur", 0) / 1000
-        for event in trace["traceEvents"]
-        if event["name"] in names and "gaze" in json.dumps(event.get("args", {}))
+    return float(
+        sum(
+            event.get("dur", 0) / 1000
+            for event in trace["traceEvents"]
+            if event["name"] in names and "gaze" in json.dumps(event.get("args", {}))
+        )
     )
 
 

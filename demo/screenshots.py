@@ -67,7 +67,7 @@ async def generate(
         await server.finish()
 
     async def arrived() -> bool:
-        return await saved(home_assistant) >= before + count
+        return bool(await saved(home_assistant) >= before + count)
 
     await wait_until(arrived, what="Saving images", seconds=120)
 
