@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
-from typing import override
+from typing import Final, override
 
 from homeassistant.components.sensor import (
     SensorDeviceClass,
@@ -33,6 +33,9 @@ class GazeSensorDescription(SensorEntityDescription):
     """A sensor and where its value comes from."""
 
     value: Callable[[GazeCoordinator], StateType | datetime]
+
+
+ESTIMATED_FINISH: Final = "estimated_finish"
 
 
 def server_status(coordinator: GazeCoordinator) -> str:
@@ -71,13 +74,6 @@ def _last_seed(coordinator: GazeCoordinator) -> str | None:
     return None if job is None else job.seed
 
 
-ESTIMATED_FINISH = GazeSensorDescription(
-    key="estimated_finish",
-    translation_key="estimated_finish",
-    device_class=SensorDeviceClass.TIMESTAMP,
-    value=_estimated_finish,
-)
-
 SENSORS = (
     GazeSensorDescription(
         key="status",
@@ -92,7 +88,12 @@ SENSORS = (
         state_class=SensorStateClass.MEASUREMENT,
         value=lambda coordinator: len(coordinator.engine.open_jobs),
     ),
-    ESTIMATED_FINISH,
+    GazeSensorDescription(
+        key=ESTIMATED_FINISH,
+        translation_key="estimated_finish",
+        device_class=SensorDeviceClass.TIMESTAMP,
+        value=_estimated_finish,
+    ),
     GazeSensorDescription(
         key="last_duration",
         translation_key="last_duration",
@@ -137,7 +138,7 @@ async def async_setup_entry(
     coordinator = entry.runtime_data
     async_add_entities(
         GazeEstimateSensor(coordinator, description)
-        if description is ESTIMATED_FINISH
+        if description.key == ESTIMATED_FINISH
         else GazeSensor(coordinator, description)
         for description in SENSORS
     )

@@ -674,7 +674,7 @@ async def test_action_takes_image_that_recipe_shows(
     await press(hass, BUTTON)
     await until(lambda: bool(server.jobs))
     await server.finish()
-    await until(lambda: hass.states.get(IMAGE).state != "unknown")
+    await until(lambda: not hass.states.is_state(IMAGE, "unknown"))
 
     await act(hass, "mark_images", entity_id=IMAGE, favorite=True)
 
