@@ -105,7 +105,7 @@ async def test_notification_buttons_work_from_phone(
         await _arrived(lambda: push.texts[-1] == "clear_notification")
         left = await images()
 
-        assert push.texts[0] == "Queued"
+        assert push.texts[0] in {"Queued", "Being made"}  # a poll may see the start at once
         assert len(push.shown) == 1
         assert (picture, content_type) == (made, "image/png")
         assert second != first
