@@ -154,13 +154,17 @@ async def test_program_ends_when_parent_is_killed(tmp_path: Path) -> None:
     child = int(await parent.stdout.readline())
     assert not _ended(child)
 
+    async def bound_to_parent() -> bool:
+        return Path(f"/proc/{child}/comm").read_text().strip() == "sleep"
+
+    await wait_until(bound_to_parent, what="The start of the child", seconds=60)
     parent.kill()
     await parent.wait()
 
     async def ended() -> bool:
         return _ended(child)
 
-    await wait_until(ended, what="The end of the child", seconds=10)
+    await wait_until(ended, what="The end of the child", seconds=60)
 
 
 def test_configuration_is_complete_without_network_discovery(
