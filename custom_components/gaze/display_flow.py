@@ -1,25 +1,15 @@
-"""Forms that add and change a display."""
+"""The form that adds and changes a display."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, override
 
 from homeassistant.components.image import DOMAIN as IMAGE_DOMAIN
-from homeassistant.config_entries import (
-    SOURCE_RECONFIGURE,
-    ConfigEntryState,
-    ConfigSubentryFlow,
-    SubentryFlowResult,
-)
+from homeassistant.config_entries import SubentryFlowResult
 from homeassistant.const import ATTR_ENTITY_PICTURE, CONF_NAME
-from homeassistant.core import callback
-from homeassistant.data_entry_flow import section
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.selector import (
     BooleanSelector,
     ColorRGBSelector,
-    NumberSelector,
-    NumberSelectorConfig,
-    NumberSelectorMode,
     SelectOptionDict,
     SelectSelector,
     SelectSelectorConfig,
@@ -29,37 +19,16 @@ from homeassistant.helpers.selector import (
 from homeassistant.util import slugify
 import voluptuous as vol
 
-from .const import DOMAIN, SUBENTRY_RECIPE
+from .const import DOMAIN, SUBENTRY_DISPLAY, SUBENTRY_RECIPE
 from .coordinator import GazeCoordinator
 from .displays import DEFAULTS, Advance, Colors, Dithering, Fit, Format, Order, Source
 from .displays.rendering import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 from .ids import subentry_unique_id
 from .names import clean
+from .subentry_flow import GazeSubentryFlow, choice, whole_number
 
-RENDERING: Final = "rendering"
-CHANGING: Final = "changing"
-SECTIONS: Final = (RENDERING, CHANGING)
 ROTATIONS: Final = ("0", "90", "180", "270")
 MAX_MINUTES: Final = 7 * 24 * 60
-
-
-def _choice(translation_key: str, options: list[str]) -> SelectSelector:
-    """Return a choice among fixed options."""
-    return SelectSelector(
-        SelectSelectorConfig(
-            options=options,
-            translation_key=translation_key,
-            mode=SelectSelectorMode.DROPDOWN,
-        )
-    )
-
-
-def _number(least: int, most: int, unit: str | None = None) -> vol.All:
-    """Return a field for a whole number."""
-    config = NumberSelectorConfig(min=least, max=most, step=1, mode=NumberSelectorMode.BOX)
-    if unit is not None:
-        config["unit_of_measurement"] = unit
-    return vol.All(NumberSelector(config), vol.Coerce(int))
 
 
 def _optional(key: str) -> vol.Optional:
@@ -67,89 +36,74 @@ def _optional(key: str) -> vol.Optional:
     return vol.Optional(key, default=DEFAULTS[key])
 
 
-_SIDE: Final = _number(MIN_SIDE, MAX_SIDE, "px")
-_RENDERING_SCHEMA: Final = vol.Schema(
-    {
-        _optional("rotation"): _choice("rotation", list(ROTATIONS)),
-        _optional("fit"): _choice("fit", list(Fit)),
-        _optional("background"): ColorRGBSelector(),
-        _optional("format"): _choice("format", list(Format)),
-        _optional("quality"): _number(1, 95),
-        _optional("colors"): _choice("colors", list(Colors)),
-        _optional("dithering"): _choice("dithering", list(Dithering)),
-    }
-)
-_CHANGING_SCHEMA: Final = vol.Schema(
-    {
-        _optional("order"): _choice("order", list(Order)),
-        _optional("advance"): _choice("advance", list(Advance)),
-        _optional("advance_minutes"): _number(1, MAX_MINUTES, "min"),
-    }
-)
+_SIDE: Final = whole_number(MIN_SIDE, MAX_SIDE, "px")
+SECTIONS: Final = {
+    "rendering": vol.Schema(
+        {
+            _optional("rotation"): choice("rotation", list(ROTATIONS)),
+            _optional("fit"): choice("fit", list(Fit)),
+            _optional("background"): ColorRGBSelector(),
+            _optional("format"): choice("format", list(Format)),
+            _optional("quality"): whole_number(1, 95),
+            _optional("colors"): choice("colors", list(Colors)),
+            _optional("dithering"): choice("dithering", list(Dithering)),
+        }
+    ),
+    "changing": vol.Schema(
+        {
+            _optional("order"): choice("order", list(Order)),
+            _optional("advance"): choice("advance", list(Advance)),
+            _optional("advance_minutes"): whole_number(1, MAX_MINUTES, "min"),
+        }
+    ),
+}
 
 
-class DisplayFlow(ConfigSubentryFlow):
-    """Adds a display or changes it, with one form for both."""
+class DisplayFlow(GazeSubentryFlow):
+    """Adds a display or changes it."""
 
-    async def async_step_user(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
-        """Add a display."""
-        return await self.async_step_display(user_input)
-
-    async def async_step_reconfigure(
-        self, user_input: dict[str, Any] | None = None
-    ) -> SubentryFlowResult:
-        """Change a display."""
-        return await self.async_step_display(user_input)
+    subentry_type = SUBENTRY_DISPLAY
+    sections = SECTIONS
 
     async def async_step_display(
         self, user_input: dict[str, Any] | None = None
     ) -> SubentryFlowResult:
         """Show the form, and store what people entered."""
-        errors: dict[str, str] = {}
-        if user_input is not None:
-            name, data = clean(user_input[CONF_NAME]), self._data(user_input)
-            if not (errors := self._errors(name, data)):
-                return self._async_store(name, data)
-        return self.async_show_form(
-            step_id="display",
-            data_schema=self.add_suggested_values_to_schema(
-                self._schema(), self._suggested() if user_input is None else user_input
-            ),
-            errors=errors,
-            description_placeholders={"address": self._address(), "preview": self._preview()},
-        )
+        return self._async_step(user_input)
 
-    @property
-    def _coordinator(self) -> GazeCoordinator | None:
-        """Return what knows the presets, or None while the server is not loaded."""
-        entry = self._get_entry()
-        if entry.state is not ConfigEntryState.LOADED:
-            return None
-        coordinator: GazeCoordinator = entry.runtime_data
-        return coordinator
-
-    @callback
-    def _async_store(self, title: str, data: dict[str, Any]) -> SubentryFlowResult:
-        """Store a display."""
-        if self.source == SOURCE_RECONFIGURE:
-            return self.async_update_and_abort(
-                self._get_entry(), self._get_reconfigure_subentry(), title=title, data=data
-            )
-        return self.async_create_entry(title=title, data=data)
-
-    def _data(self, user_input: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is stored of a form: all fields without their sections."""
-        data = {
-            key: value for key, value in user_input.items() if key not in {CONF_NAME, *SECTIONS}
+    @override
+    def _fields(self) -> dict[vol.Marker, Any]:
+        """Return the fields above the sections."""
+        return {
+            vol.Required(CONF_NAME): TextSelector(),
+            _optional("source"): choice("source", list(Source)),
+            vol.Optional("source_value"): self._source_values(),
+            vol.Optional("width"): _SIDE,
+            vol.Optional("height"): _SIDE,
+            _optional("address"): BooleanSelector(),
         }
-        for name, schema in ((RENDERING, _RENDERING_SCHEMA), (CHANGING, _CHANGING_SCHEMA)):
-            data |= schema(user_input.get(name, {}))
+
+    @override
+    def _data(self, user_input: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is stored of a form: the source's value only if the source needs one."""
+        data = super()._data(user_input)
         value = self._source_value(Source(data["source"]), data.get("source_value", "").strip())
         if Source(data["source"]).needs_value:
             data["source_value"] = value
         else:
             data.pop("source_value", None)
         return data
+
+    @override
+    def _placeholders(self) -> dict[str, str]:
+        """Return the address and the image of a display that is changed."""
+        if self._coordinator is None or self._changed is None:
+            return {"address": "", "preview": ""}
+        display_id = self._changed.subentry_id
+        return {
+            "address": self._address(self._coordinator, display_id),
+            "preview": self._preview(display_id),
+        }
 
     def _source_value(self, source: Source, text: str) -> str:
         """Return the slug of a preset or the ID of a recipe that people may have typed by name."""
@@ -160,27 +114,14 @@ class DisplayFlow(ConfigSubentryFlow):
             return next(
                 (
                     recipe_id
-                    for recipe_id, title in self._recipes().items()
+                    for recipe_id, title in self._titles(SUBENTRY_RECIPE).items()
                     if text == recipe_id or (text and slugify(text) == slugify(title))
                 ),
                 text,
             )
         return text
 
-    def _stored(self, key: str) -> Any:
-        """Return what a field of the display that is changed had before, or None."""
-        if self.source != SOURCE_RECONFIGURE:
-            return None
-        return self._get_reconfigure_subentry().data.get(key)
-
-    def _recipes(self) -> dict[str, str]:
-        """Return the names of the recipes by ID."""
-        return {
-            subentry.subentry_id: subentry.title
-            for subentry in self._get_entry().subentries.values()
-            if subentry.subentry_type == SUBENTRY_RECIPE
-        }
-
+    @override
     def _errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
         """Return what is wrong, by field."""
         if not name:
@@ -188,46 +129,20 @@ class DisplayFlow(ConfigSubentryFlow):
         source, value = Source(data["source"]), data.get("source_value")
         if source.needs_value and not value:
             return {"source_value": "source_value_missing"}
-        is_recipe = value in self._recipes()
+        stored = None if self._changed is None else self._changed.data.get("source_value")
+        is_recipe = value in self._titles(SUBENTRY_RECIPE)
         if source is not Source.RECIPE and is_recipe:
             return {"source_value": "is_recipe"}
         # The images of a recipe stay when it is deleted.
-        if source is Source.RECIPE and not is_recipe and value != self._stored("source_value"):
+        if source is Source.RECIPE and not is_recipe and value != stored:
             return {"source_value": "recipe_unknown"}
         return _size_errors(data)
-
-    def _suggested(self) -> dict[str, Any]:
-        """Return what the form shows at first."""
-        if self.source != SOURCE_RECONFIGURE:
-            return {}
-        subentry = self._get_reconfigure_subentry()
-        return {
-            CONF_NAME: subentry.title,
-            **subentry.data,
-            RENDERING: subentry.data,
-            CHANGING: subentry.data,
-        }
-
-    def _schema(self) -> vol.Schema:
-        """Return the form."""
-        return vol.Schema(
-            {
-                vol.Required(CONF_NAME): TextSelector(),
-                _optional("source"): _choice("source", list(Source)),
-                vol.Optional("source_value"): self._source_values(),
-                vol.Optional("width"): _SIDE,
-                vol.Optional("height"): _SIDE,
-                _optional("address"): BooleanSelector(),
-                vol.Optional(RENDERING): section(_RENDERING_SCHEMA, {"collapsed": True}),
-                vol.Optional(CHANGING): section(_CHANGING_SCHEMA, {"collapsed": True}),
-            }
-        )
 
     def _source_values(self) -> SelectSelector:
         """Return a choice of presets and recipes. People may also type a tag."""
         options = [
             SelectOptionDict(value=recipe_id, label=title)
-            for recipe_id, title in self._recipes().items()
+            for recipe_id, title in self._titles(SUBENTRY_RECIPE).items()
         ]
         if self._coordinator is not None:
             options += [
@@ -240,21 +155,15 @@ class DisplayFlow(ConfigSubentryFlow):
             )
         )
 
-    def _address(self) -> str:
-        """Return the address of the display as Markdown, or nothing while it is turned off."""
-        if self._coordinator is None or self.source != SOURCE_RECONFIGURE:
-            return ""
-        url = self._coordinator.displays.url(self._reconfigure_subentry_id)
+    def _address(self, coordinator: GazeCoordinator, display_id: str) -> str:
+        """Return the address of a display as Markdown, or nothing while it is turned off."""
+        url = coordinator.displays.url(display_id)
         return "" if url is None else f"\n\n```\n{url}\n```"
 
-    def _preview(self) -> str:
-        """Return what the display shows as Markdown."""
-        if self._coordinator is None or self.source != SOURCE_RECONFIGURE:
-            return ""
+    def _preview(self, display_id: str) -> str:
+        """Return what a display shows as Markdown."""
         entity_id = er.async_get(self.hass).async_get_entity_id(
-            IMAGE_DOMAIN,
-            DOMAIN,
-            subentry_unique_id(self._reconfigure_subentry_id, "display_image"),
+            IMAGE_DOMAIN, DOMAIN, subentry_unique_id(display_id, "display_image")
         )
         state = None if entity_id is None else self.hass.states.get(entity_id)
         if state is None or (image := state.attributes.get(ATTR_ENTITY_PICTURE)) is None:
