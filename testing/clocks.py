@@ -126,6 +126,9 @@ class JumpingSelector(Watch):
             if ready := super().wait(0):
                 return ready
             if not self._is_pending():
+                # Something may have arrived during the look.
+                if ready := super().wait(0):
+                    return ready
                 break
             if ready := super().wait(LOOK):
                 return ready

@@ -187,10 +187,24 @@ class Hostile:
     tls: Mapping[str, str]
 
     def is_busy(self) -> bool:
-        """Return whether it works, or a connection to it holds what was not read yet."""
-        state = Path(f"/proc/{self.process_id}/stat").read_text().rpartition(")")[2].split()[0]
-        if state != "S":
-            return True
+        """Return whether it works, or a connection to it holds what was not read yet.
+
+        It may wake, read, and respond during the look, so whether it ran counts as well.
+        """
+        ran = self._cpu_time()
+        return self._is_awake() or self._has_unread_data() or self._cpu_time() != ran
+
+    def _is_awake(self) -> bool:
+        """Return whether the process runs or waits for a core."""
+        status = Path(f"/proc/{self.process_id}/stat").read_text()
+        return status.rpartition(")")[2].split()[0] != "S"
+
+    def _cpu_time(self) -> str:
+        """Return for how long and how often the process has run."""
+        return Path(f"/proc/{self.process_id}/schedstat").read_text()
+
+    def _has_unread_data(self) -> bool:
+        """Return whether a connection holds data that its other end has not read."""
         tls = [int(url.rpartition(":")[2]) for url in self.tls.values()]
         ports = {f"{port:04X}" for port in (self.port, self.control_port, *tls)}
         rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
