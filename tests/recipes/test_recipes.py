@@ -160,45 +160,52 @@ async def test_recipes_with_same_name_are_distinguished_by_id(
     assert response["jobs"][0]["recipe"] == first
 
 
-async def test_failing_template_has_one_issue_until_it_renders(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+@pytest.mark.parametrize(
+    ("prompt", "good", "bad", "fault", "generated"),
+    [
+        (
+            "{{ states('sensor.value') | float + 1 }} o'clock",
+            "8",
+            "unavailable",
+            "recipe_template_failed",
+            "9.0 o'clock",
+        ),
+        (
+            "{{ 'a cat, ' * (states('sensor.value') | int) }}",
+            "1",
+            "15000",
+            "recipe_text_too_long",
+            "a cat,",
+        ),
+    ],
+)
+async def test_template_that_fails_when_run_has_one_issue_until_it_works(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    prompt: str,
+    good: str,
+    bad: str,
+    fault: str,
+    generated: str,
 ) -> None:
-    hass.states.async_set("sensor.hour", "7")
-    recipe_id = await add_recipe(prompt="{{ states('sensor.hour') | float + 1 }} o'clock")
-    hass.states.async_set("sensor.hour", "unavailable")
+    hass.states.async_set("sensor.value", "7")
+    recipe_id = await add_recipe(prompt=prompt)
+    hass.states.async_set("sensor.value", bad)
 
     for _ in range(2):
         with pytest.raises(ServiceValidationError) as caught:
             await press(hass, BUTTON)
     reported = issue(hass, recipe_id)
-    hass.states.async_set("sensor.hour", "8")
+    hass.states.async_set("sensor.value", good)
     await press(hass, BUTTON)
 
-    assert caught.value.translation_key == "recipe_template_failed"
+    assert caught.value.translation_key == fault
     assert reported is not None
-    assert reported.translation_key == "recipe_template_failed"
+    assert reported.translation_key == fault
     assert issue(hass, recipe_id) is None
-    assert [job.body["extra_positive"] for job in server.jobs] == ["9.0 o'clock"]
-
-
-async def test_template_with_long_result_has_one_issue_until_it_is_shorter(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
-) -> None:
-    hass.states.async_set("sensor.length", "7")
-    recipe_id = await add_recipe(prompt="{{ 'a cat, ' * (states('sensor.length') | int) }}")
-    hass.states.async_set("sensor.length", "15000")
-
-    with pytest.raises(ServiceValidationError) as caught:
-        await press(hass, BUTTON)
-    reported = issue(hass, recipe_id)
-    hass.states.async_set("sensor.length", "1")
-    await press(hass, BUTTON)
-
-    assert caught.value.translation_key == "recipe_text_too_long"
-    assert reported is not None
-    assert reported.translation_key == "recipe_text_too_long"
-    assert issue(hass, recipe_id) is None
-    assert [job.body["extra_positive"] for job in server.jobs] == ["a cat,"]
+    assert [job.body["extra_positive"] for job in server.jobs] == [generated]
 
 
 async def test_missing_preset_has_one_issue_until_it_returns(
