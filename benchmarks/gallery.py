@@ -409,7 +409,7 @@ def earlier_row(added: Image) -> tuple[object, ...]:
 
 
 async def marking_line(gallery: Gallery, rounds: int) -> Line:
-    """Measure marking images as favorites and back, with all that follows in the gallery."""
+    """Measure marking images as favorites and back, with all its effects in the gallery."""
     job_ids = [image(number).job_id for number in range(0, IMAGES, IMAGES // MARKED)]
     marks = itertools.cycle((True, False))
 

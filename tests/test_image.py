@@ -9,7 +9,7 @@ from homeassistant.core import HomeAssistant
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
-from custom_components.gaze.image import BRAND_IMAGE
+from custom_components.gaze.const import BRAND_IMAGE
 from testing.gaze_server import GazeServer
 
 from .gallery.pictures import image, picture

@@ -1,10 +1,11 @@
 """Constants of the integration."""
 
+from pathlib import Path
 from typing import Final
 
 DOMAIN: Final = "gaze"
 EVENT_GAZE: Final = "gaze_event"
-
+BRAND_IMAGE: Final = Path(__file__).parent / "brand" / "icon@2x.png"
 
 CONF_PRESETS: Final = "presets"
 CONF_SAVE_IMAGES: Final = "save_images"

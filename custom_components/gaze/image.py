@@ -3,7 +3,6 @@
 from contextlib import suppress
 from datetime import datetime
 import logging
-from pathlib import Path
 from typing import Any, Final, override
 
 from homeassistant.components.image import ImageEntity, ImageEntityDescription
@@ -12,7 +11,7 @@ from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from homeassistant.util import dt as dt_util
 
-from .const import DOMAIN, SUBENTRY_DISPLAY, SUBENTRY_RECIPE
+from .const import BRAND_IMAGE, DOMAIN, SUBENTRY_DISPLAY, SUBENTRY_RECIPE
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .entity import GazeDisplayEntity, GazeEntity, GazeRecipeEntity, async_add_preset_entities
 from .gallery import GalleryError, Image, ImageGoneError
@@ -23,7 +22,6 @@ _LOGGER = logging.getLogger(__name__)
 
 PARALLEL_UPDATES = 0
 
-BRAND_IMAGE: Final = Path(__file__).parent / "brand" / "icon@2x.png"
 BRAND_CONTENT_TYPE: Final = "image/png"
 
 LATEST_IMAGE = ImageEntityDescription(key="latest_image", translation_key="latest_image")
@@ -71,6 +69,10 @@ class GazeImage(GazeEntity, ImageEntity):
     ) -> None:
         """Show the newest saved image."""
         GazeEntity.__init__(self, coordinator, description, slug)
+        self._init_image(hass)
+
+    def _init_image(self, hass: HomeAssistant) -> None:
+        """Show the newest saved image, or the brand image before the first one."""
         ImageEntity.__init__(self, hass)
         self._image: Image | None = None
         self._attr_content_type = BRAND_CONTENT_TYPE
@@ -175,10 +177,7 @@ class GazeRecipeImage(GazeRecipeEntity, GazeImage):
     ) -> None:
         """Show the newest image of the recipe."""
         GazeRecipeEntity.__init__(self, coordinator, description, subentry_id)
-        ImageEntity.__init__(self, hass)
-        self._image: Image | None = None
-        self._attr_content_type = BRAND_CONTENT_TYPE
-        self._show_newest()
+        self._init_image(hass)
 
     @override
     def _newest(self) -> Image | None:

@@ -207,7 +207,7 @@ class MarkImagesTool(Tool):
         {
             vol.Optional(
                 "job_ids",
-                description="The job IDs of the images. Leave out for the last image",
+                description="The job IDs of the images. If omitted, the last image",
             ): vol.All([cv.string], vol.Length(min=1, max=MAX_IMAGES)),
             vol.Optional("favorite", description="Whether they are favorites"): cv.boolean,
             vol.Optional("hidden", description="Whether they are hidden"): cv.boolean,

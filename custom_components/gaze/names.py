@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+import re
 from typing import Final
 
 from .api import Preset
@@ -11,6 +12,8 @@ MAX_SLUG: Final = 60
 # Emoji and some scripts need these characters, although Python calls them unprintable.
 _JOINERS: Final = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 _ELLIPSIS: Final = "…"
+_MAX_MARKDOWN: Final = 200
+_PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")  # Markdown takes a backslash before each
 
 
 def clean(text: str, limit: int = MAX_LENGTH) -> str:
@@ -26,6 +29,11 @@ def clean(text: str, limit: int = MAX_LENGTH) -> str:
     if len(line) <= limit and len(text) <= 4 * limit:
         return line
     return line[: limit - len(_ELLIPSIS)].rstrip(f" {_JOINERS}") + _ELLIPSIS
+
+
+def as_markdown(text: str) -> str:
+    """Return Markdown that shows a text unchanged, as one line of at most 200 characters."""
+    return _PUNCTUATION.sub(r"\\\1", clean(text, _MAX_MARKDOWN))
 
 
 def preset_labels(presets: Mapping[str, Preset]) -> dict[str, str]:

@@ -116,9 +116,9 @@ def job_payload(
         "checkpoint": job.checkpoint,
         "extra_positive": job.extra_positive,
         "extra_negative": job.extra_negative,
-        "requested_at": _format_time(job.requested_at),
-        "started_at": _format_time(job.started_at),
-        "finished_at": None if job.open else _format_time(job.finished_at),
+        "requested_at": format_time(job.requested_at),
+        "started_at": format_time(job.started_at),
+        "finished_at": None if job.open else format_time(job.finished_at),
         "duration": job.duration,
         "media_content_id": media_content_id(entry_id, job.job_id) if saved else None,
         "image_url": image_url(entry_id, job.job_id) if saved else None,
@@ -168,7 +168,7 @@ def image_payload(entry_id: str, image: Image, file_path: Path | None = None) ->
     return {
         **{name: getattr(image, name) for name in _SHARED_FIELDS},
         "preset_name": clean(image.preset_name, MAX_PRESET_NAME),
-        "finished_at": _format_time(image.made_at),
+        "finished_at": format_time(image.made_at),
         "favorite": image.favorite,
         "hidden": image.hidden,
         "content_type": image.content_type,
@@ -225,6 +225,6 @@ def _find_device_id(
     return None
 
 
-def _format_time(seconds: float | None) -> str | None:
+def format_time(seconds: float | None) -> str | None:
     """Return a time in seconds since the epoch as ISO 8601 text."""
     return None if seconds is None else dt_util.utc_from_timestamp(seconds).isoformat()

@@ -16,7 +16,7 @@ from jinja2 import Environment, TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 
 from .const import DOMAIN, SUBENTRY_RECIPE
-from .names import clean
+from .names import as_markdown, clean
 from .request import MAX_TEXT
 from .subentries import Subentries, Subentry, SubentryListener
 
@@ -156,8 +156,7 @@ class Recipes:
     def async_report_failure(self, recipe: Recipe, err: ServiceValidationError) -> None:
         """Create the one repair issue of a recipe whose templates or preset fail."""
         placeholders = {
-            name: _as_markdown(value)
-            for name, value in (err.translation_placeholders or {}).items()
+            name: as_markdown(value) for name, value in (err.translation_placeholders or {}).items()
         }
         ir.async_create_issue(
             self._hass,
@@ -169,10 +168,10 @@ class Recipes:
                 err.translation_key if err.translation_key in FAULTS else "recipe_preset_missing"
             ),
             translation_placeholders={
-                "preset": _as_markdown(recipe.preset),
+                "preset": as_markdown(recipe.preset),
                 **placeholders,
-                "recipe": _as_markdown(recipe.name),
-                "server": _as_markdown(self._entry.title),
+                "recipe": as_markdown(recipe.name),
+                "server": as_markdown(self._entry.title),
             },
         )
 
@@ -218,11 +217,3 @@ def _variables(text: str) -> set[str]:
 def _issue_id(recipe_id: str) -> str:
     """Return the ID of the repair issue of a recipe."""
     return f"recipe-{recipe_id}"
-
-
-def _as_markdown(text: str) -> str:
-    """Return Markdown that shows a text unchanged."""
-    return "".join(f"\\{c}" if c in _PUNCTUATION else c for c in clean(text, MAX_ERROR))
-
-
-_PUNCTUATION: Final = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 import logging
 from pathlib import Path
-import re
 import shutil
 import sys
 from typing import Any, Final, override
@@ -35,7 +34,7 @@ from .coordinator import GazeConfigEntry, GazeCoordinator
 from .gallery_repairs import GALLERY_ISSUES, async_setup_gallery_repairs, create_gallery_fix_flow
 from .ids import issue_id, unique_id
 from .jobs import JobEvent, Reason
-from .names import clean
+from .names import as_markdown, clean
 from .preset_usage import PresetUsage, find_references, find_usages
 
 _LOGGER = logging.getLogger(__name__)
@@ -43,7 +42,6 @@ _LOGGER = logging.getLogger(__name__)
 LOOK_INTERVAL: Final = timedelta(minutes=5)
 LEAST_FREE: Final = 64 * 2**20  # bytes: one image at its largest
 
-_PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")  # Markdown takes a backslash before each
 # By config entry: the slug of the preset of each device, or nothing for the other devices.
 _DATA_DEVICES: Final[HassKey[dict[str, dict[str, str]]]] = HassKey(f"{DOMAIN}_repairs_devices")
 _MEBIBYTE: Final = 2**20
@@ -191,7 +189,7 @@ class _Watch:
     def _placeholders(self, **placeholders: str) -> dict[str, str]:
         """Return placeholders with the name of the server."""
         title = self._without_host(self._entry.title)
-        return {"server": _plain(title), "title": title, **placeholders}
+        return {"server": as_markdown(title), "title": title, **placeholders}
 
     def _without_host(self, text: str) -> str:
         """Return a text with a number for the host in the title of a second server.
@@ -232,7 +230,7 @@ class _Watch:
             found |= self._finding(
                 "preset_missing",
                 key,
-                preset=_plain(names[key]),
+                preset=as_markdown(names[key]),
                 name=clean(names[key]),
                 places="\n".join(f"- {place}" for place in used),
             )
@@ -289,7 +287,7 @@ class _Watch:
                     continue
                 name = entity.name or entity.entity_id
                 edit = f"/config/{domain}/edit/{quote(entity.unique_id or '', safe='')}"
-                place = _link(name, edit) if entity.unique_id else _plain(name)
+                place = _link(name, edit) if entity.unique_id else as_markdown(name)
                 yield entity.raw_config, place
 
     def _is_missing(self, usage: PresetUsage) -> bool:
@@ -392,11 +390,6 @@ def _room(folder: Path) -> int:
         return sys.maxsize
 
 
-def _plain(text: str) -> str:
-    """Return text from elsewhere as Markdown that shows it as it is."""
-    return _PUNCTUATION.sub(r"\\\1", clean(text, 200))
-
-
 def _link(text: str, path: str) -> str:
     """Return a link to a page of Home Assistant."""
-    return f"[{_plain(text)}]({path})"
+    return f"[{as_markdown(text)}]({path})"

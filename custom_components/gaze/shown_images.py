@@ -9,7 +9,7 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er
 from .const import DOMAIN
 from .coordinator import GazeCoordinator
 from .displays import Player
-from .ids import preset_of_image_entity
+from .targets import Kind, kind_and_key
 
 
 def shown_image(hass: HomeAssistant, entity_id: str) -> tuple[GazeCoordinator, str]:
@@ -33,13 +33,12 @@ def shown_image(hass: HomeAssistant, entity_id: str) -> tuple[GazeCoordinator, s
 
 def _shown_job(coordinator: GazeCoordinator, entity: er.RegistryEntry) -> str | None:
     """Return the job ID of the image that an image entity shows, or None without one."""
-    if (subentry_id := entity.config_subentry_id) is None:
-        slug = preset_of_image_entity(coordinator.config_entry.entry_id, entity.unique_id)
-        image = coordinator.gallery.newest(slug)
-    elif (player := coordinator.displays.find_display(subentry_id)) is not None:
-        return player.state.shown
-    else:
-        image = coordinator.gallery.newest(recipe=subentry_id)
+    kind, key = kind_and_key(entity, coordinator.config_entry.entry_id)
+    if kind is Kind.DISPLAY:
+        player = coordinator.displays.find_display(key or "")
+        return None if player is None else player.state.shown
+    recipe_id, slug = (key, None) if kind is Kind.RECIPE else (None, key)
+    image = coordinator.gallery.newest(slug, recipe=recipe_id)
     return None if image is None else image.job_id
 
 

@@ -60,11 +60,11 @@ def _subjects_of(entities: Iterable[er.RegistryEntry]) -> Iterator[Subject]:
         if entity.platform != DOMAIN or entity.config_entry_id is None:
             continue
         if entity.domain in {EVENT_DOMAIN, IMAGE_DOMAIN}:
-            kind, key = _kind_and_key(entity, entity.config_entry_id)
+            kind, key = kind_and_key(entity, entity.config_entry_id)
             yield Subject(kind=kind, entry_id=entity.config_entry_id, key=key)
 
 
-def _kind_and_key(entity: er.RegistryEntry, entry_id: str) -> tuple[Kind, str | None]:
+def kind_and_key(entity: er.RegistryEntry, entry_id: str) -> tuple[Kind, str | None]:
     """Return the kind and the key of what an image or event entity is about."""
     if (subentry_id := entity.config_subentry_id) is not None:
         is_recipe = entity.unique_id == subentry_unique_id(subentry_id, "recipe_image")
@@ -79,12 +79,9 @@ def async_require_subject(
 ) -> None:
     """Raise vol.Invalid if a target names devices and entities, and none of them is usable.
 
-    Areas, floors, and labels are accepted, because they may be empty today and not tomorrow.
+    Areas, floors, and labels are accepted.
     """
-    selection = TargetSelection(target)
-    if not selection.has_any_target:
-        raise _invalid("Select a target")
-    if selection.area_ids or selection.floor_ids or selection.label_ids:
+    if (selection := _named_only(target)) is None:
         return
     subjects = async_subjects(hass, target)
     if any(subject.kind in kinds for subject in subjects):
@@ -99,10 +96,7 @@ def async_require_subject(
 @callback
 def async_require_server(hass: HomeAssistant, target: dict[str, Any]) -> None:
     """Raise vol.Invalid if a target names devices and entities, and none of them is of GAZE."""
-    selection = TargetSelection(target)
-    if not selection.has_any_target:
-        raise _invalid("Select a target")
-    if selection.area_ids or selection.floor_ids or selection.label_ids:
+    if (selection := _named_only(target)) is None:
         return
     entities = er.async_get(hass)
     named = (
@@ -118,6 +112,19 @@ def async_require_server(hass: HomeAssistant, target: dict[str, Any]) -> None:
     if any(_may_be_group(hass, entity_id) for entity_id in selection.entity_ids):
         return
     raise _unusable(hass, selection, "The target has no entity of GAZE")
+
+
+def _named_only(target: dict[str, Any]) -> TargetSelection | None:
+    """Return a target, or None if it has an area, a floor, or a label.
+
+    Those may be empty today and not tomorrow. Raises vol.Invalid for an empty target.
+    """
+    selection = TargetSelection(target)
+    if not selection.has_any_target:
+        raise _invalid("Select a target")
+    if selection.area_ids or selection.floor_ids or selection.label_ids:
+        return None
+    return selection
 
 
 def _unusable(hass: HomeAssistant, selection: TargetSelection, message: str) -> vol.Invalid:

@@ -30,7 +30,7 @@ from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .gallery import GalleryError, Image, Selection
 from .jobs import Job, Status
-from .payloads import image_payload, job_payload
+from .payloads import format_time, image_payload, job_payload
 from .sensor import server_status
 
 # At most four messages in any second, each of at most 10 KB: phones and tablets read them all.
@@ -213,7 +213,7 @@ async def _presets_with_images(entries: Iterable[GazeConfigEntry]) -> list[Json]
 
 @dataclass(kw_only=True, slots=True)
 class Publisher:
-    """Sends the state of all servers to those who subscribed, and to nobody while nobody did.
+    """Sends the state of all servers to the subscribers. Without one, it builds no state.
 
     A state is built once per change for all subscribers. It is sent at once, or a moment later if
     the last one was sent just before.
@@ -222,7 +222,7 @@ class Publisher:
     hass: HomeAssistant
     _subscribers: list[Send] = field(default_factory=list)
     _watched: dict[str, _Watched] = field(default_factory=dict)
-    _stop_following: CALLBACK_TYPE | None = None
+    _stop_listening: CALLBACK_TYPE | None = None
     _sent: bytes = b""
     _timer: CALLBACK_TYPE | None = None
     _changed: bool = False
@@ -246,20 +246,20 @@ class Publisher:
         return remove
 
     def _start(self) -> None:
-        """Follow the servers."""
-        self._stop_following = async_dispatcher_connect(
+        """Listen to the servers."""
+        self._stop_listening = async_dispatcher_connect(
             self.hass, SIGNAL_CONFIG_ENTRY_CHANGED, self._on_entry_changed
         )
         self._watch_servers()
         self._sent = self._build()
 
     def _stop(self) -> None:
-        """Follow nothing any more."""
-        if self._stop_following is not None:
-            self._stop_following()
+        """Stop listening to the servers."""
+        if self._stop_listening is not None:
+            self._stop_listening()
         if self._timer is not None:
             self._timer()
-        self._stop_following = self._timer = None
+        self._stop_listening = self._timer = None
         self._changed = False
         for watched in self._watched.values():
             watched.stop()
@@ -398,12 +398,11 @@ def _recipes(entry: GazeConfigEntry) -> list[Json]:
     """Return the recipes of a server by name."""
     recipes = [
         {
-            "id": subentry.subentry_id,
-            "name": subentry.title[:_MAX_TEXT],
-            "preset": str(subentry.data.get("preset", ""))[:_MAX_TEXT],
+            "id": recipe.recipe_id,
+            "name": recipe.name[:_MAX_TEXT],
+            "preset": recipe.preset[:_MAX_TEXT],
         }
-        for subentry in entry.subentries.values()
-        if subentry.subentry_type == "recipe"
+        for recipe in entry.runtime_data.recipes
     ]
     return sorted(recipes, key=lambda recipe: recipe["name"].casefold())
 
@@ -430,8 +429,8 @@ def _job(
     start, end = expected.get(job.job_id, (None, None))
     return {
         **{name: _short(payload.get(name)) for name in _JOB_FIELDS},
-        "expected_start": _iso(start),
-        "expected_end": _iso(end),
+        "expected_start": format_time(start),
+        "expected_end": format_time(end),
     }
 
 
@@ -457,8 +456,3 @@ def _estimate(
 def _short(value: Any) -> Any:
     """Return a value, with a text truncated."""
     return value[:_MAX_TEXT] if isinstance(value, str) else value
-
-
-def _iso(seconds: float | None) -> str | None:
-    """Return a time in seconds since the epoch as ISO 8601 text."""
-    return None if seconds is None else dt_util.utc_from_timestamp(seconds).isoformat()

@@ -122,7 +122,7 @@ class Displays:
     # Life
 
     async def async_load(self) -> None:
-        """Read what is stored, and remove what belongs to no display any more."""
+        """Read what is stored, and remove the files of deleted displays."""
         stored = await self._store.async_load() or {}
         self._states = {
             display_id: state
@@ -190,7 +190,7 @@ class Displays:
 
     @callback
     def async_renew_token(self, player: Player) -> None:
-        """Give a display a new address; the old one stops working at once."""
+        """Give a display a new address; the old one stops working immediately."""
         player.state.token = secrets.token_urlsafe(TOKEN_BYTES)
         self._changed(player)
         self._entry.async_create_task(self._hass, self._async_save())

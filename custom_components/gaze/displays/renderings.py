@@ -7,6 +7,7 @@ from typing import Final
 
 from homeassistant.core import HomeAssistant
 
+from ..const import BRAND_IMAGE
 from ..gallery import Gallery, GalleryError, PictureError
 from .files import prune, write_file
 from .rendering import Rendering, render
@@ -15,7 +16,6 @@ _LOGGER = logging.getLogger(__name__)
 
 MAX_CACHED: Final = 16  # renderings of one display
 MAX_CACHED_BYTES: Final = 64 * 2**20
-BRAND_IMAGE: Final = Path(__file__).parent.parent / "brand" / "icon@2x.png"
 
 
 class Renderings:
