@@ -86,7 +86,7 @@ async def test_automations_made_by_clicking_fire_for_preset_area_and_tag(
     home_assistant = house.home_assistant
     await _put_preset_into_area(home_assistant, "GAZE Neon city", "Studio")
     visitor = await visit()
-    # The editor of Home Assistant rejects a promise with an object that has no text.
+    # The editor validates a trigger before it has its target, and does not handle the error.
     visitor.expected.append("^Page: Object$")
 
     automations: dict[str, str] = {}

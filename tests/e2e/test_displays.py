@@ -147,3 +147,12 @@ async def test_display_is_added_and_changed_by_clicking(house: House, visit: Vis
     link = page.get_by_role("link", name=re.compile("^Visit"))
     await expect(link).to_have_attribute("href", re.compile(re.escape(found["path"]) + "$"))
     await visitor.look("device")
+
+    await visitor.open(INTEGRATION)
+    await visitor.button("Reconfigure display").click()
+    await expect(page.locator("ha-markdown code")).to_contain_text(found["path"])
+    await visitor.expect_pictures(page.locator("ha-markdown img"), 1)
+    await visitor.look("reconfigure")
+    await visitor.field("Name").fill("Kitchen")
+    await visitor.button("Submit").click()
+    await visitor.expect_texts(["GAZE Kitchen"])
