@@ -29,7 +29,7 @@ RULED_OUT_FOR_USERS: Final = re.compile(
     r"\b(?:pictures?|answers?|answered|ids?|will not take|is told|are told)\b"
 )
 
-CODE: Final = ("benchmarks", "demo", "scripts", "testing")
+CODE: Final = ("benchmarks", "custom_components", "demo", "scripts", "testing", "tests")
 RULED_OUT_IN_CODE: Final = re.compile(_WORDS, re.IGNORECASE)
 # Words of test names that are no subject, condition, or result
 RULED_OUT_IN_TEST_NAMES: Final = re.compile(r"^test (?:an?|the)\b|\b(?:told|tells?|whatever)\b")

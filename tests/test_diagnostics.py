@@ -1,4 +1,4 @@
-"""What people hand over: complete enough to help, and nothing that is nobody's business."""
+"""Diagnostics are complete enough to help, and contain nothing private."""
 
 import json
 from typing import Any
@@ -56,7 +56,7 @@ async def diagnostics(
     return found
 
 
-async def test_jobs_images_pace_and_options_are_told(
+async def test_diagnostics_contain_jobs_images_pace_and_options(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -75,7 +75,7 @@ async def test_jobs_images_pace_and_options_are_told(
     assert list(found["gallery"]["months"].values()) == [1]
 
 
-async def test_nothing_private_is_in_it(
+async def test_diagnostics_contain_nothing_private(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -102,7 +102,7 @@ async def test_nothing_private_is_in_it(
         assert private not in text.casefold()
 
 
-async def test_it_is_bounded(
+async def test_diagnostics_are_bounded(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -120,7 +120,7 @@ async def test_it_is_bounded(
     assert len(json.dumps(found)) < 100_000
 
 
-async def test_a_server_that_could_not_be_set_up_is_told_too(
+async def test_diagnostics_report_server_that_failed_to_set_up(
     hass: HomeAssistant,
     server: GazeServer,
     config_entry: MockConfigEntry,
@@ -139,7 +139,7 @@ async def test_a_server_that_could_not_be_set_up_is_told_too(
     assert "jobs" not in found
 
 
-async def test_a_server_that_has_gone_silent_is_told(
+async def test_diagnostics_report_silent_server(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -155,7 +155,7 @@ async def test_a_server_that_has_gone_silent_is_told(
     assert found["server"]["presets"][PRESET] == server.presets[PRESET].name
 
 
-async def test_a_gallery_that_cannot_be_read_is_told(
+async def test_diagnostics_report_unreadable_gallery(
     hass: HomeAssistant, entry: MockConfigEntry, hass_client: ClientSessionGenerator
 ) -> None:
     await entry.runtime_data.gallery.async_close()
@@ -165,7 +165,7 @@ async def test_a_gallery_that_cannot_be_read_is_told(
     assert found["gallery"] == {"count": 0, "error": "GalleryError"}
 
 
-async def test_a_status_that_is_not_known_is_told(
+async def test_diagnostics_report_unknown_status(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,

@@ -630,7 +630,7 @@ async def test_recipe_runs_by_its_name_with_its_own_count_and_prompt(
     assert {job.recipe for job in entry.runtime_data.engine.jobs} == {recipe_id}
 
 
-async def test_prompt_names_recipes_that_can_be_told_apart(
+async def test_prompt_gives_each_recipe_a_unique_name(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
 ) -> None:
     without = (await api(hass)).api_prompt

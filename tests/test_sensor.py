@@ -20,7 +20,7 @@ def state(hass: HomeAssistant, key: str) -> str:
     return found.state
 
 
-async def test_the_status_follows_the_jobs(
+async def test_status_reflects_jobs(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     seen = [(state(hass, "status"), state(hass, "open_jobs"))]
@@ -37,7 +37,7 @@ async def test_the_status_follows_the_jobs(
     assert seen == [("idle", "0"), ("waiting", "2"), ("generating", "2"), ("idle", "0")]
 
 
-async def test_the_seed_of_the_last_image_is_exact(
+async def test_last_seed_is_exact(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     before = state(hass, "last_seed")
@@ -47,7 +47,7 @@ async def test_the_seed_of_the_last_image_is_exact(
     assert state(hass, "last_seed") == "18446744073709551615"
 
 
-async def test_the_last_image_is_remembered_across_a_restart(
+async def test_last_seed_survives_reload(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     await made(hass, server, seed=7)
@@ -57,7 +57,7 @@ async def test_the_last_image_is_remembered_across_a_restart(
     assert state(hass, "last_seed") == "7"
 
 
-async def test_the_finish_is_estimated_from_what_was_learned(
+async def test_estimated_finish_follows_from_learned_durations(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     idle = state(hass, "estimated_finish")
@@ -88,7 +88,7 @@ async def test_estimated_finish_is_unknown_when_its_time_has_come(
     assert state(hass, "status") == "generating"
 
 
-async def test_the_last_duration_is_that_of_the_processing(
+async def test_last_duration_is_time_of_processing(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     before = state(hass, "last_duration")

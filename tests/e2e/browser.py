@@ -127,14 +127,14 @@ def _is_raw(text: str) -> bool:
 
 
 def squeezed(text: str, **placeholders: str) -> str:
-    """Return a text as it is shown, without its spaces, which a page lays out anew."""
+    """Return a text as it is shown, without its spaces, which depend on the layout."""
     for name, value in placeholders.items():
         text = text.replace(f"{{{name}}}", value)
     return re.sub(r"[\s\u2066-\u2069]+|\*\*|`", "", text)
 
 
 class Visitor:
-    """Somebody who looks at Home Assistant in a browser, and notes what goes wrong.
+    """A user who looks at Home Assistant in a browser, and notes its problems.
 
     `screenshots` is the folder of what was looked at. `expected` are patterns of problems that
     the test provokes.
@@ -172,7 +172,7 @@ class Visitor:
         return self.page.get_by_role("textbox", name=re.compile(f"^{re.escape(name)}"))
 
     async def turn_on(self, switch: Locator) -> None:
-        """Turn a switch on; one that is just drawn anew may miss that it is touched."""
+        """Turn a switch on. It may miss a key press while it is rendered, so repeat it."""
         async with asyncio.timeout(LOADING / 1000):
             while not await switch.is_checked():
                 await switch.press("Space")

@@ -16,7 +16,7 @@ pytestmark = [
 PRESET = "neon_city"
 
 
-async def _leave_things_to_mend(house: House) -> str:
+async def _cause_issues(house: House) -> str:
     """Use a preset that is deleted, and damage the store of jobs. Returns its new file name."""
     home_assistant = house.home_assistant
     automation = {
@@ -48,7 +48,7 @@ async def _read(visitor: Visitor, *path: str, **placeholders: str) -> None:
 
 
 async def test_repairs_are_shown_and_fixed(house: House, visit: Visit) -> None:
-    file = await _leave_things_to_mend(house)
+    file = await _cause_issues(house)
     visitor = await visit()
     page = visitor.page
     missing = ENGLISH.at("issues", "preset_missing", "title").format(title="GAZE", name=PRESET)

@@ -598,7 +598,7 @@ async def _run(certificates: list[str]) -> None:
         listener = await asyncio.start_server(server.serve_tls, "127.0.0.1", 0, ssl=context)
         ports.append(listener.sockets[0].getsockname()[1])
         listeners.append(listener)
-    print(json.dumps(ports), flush=True)  # noqa: T201 - whoever started this reads it
+    print(json.dumps(ports), flush=True)  # noqa: T201 - the parent process reads it
     await asyncio.to_thread(sys.stdin.read)
     for listener in listeners:
         listener.close()

@@ -104,7 +104,7 @@ class StandingLoop(asyncio.SelectorEventLoop):
 
 
 def _work[T](result: asyncio.Future[T], submit: Callable[[], Future[T]]) -> None:
-    """Do a piece of work, whether or not somebody still waits for it."""
+    """Do a piece of work, even if its caller is gone."""
     work = submit()
     error = work.exception()
     if result.done():
@@ -165,7 +165,7 @@ class Home:
     """One installation of Home Assistant with one GAZE entry, over many starts.
 
     It dies by copying its configuration directory, as it is on disk at that moment, for the
-    next start; from then on it is cut off from the server, and nobody hears it any more.
+    next start; from then on it has no connection to the server, and no listeners.
     """
 
     hass: HomeAssistant

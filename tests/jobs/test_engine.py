@@ -113,7 +113,7 @@ async def test_twenty_images_need_few_requests(
     assert quick_server.requests["job"] <= 6 * 20  # the exact figures: test_pacing.py
 
 
-async def test_an_image_of_unknown_duration_needs_few_requests(
+async def test_image_of_unknown_duration_needs_few_requests(
     hass: HomeAssistant, socket_enabled: None, setup_integration: SetUp
 ) -> None:
     async with GazeServer(duration=30.0, jitter=0.0, seed=1, size=(64, 96)) as server:
@@ -129,7 +129,7 @@ async def test_an_image_of_unknown_duration_needs_few_requests(
         )
 
 
-async def test_an_idle_server_is_asked_for_presets_only(
+async def test_idle_server_is_polled_for_presets_only(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.reset_counts()
@@ -140,7 +140,7 @@ async def test_an_idle_server_is_asked_for_presets_only(
     assert 11 <= server.requests["presets"] <= 12
 
 
-async def test_events_tell_the_life_of_a_job_in_order(
+async def test_events_of_job_are_fired_in_order(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
 ) -> None:
     answer = await generate(hass, tag="mine")
@@ -163,7 +163,7 @@ async def test_events_tell_the_life_of_a_job_in_order(
     }
 
 
-async def test_the_image_is_kept_and_shown_when_finished_is_told(
+async def test_image_is_saved_and_shown_when_finished_is_fired(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
 ) -> None:
     shown: list[tuple[str, int]] = []
@@ -205,7 +205,7 @@ async def test_waiting_returns_when_all_jobs_of_a_batch_have_ended(
     assert answer["jobs"][1]["error"] == "ComfyUI: out of memory"
 
 
-async def test_a_wait_that_runs_out_answers_with_the_jobs_as_they_stand(
+async def test_wait_that_times_out_returns_current_jobs(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     answer = await generate(hass, wait=True, timeout={"seconds": 30})
@@ -214,7 +214,7 @@ async def test_a_wait_that_runs_out_answers_with_the_jobs_as_they_stand(
     assert answer["jobs"][0]["status"] == "queued"
 
 
-async def test_a_wait_goes_on_across_a_reload(
+async def test_wait_continues_across_reload(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     waiting = hass.async_create_task(generate(hass, wait=True, timeout={"hours": 1}))
@@ -239,7 +239,7 @@ async def test_jobs_of_a_restarted_server_are_lost(
     assert [event["type"] for event in events] == ["queued"] * 3 + ["failed"] * 3
 
 
-async def test_a_cleared_queue_leaves_the_image_being_made(
+async def test_cleared_queue_leaves_processing_job(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     answer = await generate(hass, count=2)
@@ -251,7 +251,7 @@ async def test_a_cleared_queue_leaves_the_image_being_made(
     assert [job["reason"] for job in jobs] == [None, "lost"]
 
 
-async def test_an_image_found_by_the_sweep_need_not_wait_for_its_turn(
+async def test_image_found_by_sweep_does_not_wait_for_its_turn(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     answer = await generate(hass, count=2)
@@ -289,7 +289,7 @@ async def test_done_without_an_image_fails_the_job(
         Fault.SERVER_ERROR,
     ],
 )
-async def test_an_image_that_cannot_be_had_fails_its_download(
+async def test_job_fails_when_its_image_cannot_be_downloaded(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -312,7 +312,7 @@ async def test_an_image_that_cannot_be_had_fails_its_download(
 @pytest.mark.parametrize(
     "fault", [Fault.NOT_AN_IMAGE, Fault.TRUNCATED, Fault.IMAGE_DELETED, Fault.SERVER_ERROR]
 )
-async def test_a_download_that_fails_at_first_is_tried_again(
+async def test_download_that_fails_at_first_is_retried(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, fault: Fault
 ) -> None:
     server.faults.on(fault, "image", times=3)
@@ -324,7 +324,7 @@ async def test_a_download_that_fails_at_first_is_tried_again(
     assert server.requests["image"] == 4
 
 
-async def test_an_image_is_fetched_when_the_network_comes_back_after_an_hour(
+async def test_image_is_downloaded_when_network_returns_after_an_hour(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.IMAGE_DELETED, "image", times=1)
@@ -357,7 +357,7 @@ async def test_jobs_outlive_an_outage_of_the_network(
     assert coordinator(entry).last_update_success
 
 
-async def test_a_server_that_is_off_is_left_alone_for_up_to_a_minute(
+async def test_server_that_is_off_is_polled_at_least_once_a_minute(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.BUSY, "job", value=503)
@@ -370,7 +370,7 @@ async def test_a_server_that_is_off_is_left_alone_for_up_to_a_minute(
     assert 9 <= server.requests["job"] <= 11
 
 
-async def test_the_servers_wish_to_be_left_alone_is_honoured(
+async def test_retry_after_of_server_is_respected(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.BUSY, "job", value=429)
@@ -386,7 +386,7 @@ async def test_the_servers_wish_to_be_left_alone_is_honoured(
     assert server.requests["job"] == 2
 
 
-async def test_a_job_whose_every_answer_is_garbage_is_not_hammered(
+async def test_job_with_garbage_responses_is_polled_rarely(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.GARBAGE_JSON, "job")
@@ -398,7 +398,7 @@ async def test_a_job_whose_every_answer_is_garbage_is_not_hammered(
     assert len(coordinator(entry).engine.open_jobs) == 1
 
 
-async def test_a_job_that_is_open_for_too_long_is_given_up(
+async def test_job_that_is_open_for_too_long_is_given_up(
     hass: HomeAssistant,
     server: GazeServer,
     config_entry: MockConfigEntry,
@@ -455,7 +455,7 @@ async def test_jobs_wait_for_a_new_key(
     assert types(events, job["job_id"]) == ["queued", "finished"]
 
 
-async def test_a_key_that_works_again_needs_no_new_one(
+async def test_key_that_works_again_is_not_requested(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     answer = await generate(hass)
@@ -488,7 +488,7 @@ async def test_open_jobs_go_on_after_a_restart(
     )
 
 
-async def test_a_finished_image_is_fetched_after_a_restart_though_the_server_forgot_the_job(
+async def test_finished_image_is_downloaded_after_restart_when_server_lost_job(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.IMAGE_DELETED, "image", times=1)
@@ -511,7 +511,7 @@ async def test_a_finished_image_is_fetched_after_a_restart_though_the_server_for
         ({"status": "done", "told_end": False}, ["finished"]),
     ],
 )
-async def test_an_event_that_a_crash_cut_off_is_told_at_the_next_start(
+async def test_event_lost_in_crash_is_fired_at_next_start(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -568,7 +568,7 @@ async def test_damaged_store_is_set_aside(
     assert len(list(store.parent.glob(f"{store.name}.damaged-*"))) == 1
 
 
-async def test_an_unreadable_record_does_not_stop_the_others(
+async def test_unreadable_record_does_not_stop_others(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -591,7 +591,7 @@ async def test_an_unreadable_record_does_not_stop_the_others(
     assert "unreadable record" in caplog.text
 
 
-async def test_a_disk_that_refuses_records_does_not_lose_the_job(
+async def test_job_is_not_lost_when_disk_refuses_records(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -662,7 +662,7 @@ async def test_download_is_given_up_when_the_disk_does_not_return(
     assert job["reason"] == "gave_up"
 
 
-async def test_a_caller_that_goes_away_does_not_undo_its_request(
+async def test_request_continues_when_its_caller_is_cancelled(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
 ) -> None:
     server.faults.on(Fault.LATENCY, "generate", value=5.0)
@@ -676,7 +676,7 @@ async def test_a_caller_that_goes_away_does_not_undo_its_request(
     assert len(server.jobs) == 1
 
 
-async def test_a_request_under_way_is_kept_when_the_server_is_unloaded(
+async def test_open_request_survives_unload_of_server(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
 ) -> None:
     server.faults.on(Fault.LATENCY, "generate", value=2.0)
@@ -693,7 +693,7 @@ async def test_a_request_under_way_is_kept_when_the_server_is_unloaded(
     assert server.requests["generate"] == 1
 
 
-async def test_a_request_that_timed_out_is_not_repeated(
+async def test_request_that_timed_out_is_not_repeated(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.HANG, "generate")
@@ -744,7 +744,7 @@ async def test_old_ended_jobs_are_forgotten(
     assert coordinator(entry).engine.jobs == kept
 
 
-async def test_an_automation_that_waits_for_its_event_never_misses_it(
+async def test_automation_that_waits_for_its_event_gets_it(
     hass: HomeAssistant, socket_enabled: None, setup_integration: SetUp
 ) -> None:
     async with GazeServer(duration=0, seed=1, size=(64, 96)) as server:

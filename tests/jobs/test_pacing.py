@@ -87,14 +87,14 @@ def test_images_of_a_queue_are_noticed_soon_with_few_questions() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_an_image_of_unknown_duration_is_noticed_within_a_second(seed: int) -> None:
+def test_image_of_unknown_duration_is_noticed_within_a_second(seed: int) -> None:
     run = Simulation(durations=varied(27.0, 1, seed)).run()
 
     assert run.questions <= 23
     assert run.lateness[0] <= 1.0
 
 
-def test_an_image_of_unknown_duration_of_30_seconds() -> None:
+def test_image_of_unknown_duration_of_30_seconds_needs_few_requests() -> None:
     run = Simulation(durations=[30.0]).run()
 
     assert run.questions <= 23
@@ -124,7 +124,7 @@ def test_images_behind_those_of_others_are_noticed_soon() -> None:
     assert max(run.lateness) <= 5.0
 
 
-def test_a_known_duration_behind_hours_of_others_is_not_hammered() -> None:
+def test_job_behind_hours_of_others_is_polled_rarely() -> None:
     learned = Durations({KEY: [8.0] * KEPT_SAMPLES})
     run = Simulation(durations=[8.0], foreign=[3600.0] * 3, learned=learned).run()
 
@@ -132,19 +132,19 @@ def test_a_known_duration_behind_hours_of_others_is_not_hammered() -> None:
     assert run.lateness[0] <= MAX_GAP
 
 
-def test_a_server_that_became_faster_is_learned() -> None:
+def test_faster_server_is_learned() -> None:
     run = Simulation(durations=[60.0] * 6 + [6.0] * 30).run()
 
     assert average(run.lateness[-10:]) <= 1.0
 
 
-def test_a_server_that_became_slower_is_learned() -> None:
+def test_slower_server_is_learned() -> None:
     run = Simulation(durations=[6.0] * 6 + [60.0] * 20).run()
 
     assert average(run.lateness[-10:]) <= 2.5
 
 
-def test_a_first_image_that_loads_a_model_does_not_spoil_the_next() -> None:
+def test_slow_first_image_does_not_delay_next() -> None:
     run = Simulation(durations=[40.0] + [8.0] * 12).run()
 
     assert run.lateness[1] <= 15.0
@@ -175,7 +175,7 @@ def test_jobs_that_are_not_next_are_only_swept() -> None:
     assert max(asked.values()) == 1
 
 
-def test_whatever_happens_the_ceiling_of_questions_holds() -> None:
+def test_ceiling_of_requests_holds_in_any_case() -> None:
     pacer = Pacer(Durations())
     for number in range(1000):
         pacer.add(str(number), KEY, accepted=0.0)
@@ -192,7 +192,7 @@ def test_whatever_happens_the_ceiling_of_questions_holds() -> None:
     assert questions <= BURST + 61
 
 
-def test_a_server_that_fails_is_left_alone_longer_each_time() -> None:
+def test_failing_server_is_polled_less_each_time() -> None:
     pacer = Pacer(Durations())
     pacer.add("a", KEY, accepted=0.0)
     gaps = []
@@ -208,7 +208,7 @@ def test_a_server_that_fails_is_left_alone_longer_each_time() -> None:
     assert gaps == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
-def test_the_wish_to_be_left_alone_is_honoured_and_ends_with_an_answer() -> None:
+def test_retry_after_is_respected_until_next_response() -> None:
     pacer = Pacer(Durations())
     pacer.add("a", KEY, accepted=0.0)
     pacer.failed(1.0, retry_after=300.0)
@@ -221,7 +221,7 @@ def test_the_wish_to_be_left_alone_is_honoured_and_ends_with_an_answer() -> None
     assert answered[1] <= 1.0
 
 
-def test_a_garbled_job_does_not_hold_up_the_others_for_ever() -> None:
+def test_garbled_job_does_not_stop_others() -> None:
     pacer = Pacer(Durations())
     pacer.add("bad", KEY, accepted=0.0)
     pacer.add("good", KEY, accepted=0.0)
@@ -257,7 +257,7 @@ def test_jobs_that_a_server_makes_at_the_same_time_are_all_followed() -> None:
     assert asked == {"a", "b"}
 
 
-def test_a_start_taken_for_granted_is_taken_back() -> None:
+def test_presumed_start_is_corrected() -> None:
     learned = Durations({KEY: [8.0] * KEPT_SAMPLES})
     pacer = Pacer(learned)
     for job_id in ("a", "b", "c", "d"):
@@ -288,7 +288,7 @@ def test_durations_are_kept_by_key_and_the_oldest_go() -> None:
     assert Durations({KEY: durations.samples(KEY)}).expected(KEY) == durations.expected(KEY)
 
 
-def test_a_rough_duration_gives_way_to_a_better_one() -> None:
+def test_better_duration_replaces_rough_one() -> None:
     durations = Durations()
     durations.learn(KEY, 12.0, rough=True)
     durations.learn(KEY, 20.0, rough=True)
@@ -299,7 +299,7 @@ def test_a_rough_duration_gives_way_to_a_better_one() -> None:
     assert durations.samples(KEY) == [8.0]
 
 
-def test_a_job_restored_as_processing_keeps_its_start() -> None:
+def test_job_restored_as_processing_has_its_start() -> None:
     pacer = Pacer(Durations({KEY: [100.0] * KEPT_SAMPLES}))
     pacer.add("a", KEY, accepted=0.0, started=10.0)
     pacer.asking("a", 50.0)
@@ -311,7 +311,7 @@ def test_a_job_restored_as_processing_keeps_its_start() -> None:
     assert 105.0 <= question[1] <= 115.0
 
 
-def test_the_end_of_a_job_nobody_knows_is_no_matter() -> None:
+def test_end_of_unknown_job_is_ignored() -> None:
     pacer = Pacer(Durations())
 
     assert pacer.ended("unknown", 1.0, done=True) is None

@@ -206,7 +206,7 @@ async def test_record_that_could_not_be_saved_is_saved_when_the_store_closes(
     await records.async_save(job("first"))
     repair()
     await records.async_close()
-    await records.async_save(job("late"))  # nobody retries this
+    await records.async_save(job("late"))  # this is not retried
 
     assert [saved.job_id for saved in await load(hass)] == ["first"]
 

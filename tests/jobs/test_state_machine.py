@@ -107,7 +107,7 @@ class Complaints(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep what nobody handled, and damage."""
+        """Record unhandled errors, and damage."""
         message = record.getMessage()
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, OSError) and error.errno == errno.EFBIG:
@@ -287,7 +287,7 @@ class HomeAndServer(RuleBasedStateMachine):
                 self.server.prune()
             case "an image" if images:
                 self.server.delete_image(images[-1])
-                self.let_time_pass("a second")  # lest the next image gets its name
+                self.let_time_pass("a second")  # so that the next image gets another name
 
     @precondition(lambda self: self.home.api_key == self.server.api_key)
     @rule()
@@ -430,10 +430,10 @@ class HomeAndServer(RuleBasedStateMachine):
 
     @override
     def teardown(self) -> None:
-        """Mend everything, wait, and look whether each job has ended; put everything away."""
+        """Fix everything, wait, and check that each job has ended. Then clean up."""
         try:
             if self.checked:
-                self._mend()
+                self._fix_everything()
                 self._check_ends()
                 self.nothing_is_wrong()
         finally:
@@ -446,8 +446,8 @@ class HomeAndServer(RuleBasedStateMachine):
             assert not self.complaints.found, "\n".join(self.complaints.found)
             assert not self.problems, "\n".join(self.problems)
 
-    def _mend(self) -> None:
-        """Make everything well, finish what is pending, and let time pass."""
+    def _fix_everything(self) -> None:
+        """End all faults, finish what is pending, and let time pass."""
         self.server.faults.clear()
         if self.disk.full:
             self.free_the_disk()
@@ -576,7 +576,7 @@ class HomeAndServer(RuleBasedStateMachine):
         self.problems.append(f"{data['type']} of {prompt}, image {index}, after {told}: {what}")
 
     def _note_unhandled(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Note what nobody caught."""
+        """Record an unhandled exception."""
         self.problems.append(f"{context['message']}: {context.get('exception')!r}")
 
     # Looking

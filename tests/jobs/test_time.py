@@ -171,7 +171,7 @@ def test_age_of_a_job_is_clamped_to_what_is_plausible() -> None:
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=-30), *JUMPS])
-async def test_new_image_is_shown_whatever_the_clock_does(
+async def test_new_image_is_shown_after_any_jump_of_clock(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, clock: Clock, jump: timedelta
 ) -> None:
     gallery = coordinator(entry).gallery

@@ -8,7 +8,7 @@ class GalleryError(Exception):
 
 
 class ImageGoneError(GalleryError):
-    """The image's file is no longer there: somebody deleted it."""
+    """The file of the image was deleted."""
 
 
 class GalleryUnavailableError(GalleryError):

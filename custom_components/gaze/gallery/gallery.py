@@ -49,7 +49,7 @@ _RECENT_BYTES: Final = 8 * 2**20  # each
 class Gallery:
     """The images of one server.
 
-    Whoever deletes a file by hand deletes the image: the index follows when the image is
+    People can delete an image by deleting its file. The index notices it when the image is
     requested, and when a listing finds that one of the folders has changed. A file counts as
     deleted only if its folder is readable and on the disk that it was saved to.
     """

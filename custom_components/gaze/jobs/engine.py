@@ -411,7 +411,7 @@ class JobEngine:
         jobs = [self._jobs[job_id] for job_id in job_ids]
         if self._running:
             for job in jobs:
-                if job.open:  # nobody has stopped it meanwhile
+                if job.open:  # it was not stopped meanwhile
                     self._start_tracking(job)
             self._wake_tracker()
         return jobs

@@ -22,7 +22,7 @@ when asked. So few questions at the right moments do the work of many:
    has waited, yet often enough not to miss half of a known duration.
 5. *Trouble.* After a failed question all is left alone for 1 s, doubled each time up to
    `MAX_GAP`, or for as long as the server's `Retry-After` says. A job whose answers make no
-   sense is left alone by itself and after three of them no longer holds up the others.
+   sense pauses without the others, and after three of them it no longer holds them up.
 6. *Ceiling.* Whatever happens: `BURST` questions at once, then one a second on average.
 
 Times are seconds on one clock of the caller's; it should be the wall clock, so that what is
@@ -101,7 +101,7 @@ class Durations:
         self._early.pop(key, None)
 
     def learn_early(self, key: Key, at_most: float, expected: Expectation) -> None:
-        """Remember that an image was done at the first look, so nobody knows since when."""
+        """Note that an image was done at the first look, at an unknown time before it."""
         if at_most < expected.first_look:
             del self._samples[key]
             self.learn(key, at_most * 0.75, rough=True)

@@ -1,4 +1,4 @@
-"""Deals with errors that nobody foresaw: they are logged once and end at most one job."""
+"""Handles unforeseen errors. Each is logged once and ends at most one job."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ def back_off(failures: int) -> float:
 async def outlive[T](task: asyncio.Task[T]) -> T:
     """Return the result of a task. The task goes on if the caller is cancelled.
 
-    Unlike `asyncio.shield`, this does not log an error of the task that nobody waits for.
+    Unlike `asyncio.shield`, this does not log an error of a task without a waiting caller.
     """
     await asyncio.wait([task])
     return task.result()
