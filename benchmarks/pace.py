@@ -18,6 +18,7 @@ from typing import Final
 
 from testing.home_assistant import DemoError, HomeAssistant, Json, free_port
 
+from .pacing_simulation import SCENES as SIMULATED, find_cost_floor, find_scene_optimum, simulate
 from .support.alone import AT_ONCE, IDLE_WINDOW, JOBS, WINDOW, Measured, measured
 from .support.fake_servers import API_KEY, PICTURE_SEED, PRESET, FakeServer, Wanted, fake_servers
 from .support.report import Figure, compared, listed, machine, nearest_rank
@@ -69,7 +70,7 @@ SCENES: Final = (
         jitter=0,
         p50=1.0,
         p95=1.0,
-        requests=25,
+        requests=33,
     ),
     Scene(letter="b", title="The same, of 30 s ± 10 %", count=1, seconds=30),
     Scene(letter="c", title="3 images behind 10 of somebody else", count=3, seconds=8, ahead=10),
@@ -316,6 +317,55 @@ async def measure(options: argparse.Namespace, folder: Path) -> bool:
     return await measure_alone(options, folder) and compared_well
 
 
+def show_simulation(options: argparse.Namespace) -> bool:
+    """Print and save the tables of the simulation; return whether ours met the goals."""
+    met, parts = True, [f"# Pace, simulated\n\nSeed {options.seed}, 30 ms for a request."]
+    for scene in SIMULATED:
+        repeat = options.repeat * (200 if scene.first else 10)
+        outcomes = simulate(scene, seed=options.seed, repeat=repeat)
+        optimum = find_scene_optimum(scene)
+        limit = 1.05 * outcomes["every 1 s"].late(0.95)
+        best = min(each.cost for name, each in outcomes.items() if name != OURS)
+        clients = {
+            name: [
+                Figure(name="p50 late, s", value=each.late(0.5)),
+                Figure(name="p95 late, s", value=each.late(0.95), limit=limit),
+                Figure(name="most, s", value=each.late(1)),
+                Figure(name="requests an image", value=each.requests, digits=1),
+                Figure(name="J", value=each.cost, limit=best),
+            ]
+            for name, each in outcomes.items()
+        }
+        text = f"Optimum for the known distribution: J {optimum.cost:.2f}"
+        if scene.letter == "B":
+            floor = find_cost_floor(scene, limit)
+            text += f". No schedule within this p95 has a J below {floor:.2f}"
+        if scene.learned:
+            third, sixth = outcomes[OURS].since(3), outcomes[OURS].since(6)
+            goals = [
+                Figure(name="from the third on: p50, s", value=third.late(0.5), limit=0.25),
+                Figure(name="from the third on: p95, s", value=third.late(0.95), limit=0.7),
+                Figure(name="from the third on: requests", value=third.requests, limit=4.5),
+                Figure(
+                    name="from the sixth on: J / optimum",
+                    value=sixth.cost / optimum.cost,
+                    limit=1.5,
+                ),
+            ]
+            text += f".\n\n{listed(goals)}"
+            met = met and all(goal.met for goal in goals)
+        met = met and all(figure.met for figure in clients[OURS])
+        parts.append(f"**{scene.letter}. {scene.title}**\n\n{compared(clients)}\n\n{text}")
+    report = "\n\n".join(parts) + "\n"
+    print(report)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "pace-simulated.md").write_text(report, encoding="utf-8")
+    return met
+
+
+RESULTS: Final = Path(__file__).parent / "results"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 when ours misses a limit."""
     parser = argparse.ArgumentParser(prog="scripts/bench pace", description=__doc__)
@@ -323,7 +373,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--scene", default="abcdef", metavar="LETTERS", help="only these scenes (abcdef)")
     add("--seed", type=int, default=1, help="of the durations (1)")
     add("--repeat", type=int, default=3, help="how often scenes a to c are made, at once (3)")
+    add("--simulate", action="store_true", help="simulate scenes A to F; takes seconds")
     options = parser.parse_args(arguments)
+    if options.simulate:
+        return 0 if show_simulation(options) else 1
     print(f"{machine()}; seed {options.seed}; percentiles by nearest rank", flush=True)
     with tempfile.TemporaryDirectory(prefix="gaze-pace-") as folder:
         met = asyncio.run(measure(options, Path(folder)))

@@ -33,7 +33,7 @@ VARIABLE = path_type(
         r".*\.duration": (float,),
         r".*_at": (str,),
         r"durations\..*\.seconds": (list,),
-        r"pacing\.next_question\.in": (float,),
+        r"pacing\.next_poll\.in": (float,),
     },
     regex=True,
     strict=False,
@@ -66,7 +66,7 @@ async def test_diagnostics_contain_jobs_images_pace_and_options(
     await make_image(hass, server, PRESET)
     await act(hass, "generate", preset=PRESET, extra_positive="a cat", tag="wall")
     await wait_for(hass, server.fail())
-    entry.runtime_data.engine.durations.learn((PRESET, "", ""), 12.345)
+    entry.runtime_data.engine.durations.learn((PRESET, "", ""), 12.345, 12.345)
     await act(hass, "generate", preset=PRESET, width=512, height=768)
 
     found = await diagnostics(hass, hass_client, entry)

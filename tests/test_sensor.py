@@ -1,6 +1,5 @@
 """The sensors."""
 
-import asyncio
 from datetime import datetime
 
 from homeassistant.core import HomeAssistant
@@ -63,41 +62,10 @@ async def test_estimated_finish_follows_from_learned_durations(
     idle = state(hass, "estimated_finish")
     await act(hass, "generate", preset=PRESET)
     unknown = state(hass, "estimated_finish")
-    entry.runtime_data.engine.durations.learn((PRESET, "", ""), 100.0)
+    entry.runtime_data.engine.durations.learn((PRESET, "", ""), 100.0, 100.0)
     await act(hass, "generate", preset=PRESET)
 
     finish = datetime.fromisoformat(state(hass, "estimated_finish"))
 
     assert idle == unknown == "unknown"
     assert (finish - dt_util.utcnow()).total_seconds() == pytest.approx(200, abs=20)
-
-
-async def test_estimated_finish_is_unknown_when_its_time_has_come(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
-) -> None:
-    entry.runtime_data.engine.durations.learn((PRESET, "", ""), 100.0)
-    await act(hass, "generate", preset=PRESET)
-    server.begin()
-    await until(lambda: state(hass, "status") == "generating")
-    estimated = state(hass, "estimated_finish")
-
-    await asyncio.sleep(110)
-
-    assert estimated != "unknown"
-    assert state(hass, "estimated_finish") == "unknown"
-    assert state(hass, "status") == "generating"
-
-
-async def test_last_duration_is_time_of_processing(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
-) -> None:
-    before = state(hass, "last_duration")
-    answer = await act(hass, "generate", preset=PRESET)
-    server.begin()
-    await until(lambda: state(hass, "status") == "generating")
-    await server.finish()
-    answer = await act(hass, "wait", batch_id=answer["batch_id"], timeout={"seconds": 30})
-
-    assert before == "unknown"
-    assert float(state(hass, "last_duration")) == answer["jobs"][0]["duration"]
-    assert 0 < answer["jobs"][0]["duration"] < 30

@@ -113,12 +113,12 @@ def _job(coordinator: GazeCoordinator, job: Job) -> dict[str, Any]:
 
 
 def _durations(coordinator: GazeCoordinator) -> list[dict[str, Any]]:
-    """Return what was learned: seconds by preset, checkpoint and size."""
+    """Return the learned durations: the least and the most seconds of each image, by key."""
     secrets = _secrets(coordinator.config_entry)
     return [
         {
             "key": [_without(part, secrets) for part in key],
-            "seconds": [round(seconds, 2) for seconds in samples],
+            "seconds": [[round(bound, 2) for bound in interval] for interval in samples],
         }
         for key, samples in islice(coordinator.engine.durations.items(), MAX_DURATIONS)
     ]

@@ -5,11 +5,12 @@ Administrators alone may subscribe to events, so the cards get what they show fr
 `gaze/images` lists saved images page by page.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice
 import json
+from math import ceil
 from typing import Any, Final
 
 from homeassistant.components import websocket_api
@@ -29,7 +30,7 @@ import voluptuous as vol
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .gallery import GalleryError, Image, Selection
-from .jobs import Job, Status
+from .jobs import UNKNOWN_ESTIMATE, Estimate, Job
 from .payloads import format_time, image_payload, job_payload
 from .sensor import server_status
 
@@ -410,49 +411,34 @@ def _recipes(entry: GazeConfigEntry) -> list[Json]:
 def _jobs(hass: HomeAssistant, entry: GazeConfigEntry, limit: int) -> list[Json]:
     """Return the first open jobs in the order of the queue, then the last ended ones."""
     engine = entry.runtime_data.engine
-    expected = _estimate(engine.open_jobs, entry.runtime_data)
+    estimates = engine.estimates()
     ended = [job for job in reversed(engine.jobs) if not job.open]
     return [
-        _job(hass, entry, job, expected)
+        _job(hass, entry, job, estimates.get(job.job_id, UNKNOWN_ESTIMATE))
         for job in (*engine.open_jobs[:limit], *ended[: min(limit, _ENDED_JOBS)])
     ]
 
 
-def _job(
-    hass: HomeAssistant,
-    entry: GazeConfigEntry,
-    job: Job,
-    expected: Mapping[str, tuple[float, float]],
-) -> Json:
-    """Return a job with when it is expected to start and end, null if nothing is learned."""
+def _job(hass: HomeAssistant, entry: GazeConfigEntry, job: Job, estimate: Estimate) -> Json:
+    """Return a job with when it is expected to start and end, null if nothing is learned.
+
+    Times are whole seconds, so that a state that did not change stays equal. They are rounded
+    up, so that nothing is expected in the past. The margin is the standard deviation of the end.
+    """
     payload = job_payload(hass, entry.entry_id, job)
-    start, end = expected.get(job.job_id, (None, None))
     return {
         **{name: _short(payload.get(name)) for name in _JOB_FIELDS},
-        "expected_start": format_time(start),
-        "expected_end": format_time(end),
+        "expected_start": format_time(_round_up(estimate.start)),
+        "expected_end": format_time(_round_up(estimate.end)),
+        "expected_margin": _round_up(estimate.margin),
     }
-
-
-def _estimate(
-    open_jobs: Iterable[Job], coordinator: GazeCoordinator
-) -> dict[str, tuple[float, float]]:
-    """Return when open jobs are expected to start and end, up to the first unknown duration."""
-    free_at = dt_util.utcnow().timestamp()
-    found: dict[str, tuple[float, float]] = {}
-    for job in open_jobs:
-        expectation = coordinator.engine.durations.expected(job.key)
-        if expectation is None:
-            break
-        start = free_at if job.started_at is None else job.started_at
-        end = start + expectation.typical
-        if job.status is Status.QUEUED or end > free_at:
-            free_at = end
-        # Whole seconds, so that a state that did not change stays equal.
-        found[job.job_id] = (round(start), round(end))
-    return found
 
 
 def _short(value: Any) -> Any:
     """Return a value, with a text truncated."""
     return value[:_MAX_TEXT] if isinstance(value, str) else value
+
+
+def _round_up(seconds: float | None) -> int | None:
+    """Return whole seconds, so that nothing is expected in the past."""
+    return None if seconds is None else ceil(seconds)

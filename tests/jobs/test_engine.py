@@ -123,7 +123,7 @@ async def test_image_of_unknown_duration_needs_few_requests(
         answer = await generate(hass, wait=True)
 
         assert answer["complete"]
-        assert sum(server.requests.values()) <= 25
+        assert sum(server.requests.values()) <= 33
         await hass.config_entries.async_unload(
             hass.config_entries.async_loaded_entries(DOMAIN)[0].entry_id
         )

@@ -1,321 +1,597 @@
-"""The pace, against a simulated server whose clock is a number."""
+"""The pacer and the learned durations, against a simulated server whose clock is a number."""
 
-from dataclasses import dataclass, field
-import random
+from collections.abc import Sequence
+from itertools import pairwise
+import math
+from statistics import median
+import time
 
+from hypothesis import given, settings, strategies as st
 import pytest
 
-from custom_components.gaze.jobs.pacing import (
-    BURST,
-    KEPT_SAMPLES,
-    MAX_GAP,
-    SWEEP_GAP,
-    TOLERATED_FAILURES,
+from benchmarks.pacing_simulation import (
+    REQUEST_TIME,
+    SCENES,
+    Made,
+    Outcome,
+    Scene,
+    find_scene_optimum,
+    place,
+    poll_with_pacer,
+    simulate,
+)
+from custom_components.gaze.jobs.durations import (
+    MAX_KEYS,
+    MAX_SAMPLES,
+    QUARTER,
+    SHORTEST,
     Durations,
     Key,
-    Pacer,
 )
+from custom_components.gaze.jobs.pacing import (
+    BURST,
+    LATEST,
+    MAX_GAP,
+    REQUEST_COST,
+    TRUST_AFTER,
+    Pacer,
+    find_next_poll,
+)
+from testing.clocks import work_time
 
 KEY: Key = ("preset", "", "")
-TRAVEL = 0.02  # seconds from question to answer
+SILENCE = 60.0
+BY_LETTER = {scene.letter: scene for scene in SCENES}
+
+seconds = st.floats(0.0, 90_000.0)
 
 
-@dataclass(kw_only=True)
-class Simulation:
-    """A serial server with the durations of the images in its queue; some are of others."""
-
-    durations: list[float]
-    foreign: list[float] = field(default_factory=list)
-    learned: Durations = field(default_factory=Durations)
-    questions: int = 0
-    lateness: list[float] = field(default_factory=list)
-
-    def run(self) -> Simulation:
-        """Follow all our images to their end."""
-        pacer = Pacer(self.learned)
-        starts: dict[str, float] = {}
-        ends: dict[str, float] = {}
-        free = sum(self.foreign)
-        for number, duration in enumerate(self.durations):
-            job_id = str(number)
-            pacer.add(job_id, KEY, accepted=0.0)
-            starts[job_id] = free
-            free += duration
-            ends[job_id] = free
-        now = 0.0
-        while (question := pacer.next_question(now)) is not None:
-            job_id, due = question
-            now = max(now, due)
-            pacer.asking(job_id, now)
-            self.questions += 1
-            seen = now + TRAVEL / 2
-            now += TRAVEL
-            if seen >= ends[job_id]:
-                self.lateness.append(now - ends[job_id])
-                pacer.ended(job_id, now, done=True)
-                pacer.presume_started(now)
-            elif seen >= starts[job_id]:
-                pacer.processing(job_id, now)
-            else:
-                pacer.waiting(job_id, now)
-        return self
-
-    def late(self, share: float) -> float:
-        """Return the lateness that this share of the images keeps, by nearest rank."""
-        ordered = sorted(self.lateness)
-        return ordered[max(round(share * len(ordered) + 0.49), 1) - 1]
+def made(*took: float, key: Key = KEY) -> list[Made]:
+    """Return images that take so long."""
+    return [Made(key=key, nth=number, took=each) for number, each in enumerate(took, start=1)]
 
 
-def varied(seconds: float, count: int, seed: int) -> list[float]:
-    """Return durations of plus or minus 10 %."""
-    rng = random.Random(seed)  # noqa: S311 - a simulation
-    return [seconds * rng.uniform(0.9, 1.1) for _ in range(count)]
+def next_poll(pacer: Pacer, now: float) -> tuple[str, float]:
+    """Return the next poll of a pacer with open jobs."""
+    poll = pacer.next_poll(now)
+    assert poll is not None
+    return poll
 
 
-def average(values: list[float]) -> float:
-    """Return the mean."""
-    return sum(values) / len(values)
+def track(
+    pacer: Pacer, images: Sequence[Made], *, foreign: float = 0.0, bad: Sequence[int] = ()
+) -> list[float]:
+    """Poll images behind `foreign` seconds of others until all but the bad ones have ended.
 
-
-def test_images_of_a_queue_are_noticed_soon_with_few_questions() -> None:
-    runs = [Simulation(durations=varied(8.0, 20, seed)).run() for seed in range(50)]
-
-    # One question in five for the request itself and the download: 5 requests an image.
-    assert average([run.questions / 20 for run in runs]) <= 3.95
-    assert average([run.late(0.5) for run in runs]) <= 0.35
-    assert average([run.late(0.95) for run in runs]) <= 1.0
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_image_of_unknown_duration_is_noticed_within_a_second(seed: int) -> None:
-    run = Simulation(durations=varied(27.0, 1, seed)).run()
-
-    assert run.questions <= 23
-    assert run.lateness[0] <= 1.0
-
-
-def test_image_of_unknown_duration_of_30_seconds_needs_few_requests() -> None:
-    run = Simulation(durations=[30.0]).run()
-
-    assert run.questions <= 23
-    assert run.lateness[0] <= 1.0
-
-
-@pytest.mark.parametrize(("seconds", "late"), [(90.0, 4.0), (600.0, 21.0), (7200.0, 62.0)])
-def test_past_30_seconds_the_lateness_is_a_share_of_the_duration(
-    seconds: float, late: float
-) -> None:
-    run = Simulation(durations=[seconds]).run()
-
-    assert run.lateness[0] <= late
-
-
-def test_images_that_take_no_time_are_noticed_at_once() -> None:
-    run = Simulation(durations=[0.0] * 10).run()
-
-    assert run.questions == 10
-    assert max(run.lateness) <= 0.5
-
-
-def test_images_behind_those_of_others_are_noticed_soon() -> None:
-    run = Simulation(durations=varied(8.0, 3, 1), foreign=varied(8.0, 10, 2)).run()
-
-    assert run.questions <= 70
-    assert max(run.lateness) <= 5.0
-
-
-def test_job_behind_hours_of_others_is_polled_rarely() -> None:
-    learned = Durations({KEY: [8.0] * KEPT_SAMPLES})
-    run = Simulation(durations=[8.0], foreign=[3600.0] * 3, learned=learned).run()
-
-    assert run.questions <= 600
-    assert run.lateness[0] <= MAX_GAP
-
-
-def test_faster_server_is_learned() -> None:
-    run = Simulation(durations=[60.0] * 6 + [6.0] * 30).run()
-
-    assert average(run.lateness[-10:]) <= 1.0
-
-
-def test_slower_server_is_learned() -> None:
-    run = Simulation(durations=[6.0] * 6 + [60.0] * 20).run()
-
-    assert average(run.lateness[-10:]) <= 2.5
-
-
-def test_slow_first_image_does_not_delay_next() -> None:
-    run = Simulation(durations=[40.0] + [8.0] * 12).run()
-
-    assert run.lateness[1] <= 15.0
-    assert average(run.lateness[-8:]) <= 1.0
-
-
-def test_jobs_that_are_not_next_are_only_swept() -> None:
-    pacer = Pacer(Durations())
-    for number in range(1000):
-        pacer.add(str(number), KEY, accepted=0.0)
-    pacer.asking("0", 0.2)
-    pacer.processing("0", 0.2)
-    asked: dict[str, int] = {}
-    now = 0.2
-    while now < 600.0:
-        question = pacer.next_question(now)
-        assert question is not None
-        job_id, due = question
+    The server returns an error for the bad ones. Return when each request was sent.
+    """
+    place(images, foreign)
+    for number, image in enumerate(images):
+        pacer.add(str(number), image.key, accepted=0.0)
+    now, sent = 0.0, []
+    while len(pacer) > len(bad):
+        job_id, due = next_poll(pacer, now)
         now = max(now, due)
-        pacer.asking(job_id, now)
-        if job_id == "0":
-            pacer.processing(job_id, now)
+        pacer.start_poll(job_id, now)
+        sent.append(now)
+        seen, now = now + REQUEST_TIME / 2, now + REQUEST_TIME
+        image = images[int(job_id)]
+        image.requests += 1
+        if int(job_id) in bad:
+            pacer.fail_job(job_id, now)
+        elif seen >= image.end:
+            image.noticed = now
+            span = pacer.end(job_id, now, done=True)
+            image.reported = None if span is None else span.duration
+            pacer.infer_start(now)
+        elif seen >= image.start:
+            pacer.process(job_id, now)
         else:
-            asked[job_id] = asked.get(job_id, 0) + 1
-            pacer.waiting(job_id, now)
-
-    assert 600 / SWEEP_GAP - 2 <= sum(asked.values()) <= 600 / SWEEP_GAP + 1
-    assert max(asked.values()) == 1
+            pacer.wait(job_id, now)
+    return sent
 
 
-def test_ceiling_of_requests_holds_in_any_case() -> None:
+# The figures of the project
+
+
+@pytest.fixture(scope="module", params=SCENES, ids=[scene.letter for scene in SCENES])
+def outcomes(request: pytest.FixtureRequest) -> tuple[Scene, dict[str, Outcome]]:
+    """Return a scene and what came of each client."""
+    scene: Scene = request.param
+    return scene, simulate(scene, seed=7000, repeat=200 if scene.first else 8)
+
+
+def test_cost_is_below_fixed_intervals(outcomes: tuple[Scene, dict[str, Outcome]]) -> None:
+    scene, clients = outcomes
+    # In B no schedule reaches both this and the 95th percentile: see `benchmarks/results/`.
+    unreachable = {"every 2 s"} if scene.letter == "B" else set()
+    others = clients.keys() - {"this integration"} - unreachable
+
+    assert clients["this integration"].cost < min(clients[name].cost for name in others)
+
+
+def test_few_images_are_later_than_with_a_poll_a_second(
+    outcomes: tuple[Scene, dict[str, Outcome]],
+) -> None:
+    _, clients = outcomes
+
+    assert clients["this integration"].late(0.95) <= 1.05 * clients["every 1 s"].late(0.95)
+
+
+@pytest.mark.parametrize("letter", ["A", "E", "F"])
+def test_learned_images_are_noticed_soon_with_few_requests(letter: str) -> None:
+    scene = BY_LETTER[letter]
+    ours = simulate(scene, seed=7000, repeat=60)["this integration"]
+    third, sixth = ours.since(3), ours.since(6)
+
+    assert third.late(0.5) <= 0.25
+    assert third.late(0.95) <= 0.7
+    assert third.requests <= 4.5
+    assert sixth.cost <= 1.5 * find_scene_optimum(scene).cost
+
+
+@given(took=st.floats(3.0, 3000.0))
+def test_first_image_is_noticed_within_a_second_or_three_percent(took: float) -> None:
+    (image,) = poll_with_pacer([made(took)], REQUEST_TIME).images
+
+    assert image.late <= max(1.0, 0.03 * took)
+
+
+# Ceilings, for any durations and responses
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    took=st.lists(st.floats(2.0, 20_000.0), min_size=1, max_size=6),
+    foreign=st.floats(0.0, 20_000.0),
+    learned=st.lists(seconds, max_size=5),
+)
+def test_each_end_is_noticed_within_a_minute(
+    took: list[float], foreign: float, learned: list[float]
+) -> None:
+    images = made(*took)
+    sent = track(Pacer(Durations({KEY: learned})), images, foreign=foreign)
+
+    assert max(image.late for image in images) <= SILENCE
+    assert all(after - before <= SILENCE for before, after in pairwise(sent))
+
+
+@settings(deadline=None, max_examples=25)
+@given(took=st.lists(st.floats(0.0, 3.0), min_size=60, max_size=200))
+def test_requests_stay_below_the_ceiling(took: list[float]) -> None:
+    sent = track(Pacer(Durations()), made(*took))
+
+    for first in range(0, len(sent), 7):
+        for last in range(first, len(sent), 7):
+            assert last - first + 1 <= BURST + sent[last] - sent[first] + 1.01
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["wait", "process", "end", "fail_job", "fail_server", "nothing"]),
+            st.floats(-100_000.0, 100_000.0),
+        ),
+        min_size=1,
+        max_size=60,
+    )
+)
+def test_poll_is_due_within_a_minute_although_clock_jumps(
+    steps: list[tuple[str, float]],
+) -> None:
+    pacer = Pacer(Durations())
+    for number in range(40):
+        pacer.add(str(number), KEY, accepted=0.0)
+    for event, now in steps:
+        job_id, due = next_poll(pacer, now)
+        assert math.isfinite(due)
+        assert due - now <= SILENCE
+        pacer.start_poll(job_id, now)
+        match event:
+            case "wait":
+                pacer.wait(job_id, now)
+            case "process":
+                pacer.process(job_id, now)
+            case "end" if len(pacer) > 1:
+                pacer.end(job_id, now, done=True)
+            case "fail_job":
+                pacer.fail_job(job_id, now)
+            case "fail_server":
+                pacer.fail_server(now)
+        assert all(
+            estimate.end is None or estimate.end >= now - 1e-3
+            for estimate in pacer.estimate(now).values()
+        )
+
+
+def test_thousand_open_jobs_need_few_requests() -> None:
+    pacer = Pacer(Durations())
+    for number in range(1000):
+        pacer.add(str(number), (f"preset_{number % 50}", "", ""), accepted=0.0)
+    now, sent, free = 0.0, 0, 8.0
+    current = 0
+    while now < 600.0:
+        job_id, due = next_poll(pacer, now)
+        now = max(now, due)
+        pacer.start_poll(job_id, now)
+        sent += 1
+        if int(job_id) == current and now >= free:
+            pacer.end(job_id, now, done=True)
+            pacer.infer_start(now)
+            current, free = current + 1, free + 8.0
+        elif int(job_id) == current:
+            pacer.process(job_id, now)
+        else:
+            pacer.wait(job_id, now)
+
+    assert sent <= 600
+
+
+# Which job
+
+
+def test_jobs_behind_the_head_are_only_swept() -> None:
     pacer = Pacer(Durations())
     for number in range(1000):
         pacer.add(str(number), KEY, accepted=0.0)
-    now = 1.0
-    questions = 0
-    while now < 61.0:
-        question = pacer.next_question(now)
-        assert question is not None
-        now = max(now, question[1])
-        pacer.asking(question[0], now)
-        pacer.ended(question[0], now, done=False)
-        questions += 1
+    swept: list[str] = []
+    now = 0.0
+    while now < 600.0:
+        job_id, due = next_poll(pacer, now)
+        now = max(now, due)
+        pacer.start_poll(job_id, now)
+        if job_id == "0":
+            pacer.process(job_id, now)
+        else:
+            swept.append(job_id)
+            pacer.wait(job_id, now)
 
-    assert questions <= BURST + 61
+    assert 8 <= len(swept) <= 11
+    assert len(set(swept)) == len(swept)
 
 
-def test_failing_server_is_polled_less_each_time() -> None:
+def test_all_jobs_are_polled_within_a_minute_if_gaze_works_in_another_order() -> None:
     pacer = Pacer(Durations())
-    pacer.add("a", KEY, accepted=0.0)
-    gaps = []
-    now = 0.2
-    for _ in range(9):
-        pacer.asking("a", now)
-        pacer.failed(now)
-        question = pacer.next_question(now)
-        assert question is not None
-        gaps.append(round(question[1] - now))
-        now = question[1]
+    for number in range(20):
+        pacer.add(str(number), KEY, accepted=0.0)
+    polled: dict[str, float] = {}
+    now = 0.0
+    while now < 180.0 and len(pacer) > 1:
+        job_id, due = next_poll(pacer, now)
+        now = max(now, due)
+        pacer.start_poll(job_id, now)
+        if job_id != "0":
+            polled[job_id] = now
+        if job_id == "0":  # the head never ends, and all others have ended
+            pacer.process(job_id, now)
+        else:
+            pacer.end(job_id, now, done=True)
 
-    assert gaps == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-
-
-def test_retry_after_is_respected_until_next_response() -> None:
-    pacer = Pacer(Durations())
-    pacer.add("a", KEY, accepted=0.0)
-    pacer.failed(1.0, retry_after=300.0)
-    quiet = pacer.next_question(1.0)
-    pacer.answered()
-    answered = pacer.next_question(1.0)
-
-    assert quiet == ("a", 301.0)
-    assert answered is not None
-    assert answered[1] <= 1.0
+    assert len(pacer) == 1
+    assert max(polled.values()) <= 2 * SILENCE
 
 
-def test_garbled_job_does_not_stop_others() -> None:
-    pacer = Pacer(Durations())
-    pacer.add("bad", KEY, accepted=0.0)
-    pacer.add("good", KEY, accepted=0.0)
-    now = 0.2
-    asked = []
-    for _ in range(TOLERATED_FAILURES + 1):
-        question = pacer.next_question(now)
-        assert question is not None
-        now = max(now, question[1])
-        asked.append(question[0])
-        pacer.asking(question[0], now)
-        pacer.garbled(question[0], now)
-
-    assert asked == ["bad"] * TOLERATED_FAILURES + ["good"]
-
-
-def test_jobs_that_a_server_makes_at_the_same_time_are_all_followed() -> None:
+def test_jobs_that_are_made_at_the_same_time_are_all_polled() -> None:
     pacer = Pacer(Durations())
     for job_id in ("a", "b", "c"):
         pacer.add(job_id, KEY, accepted=0.0)
     for job_id in ("a", "b"):
-        pacer.processing(job_id, 1.0)
-    asked = set()
+        pacer.process(job_id, 1.0)
+    polled = set()
     now = 1.0
     for _ in range(6):
-        question = pacer.next_question(now)
-        assert question is not None
-        now = max(now, question[1])
-        asked.add(question[0])
-        pacer.asking(question[0], now)
-        pacer.processing(question[0], now)
+        job_id, due = next_poll(pacer, now)
+        now = max(now, due)
+        polled.add(job_id)
+        pacer.start_poll(job_id, now)
+        pacer.process(job_id, now)
 
-    assert asked == {"a", "b"}
+    assert polled == {"a", "b"}
 
 
-def test_presumed_start_is_corrected() -> None:
-    learned = Durations({KEY: [8.0] * KEPT_SAMPLES})
-    pacer = Pacer(learned)
-    for job_id in ("a", "b", "c", "d"):
-        pacer.add(job_id, KEY, accepted=0.0)
+def test_start_is_inferred_after_jobs_started_in_turn() -> None:
+    pacer = Pacer(Durations({KEY: [[8.0, 8.1]] * 5}))
+    for number in range(TRUST_AFTER + 2):
+        pacer.add(str(number), KEY, accepted=0.0)
     now = 0.2
-    for job_id in ("a", "b", "c"):
-        pacer.processing(job_id, now)
-        now += 7.8
-        pacer.processing(job_id, now)
-        now += 0.2
-        pacer.ended(job_id, now, done=True)
-        presumed = pacer.presume_started(now)
+    inferred = []
+    for number in range(TRUST_AFTER + 1):
+        pacer.process(str(number), now)
+        now += 8.0
+        pacer.process(str(number), now - 0.1)
+        pacer.end(str(number), now, done=True)
+        inferred.append(pacer.infer_start(now))
 
-    assert presumed == "d"
-    pacer.waiting("d", now + 8.0)
-    assert pacer.next_question(now + 8.0) is not None
-    assert pacer.presume_started(now + 9.0) is None
+    assert inferred == [None] * TRUST_AFTER + [str(TRUST_AFTER + 1)]
 
 
-def test_durations_are_kept_by_key_and_the_oldest_go() -> None:
-    durations = Durations()
-    for seconds in range(10):
-        durations.learn(KEY, float(seconds))
-    durations.learn(("other", "", ""), 99.0)
+def test_job_that_waits_after_its_start_was_inferred_ends_the_trust() -> None:
+    pacer = Pacer(Durations({KEY: [[8.0, 8.1]] * 5}))
+    for number in range(TRUST_AFTER + 3):
+        pacer.add(str(number), KEY, accepted=0.0)
+    now = 0.2
+    for number in range(TRUST_AFTER + 1):
+        pacer.process(str(number), now)
+        now += 8.0
+        pacer.process(str(number), now - 0.1)
+        pacer.end(str(number), now, done=True)
+        pacer.infer_start(now)
+    pacer.wait(str(TRUST_AFTER + 1), now + 8.0)
+    pacer.process(str(TRUST_AFTER + 1), now + 9.0)
+    pacer.end(str(TRUST_AFTER + 1), now + 17.0, done=True)
 
-    assert durations.samples(KEY) == [5.0, 6.0, 7.0, 8.0, 9.0]
-    assert durations.samples(("unknown", "", "")) == []
-    assert Durations({KEY: durations.samples(KEY)}).expected(KEY) == durations.expected(KEY)
-
-
-def test_better_duration_replaces_rough_one() -> None:
-    durations = Durations()
-    durations.learn(KEY, 12.0, rough=True)
-    durations.learn(KEY, 20.0, rough=True)
-    rough = durations.samples(KEY)
-    durations.learn(KEY, 8.0)
-
-    assert rough == [12.0]
-    assert durations.samples(KEY) == [8.0]
+    assert pacer.infer_start(now + 17.0) is None
 
 
-def test_job_restored_as_processing_has_its_start() -> None:
-    pacer = Pacer(Durations({KEY: [100.0] * KEPT_SAMPLES}))
-    pacer.add("a", KEY, accepted=0.0, started=10.0)
-    pacer.asking("a", 50.0)
-    pacer.processing("a", 50.0)
-
-    question = pacer.next_question(50.0)
-
-    assert question is not None
-    assert 105.0 <= question[1] <= 115.0
+# Trouble
 
 
-def test_end_of_unknown_job_is_ignored() -> None:
+@settings(deadline=None)
+@given(bad=st.sets(st.integers(0, 7), max_size=6))
+def test_bad_jobs_delay_others_by_less_than_a_minute(bad: set[int]) -> None:
+    images = made(*[10.0] * 8)
+    track(Pacer(Durations()), images, bad=sorted(bad))
+
+    good = [image for number, image in enumerate(images) if number not in bad]
+    assert max((image.late for image in good), default=0.0) <= SILENCE
+
+
+def test_bad_job_is_polled_less_and_less() -> None:
     pacer = Pacer(Durations())
+    pacer.add("bad", KEY, accepted=0.0)
+    now, gaps = 0.2, []
+    for _ in range(8):
+        pacer.start_poll("bad", now)
+        pacer.fail_job("bad", now)
+        due = next_poll(pacer, now)[1]
+        gaps.append(round(due - now))
+        now = due
 
-    assert pacer.ended("unknown", 1.0, done=True) is None
-    pacer.waiting("unknown", 1.0)
-    pacer.processing("unknown", 1.0)
-    pacer.garbled("unknown", 1.0)
-    assert pacer.next_question(1.0) is None
+    assert gaps == [1, 2, 4, 8, 16, 32, round(MAX_GAP), round(MAX_GAP)]
+
+
+def test_next_job_is_polled_at_once_after_a_bad_one() -> None:
+    pacer = Pacer(Durations())
+    pacer.add("bad", KEY, accepted=0.0)
+    pacer.add("good", KEY, accepted=0.0)
+    pacer.start_poll("bad", 1.0)
+    pacer.fail_job("bad", 1.0)
+
+    assert next_poll(pacer, 1.0) == ("good", 1.0)
+
+
+def test_server_that_fails_is_left_alone_longer_each_time() -> None:
+    pacer = Pacer(Durations())
+    pacer.add("a", KEY, accepted=0.0)
+    now, gaps = 0.2, []
+    for _ in range(8):
+        pacer.start_poll("a", now)
+        pacer.fail_server(now)
+        due = next_poll(pacer, now)[1]
+        gaps.append(round(due - now))
+        now = due
+
+    assert gaps == [1, 2, 4, 8, 16, 32, round(MAX_GAP), round(MAX_GAP)]
+
+
+def test_server_is_left_alone_as_long_as_it_says() -> None:
+    pacer = Pacer(Durations())
+    pacer.add("a", KEY, accepted=0.0)
+    pacer.fail_server(1.0, retry_after=300.0)
+    quiet = next_poll(pacer, 1.0)
+    pacer.note_success()
+
+    assert quiet == ("a", 301.0)
+    assert next_poll(pacer, 1.0)[1] <= 1.0
+
+
+def test_unknown_job_is_ignored() -> None:
+    pacer = Pacer(Durations())
+    pacer.wait("unknown", 1.0)
+    pacer.process("unknown", 1.0)
+    pacer.fail_job("unknown", 1.0)
+    pacer.start_poll("unknown", 1.0)
+
+    assert pacer.end("unknown", 1.0, done=True) is None
+    assert pacer.next_poll(1.0) is None
+
+
+# Honest durations
+
+
+@settings(deadline=None)
+@given(
+    took=st.lists(st.floats(0.1, 600.0), min_size=1, max_size=8),
+    foreign=st.floats(0.0, 600.0),
+    learned=st.lists(seconds, max_size=5),
+)
+def test_reported_duration_is_within_a_quarter_of_the_real_one(
+    took: list[float], foreign: float, learned: list[float]
+) -> None:
+    images = made(*took)
+    track(Pacer(Durations({KEY: learned})), images, foreign=foreign)
+
+    for image in images:
+        if image.reported is not None:
+            assert image.took / QUARTER <= image.reported <= image.took * QUARTER
+
+
+def test_image_that_was_done_at_the_first_poll_has_no_duration() -> None:
+    images = made(0.1)
+    track(Pacer(Durations({KEY: [8.0] * 5})), images)
+
+    assert images[0].reported is None
+
+
+def test_duration_is_the_difference_of_end_and_start() -> None:
+    pacer = Pacer(Durations())
+    pacer.add("a", KEY, accepted=0.0)
+    pacer.process("a", 0.2)
+    pacer.process("a", 9.0)
+    span = pacer.end("a", 10.0, done=True)
+
+    assert span is not None
+    assert span.duration == span.likely_end - span.likely_start == pytest.approx(9.4)
+    assert span.bounds == pytest.approx((8.8, 10.0))
+
+
+# Estimates
+
+
+def test_estimated_start_is_end_of_job_before() -> None:
+    pacer = Pacer(Durations({KEY: [[10.0, 10.1]] * 5}))
+    for job_id in ("a", "b"):
+        pacer.add(job_id, KEY, accepted=0.0)
+    pacer.process("a", 0.2)
+
+    first, second = pacer.estimate(4.0).values()
+
+    assert first.end == pytest.approx(10.1, abs=0.2)
+    assert second.start == first.end
+    assert second.end == pytest.approx(20.2, abs=0.4)
+
+
+def test_overdue_job_is_expected_in_the_future() -> None:
+    pacer = Pacer(Durations({KEY: [[10.0, 10.1]] * 5}))
+    pacer.add("a", KEY, accepted=0.0)
+    pacer.process("a", 0.2)
+
+    (estimate,) = pacer.estimate(500.0).values()
+
+    assert estimate.end is not None
+    assert estimate.end > 500.0
+
+
+def test_nothing_is_estimated_if_nothing_is_known() -> None:
+    pacer = Pacer(Durations())
+    pacer.add("a", KEY, accepted=0.0)
+
+    (estimate,) = pacer.estimate(1.0).values()
+
+    assert estimate.end is estimate.margin is None
+
+
+# Durations
+
+
+@given(
+    samples=st.lists(
+        st.one_of(
+            st.floats(),
+            st.integers(),
+            st.none(),
+            st.text(),
+            st.booleans(),
+            st.lists(st.floats(), max_size=3),
+        )
+    )
+)
+def test_any_stored_samples_lead_to_a_usable_distribution(samples: list[object]) -> None:
+    durations = Durations({KEY: samples})
+    distribution = durations.predict(KEY)
+
+    due = find_next_poll(distribution, (0.0, 0.2), 0.2)
+
+    assert 0.2 < due <= 0.2 + MAX_GAP
+    assert math.isfinite(distribution.typical)
+
+
+@given(low=st.floats(), high=st.floats())
+def test_any_bounds_can_be_learned(low: float, high: float) -> None:
+    durations = Durations({KEY: [[8.0, 8.1]]})
+    durations.learn(KEY, low, high)
+
+    assert 0.2 < find_next_poll(durations.predict(KEY), (0.0, 0.2), 0.2) <= 0.2 + MAX_GAP
+
+
+def test_samples_and_keys_are_bounded() -> None:
+    durations = Durations({(str(number),): [8.0] * 99 for number in range(10_000)})
+    for number in range(50):
+        durations.learn((f"new {number}",), 8.0, 8.1)
+
+    items = durations.items()
+    assert len(items) == MAX_KEYS
+    assert items[-1][0] == ("new 49",)
+    assert max(len(samples) for _, samples in items) == MAX_SAMPLES
+
+
+def test_stored_samples_predict_the_same() -> None:
+    durations = Durations()
+    for took in (8.0, 8.3, 7.9, 30.0):
+        durations.learn(KEY, took, took + 0.1)
+
+    assert Durations(dict(durations.items())).predict(KEY) == durations.predict(KEY)
+
+
+def test_samples_of_the_first_version_are_loaded() -> None:
+    typical = Durations({KEY: [8.0, 8.2, 8.4]}).predict(KEY).typical
+
+    assert typical == pytest.approx(8.2, abs=0.1)
+
+
+def test_model_load_does_not_move_the_core() -> None:
+    durations = Durations()
+    for took in (8.0, 8.1, 40.0, 8.0, 7.9):
+        durations.learn(KEY, took, took)
+
+    assert durations.predict(KEY).typical == pytest.approx(8.0, abs=0.1)
+
+
+def test_wide_bounds_that_are_explained_teach_nothing() -> None:
+    durations = Durations({KEY: [[8.0, 8.1]] * 3})
+
+    assert not durations.learn(KEY, 1.0, 60.0)
+    assert len(durations.samples(KEY)) == 3
+
+
+def test_unknown_key_borrows_from_the_nearest_keys() -> None:
+    durations = Durations(
+        {("a", "model", "64x64"): [8.0], ("b", "model", "64x64"): [9.0], ("c", "", ""): [90.0]}
+    )
+
+    assert 8.0 < durations.predict(("new", "model", "64x64")).typical < 9.0
+    assert 10.0 < durations.predict(("new", "other", "")).typical < 30.0
+
+
+@pytest.mark.parametrize(("before", "after"), [(60.0, 6.0), (6.0, 60.0)])
+def test_server_that_changes_its_speed_is_learned(before: float, after: float) -> None:
+    images = made(*[before] * 8, *[after] * 20)
+    track(Pacer(Durations()), images)
+
+    assert max(image.late for image in images[-10:]) <= LATEST + REQUEST_TIME
+
+
+def test_hazard_follows_from_the_distribution() -> None:
+    distribution = Durations({KEY: [[8.0, 8.1]] * 5}).predict(KEY)
+    gap = find_next_poll(distribution, (0.0, 0.0), 8.0) - 8.0
+    density, remaining = distribution.evaluate(8.0 + gap / 2)
+
+    assert gap == pytest.approx(math.sqrt(2 * REQUEST_COST * remaining / density), rel=0.15)
+
+
+def test_unknown_duration_is_polled_after_the_shortest() -> None:
+    pacer = Pacer(Durations())
+    pacer.add("a", KEY, accepted=0.0)
+    pacer.start_poll("a", 0.2)
+    pacer.process("a", 0.2)
+
+    assert SHORTEST < next_poll(pacer, 0.3)[1] <= SHORTEST + 2 * LATEST
+
+
+@pytest.mark.timing
+def test_decision_with_a_thousand_open_jobs_takes_a_fifth_of_a_millisecond() -> None:
+    pacer = Pacer(Durations({(f"p{number}", "", ""): [8.0] * 12 for number in range(500)}))
+    for number in range(1000):
+        pacer.add(str(number), (f"p{number % 500}", "", ""), accepted=0.0)
+    times = []
+    for turn in range(200):
+        now = 0.2 + turn / 50
+        started = time.thread_time()
+        job_id, _ = next_poll(pacer, now)
+        pacer.start_poll(job_id, now)
+        pacer.process(job_id, now)
+        times.append(time.thread_time() - started)
+
+    # `work_time` is 16 ms on the machine on which a decision may take 0.2 ms.
+    assert median(times) <= work_time() / 80

@@ -183,7 +183,7 @@ async def test_record_that_could_not_be_saved_is_saved_when_the_disk_works_again
     await records.async_save(job("first"))
     await records.async_save(job("first", status=Status.PROCESSING), job("second"))
     await records.async_save(job("third"))
-    await records.async_forget(["third"])
+    await records.async_discard(["third"])
 
     repair()
     async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=RETRY_AFTER + 1))

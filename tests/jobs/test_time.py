@@ -71,7 +71,9 @@ async def test_clock_jump_neither_ends_nor_delays_a_job(
     for job in jobs:
         assert_in_order(job)
         assert (job["duration"] or 0) < 200
-    assert all(max(seen) < 200 for _, seen in coordinator(entry).engine.durations.items())
+    assert all(
+        high < 200 for _, seen in coordinator(entry).engine.durations.items() for _, high in seen
+    )
 
 
 @pytest.mark.parametrize("jump", JUMPS)
@@ -98,7 +100,9 @@ async def test_clock_jump_across_a_restart_neither_ends_nor_delays_a_job(
         times = [job["requested_at"], job["started_at"] or job["requested_at"], job["finished_at"]]
         assert times == sorted(times)
         assert (job["duration"] or 0) < 200
-    assert all(max(seen) < 200 for _, seen in coordinator(entry).engine.durations.items())
+    assert all(
+        high < 200 for _, seen in coordinator(entry).engine.durations.items() for _, high in seen
+    )
 
 
 async def test_garbage_after_a_clock_jump_does_not_end_a_job(

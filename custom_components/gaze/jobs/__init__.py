@@ -2,10 +2,13 @@
 
 from .engine import EngineStoppedError, JobEngine, TooManyOpenJobsError
 from .models import GenerateRequest, Job, JobEvent, Origin, Reason, Status
+from .pacing import UNKNOWN_ESTIMATE, Estimate
 from .records import Records
 
 __all__ = [
+    "UNKNOWN_ESTIMATE",
     "EngineStoppedError",
+    "Estimate",
     "GenerateRequest",
     "Job",
     "JobEngine",

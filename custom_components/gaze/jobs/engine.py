@@ -38,8 +38,9 @@ from ..api.client import API_TIMEOUT
 from ..gallery import Gallery, GalleryError, Image
 from .clocks import Clocks
 from .downloads import Downloads
+from .durations import Durations
 from .models import GenerateRequest, Job, JobEvent, Reason, Status
-from .pacing import Durations, Expectation, Key, Pacer
+from .pacing import Estimate, Pacer, Span
 from .records import Records
 from .supervision import CrashLog, back_off, outlive
 
@@ -119,7 +120,6 @@ class JobEngine:
         self._tracker: asyncio.Task[None] | None = None
         self._polls: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
-        self._suspects: set[str] = set()  # jobs whose polls failed since one succeeded
         self._tracked: set[str] = set()  # jobs that are polled or downloaded
         self._restored: set[str] = set()  # jobs that may have started before this run
         self._unknown_statuses: set[str] = set()
@@ -162,14 +162,14 @@ class JobEngine:
     @property
     def pacing(self) -> dict[str, Any]:
         """Return what the engine is doing, for diagnostics. `in` is seconds from now."""
-        question = self._pacer.next_question(self._now)
+        poll = self._pacer.next_poll(self._now)
         return {
-            "following": self._tracker is not None and not self._tracker.done(),
+            "tracking": self._tracker is not None and not self._tracker.done(),
             "server_failing": self._server_failing,
             "requests": len(self._requests),
-            "fetching": sorted(self._downloads.job_ids),
-            "next_question": question
-            and {"job_id": question[0], "in": round(max(question[1] - self._now, 0.0), 1)},
+            "downloading": sorted(self._downloads.job_ids),
+            "next_poll": poll
+            and {"job_id": poll[0], "in": round(max(poll[1] - self._now, 0.0), 1)},
             "unknown_statuses": sorted(status[:50] for status in self._unknown_statuses),
         }
 
@@ -191,29 +191,47 @@ class JobEngine:
             request.preset.slug == preset for request in self._requests
         )
 
-    def seconds_until_free(self, unknown: float | None = None) -> float | None:
-        """Return how long the open jobs will take, according to the learned durations.
+    def estimates(self) -> dict[str, Estimate]:
+        """Return when each open job is expected to start and end, in seconds since the epoch.
 
-        `unknown` stands for durations that are not learned. Without it, the result is then None.
+        Nothing that is still to come is expected in the past.
         """
-        total = 0.0
-        known: dict[Key, Expectation | None] = {}  # a thousand jobs have few keys
-        for job in self.open_jobs:
-            if job.source_url is not None:
-                continue
-            if (key := job.key) not in known:
-                known[key] = self.durations.expected(key)
-            expected = known[key]
-            typical = unknown if expected is None else expected.typical
-            if typical is None:
-                return None
-            processed = 0.0 if job.started_at is None else self._date(job) - job.started_at
-            total += max(typical - processed, 0.0)
-        return total
+        offset = _wall() - self._now
+        found = {
+            job.job_id: Estimate(start=job.started_at, end=_wall(), margin=0.0)
+            for job in self.open_jobs
+            if job.source_url is not None  # only the download is missing
+        }
+        for job_id, estimate in self._estimate().items():
+            found[job_id] = Estimate(
+                start=None if estimate.start is None else estimate.start + offset,
+                end=None if estimate.end is None else estimate.end + offset,
+                margin=estimate.margin,
+            )
+        return found
+
+    def seconds_until_free(self) -> float | None:
+        """Return how long the open jobs will take, or None if nothing is known about one."""
+        ends = [estimate.end for estimate in self._estimate().values()]
+        return None if None in ends else self._seconds_until_last(ends)
 
     def load(self) -> float:
         """Return about how many seconds of work the server has, to compare servers."""
-        return self.seconds_until_free(unknown=UNKNOWN_DURATION) or 0.0
+        ends = [estimate.end for estimate in self._estimate().values()]
+        return self._seconds_until_last(ends) + ends.count(None) * UNKNOWN_DURATION
+
+    def _seconds_until_last(self, ends: Iterable[float | None]) -> float:
+        """Return the seconds until the last of the known ends."""
+        return max((end for end in ends if end is not None), default=self._now) - self._now
+
+    def _estimate(self) -> dict[str, Estimate]:
+        """Return when each unfinished job is expected to start and end, on the monotonic clock."""
+        waiting = {
+            job.job_id: job.key
+            for job in self.open_jobs
+            if job.source_url is None and job.job_id not in self._tracked
+        }
+        return self._pacer.estimate(self._now, waiting)
 
     # Life
 
@@ -273,7 +291,7 @@ class JobEngine:
         await self._downloads.async_stop()
         self._tracker = self._confirmation = None
         self._pacer = Pacer(self.durations)
-        for job_ids in (self._suspects, self._tracked, self._restored):
+        for job_ids in (self._tracked, self._restored):
             job_ids.clear()
 
     async def _save_tracked_time(self) -> None:
@@ -376,7 +394,7 @@ class JobEngine:
         await self._request(self._client.get_job(job_id))
         if known is not None:
             del self._jobs[job_id]
-            await self._records.async_forget([job_id])
+            await self._records.async_discard([job_id])
         return await self._accept(GenerateRequest(preset=preset, tag=tag), [job_id])
 
     async def _accept(self, request: GenerateRequest, job_ids: list[str]) -> list[Job]:
@@ -450,7 +468,7 @@ class JobEngine:
             self._downloads.start(job)
             return
         age = self._clocks.age(job, self._now, _wall(), self._give_up_after)
-        # When a job of an earlier run started is known by the wall clock only: see `_ended`.
+        # When a job of an earlier run started is known by the wall clock only: see `_end_span`.
         self._pacer.add(job.job_id, job.key, accepted=self._now - age)
 
     @callback
@@ -486,8 +504,8 @@ class JobEngine:
 
     async def _poll_due_jobs(self) -> None:
         """Poll one job after the other until none is open."""
-        while (question := self._pacer.next_question(self._now)) is not None:
-            job_id, due = question
+        while (poll := self._pacer.next_poll(self._now)) is not None:
+            job_id, due = poll
             self._changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(due - self._now, 0)):
@@ -498,7 +516,7 @@ class JobEngine:
     async def _poll_patiently(self, job_id: str) -> None:
         """Poll a job. A slow response is processed when it comes and delays no other job."""
         if (poll := self._polls.get(job_id)) is None:
-            self._pacer.asking(job_id, self._now)
+            self._pacer.start_poll(job_id, self._now)
             poll = self._hass.async_create_background_task(
                 self._poll(job_id), "gaze poll job", eager_start=False
             )
@@ -506,7 +524,7 @@ class JobEngine:
             poll.add_done_callback(lambda _: self._polls.pop(job_id, None))
         await asyncio.wait([poll], timeout=POLL_TIME)
         if not poll.done():
-            self._pacer.garbled(job_id, self._now)
+            self._pacer.fail_job(job_id, self._now)
             while len(self._polls) >= MAX_POLLS:
                 await asyncio.wait(self._polls.values(), return_when=asyncio.FIRST_COMPLETED)
 
@@ -527,7 +545,7 @@ class JobEngine:
         """Track an open job after an unforeseen error, which may have stopped that."""
         if (job := self._jobs.get(job_id)) is not None and job.open:
             self._start_tracking(job)
-            self._pacer.garbled(job_id, self._now)
+            self._pacer.fail_job(job_id, self._now)
 
     async def _poll_once(self, job_id: str) -> None:
         """Poll a job, process the response, and end the job if it is too old."""
@@ -536,7 +554,6 @@ class JobEngine:
         except GazeError as err:
             await self._process_poll_error(job_id, err)
         else:
-            self._suspects.clear()
             self._note_success()
             await self._process_report(job_id, report)
         await self._check_age(job_id)
@@ -550,17 +567,14 @@ class JobEngine:
                     return
             case GazeTimeoutError():
                 if not await self.async_is_working():
-                    self._pacer.failed(self._now)
+                    self._pacer.fail_server(self._now)
                     return
             case GazeAuthError() | GazeConnectionError() | GazeBusyError():
                 self._note_failure(err)
                 wait = err.retry_after if isinstance(err, GazeBusyError) else None
-                self._pacer.failed(self._now, wait)
+                self._pacer.fail_server(self._now, wait)
                 return
-        self._pacer.garbled(job_id, self._now)
-        self._suspects.add(job_id)
-        if len(self._suspects) > 1:
-            self._pacer.failed(self._now)
+        self._pacer.fail_job(job_id, self._now)
 
     async def _is_lost(self, job_id: str) -> bool:
         """Return whether GAZE itself has lost a job that it just did not know.
@@ -654,7 +668,7 @@ class JobEngine:
         """Process what GAZE reports about a job."""
         job = self._jobs.get(job_id)
         if job is None or not job.open or job.source_url is not None:
-            self._pacer.ended(job_id, self._now, done=False)
+            self._pacer.end(job_id, self._now, done=False)
             return
         match report.status:
             case ReportedStatus.DONE:
@@ -662,7 +676,7 @@ class JobEngine:
             case ReportedStatus.FAILED:
                 await self._drop(job_id, Reason.SERVER, format_one_line(report.error or ""))
             case ReportedStatus.PROCESSING:
-                self._pacer.processing(job_id, self._now)
+                self._pacer.process(job_id, self._now)
                 await self._process_start(job)
             case ReportedStatus.PENDING:
                 self._restored.discard(job_id)
@@ -670,7 +684,7 @@ class JobEngine:
             case _:
                 self._note_unknown_status(report.status)
                 if job.status is Status.PROCESSING:
-                    self._pacer.processing(job_id, self._now)
+                    self._pacer.process(job_id, self._now)
                 else:
                     self._process_waiting(job)
 
@@ -692,13 +706,13 @@ class JobEngine:
 
     def _process_waiting(self, job: Job) -> None:
         """Note that a job waits in the queue."""
-        self._pacer.waiting(job.job_id, self._now)
+        self._pacer.wait(job.job_id, self._now)
         if job.status is not Status.QUEUED:
             self._notify(None, self._change(job, status=Status.QUEUED))
 
     async def _process_done(self, job: Job, report: JobReport) -> None:
         """Note a finished image and download it."""
-        duration = self._ended(job.job_id)
+        span = self._end_span(job.job_id)
         result = report.result
         if result is None or not result.image_url:
             await self._fail(job.job_id, Reason.NO_IMAGE)
@@ -706,18 +720,17 @@ class JobEngine:
             job = self._change(
                 job,
                 status=Status.PROCESSING,
-                finished_at=self._date(job),
-                duration=None if duration is None else round(duration, 1),
                 seed=job.seed if result.seed is None else str(result.seed),
                 source_url=result.image_url,
                 image_number=self._next_image_number(),
+                **self._date_span(job, span),
             )
             await self._records.async_save(job)
             self._downloads.start(job)
-        if duration is not None:
+        if span is not None:
             samples = self.durations.samples(job.key)
             await self._records.async_save_durations(job.key, samples)
-        if (next_id := self._pacer.presume_started(self._now)) is not None:
+        if (next_id := self._pacer.infer_start(self._now)) is not None:
             await self._process_start(self._jobs[next_id])
 
     def _next_image_number(self) -> int:
@@ -731,22 +744,38 @@ class JobEngine:
             *(job.image_number or 0 for job in self._jobs.values()),
         )
 
-    def _ended(self, job_id: str) -> float | None:
-        """Stop polling a job that is done, and return its duration in seconds.
+    def _end_span(self, job_id: str) -> Span | None:
+        """Stop polling a job that is done, and return when its image was made.
 
         If the job may have started in an earlier run, nothing is learned: the time between two
         runs is known by the wall clock only, which may have jumped.
         """
         started_in_this_run = job_id not in self._restored
-        duration = self._pacer.ended(job_id, self._now, done=started_in_this_run)
-        return duration if started_in_this_run else None
+        return self._pacer.end(job_id, self._now, done=started_in_this_run)
+
+    def _date_span(self, job: Job, span: Span | None) -> dict[str, Any]:
+        """Return the times of a job that is done. The duration is their difference, or None."""
+        noticed = self._date(job)
+        if span is None:
+            return {"finished_at": noticed, "duration": None}
+        offset = noticed - self._now
+        finished_at = max(span.likely_end + offset, job.requested_at)
+        if not span.started:
+            return {"finished_at": finished_at, "duration": None}
+        started_at = min(max(span.likely_start + offset, job.requested_at), finished_at)
+        known = span.duration is not None
+        return {
+            "started_at": started_at,
+            "finished_at": finished_at,
+            "duration": round(finished_at - started_at, 1) if known else None,
+        }
 
     # Ends and events
 
     async def _drop(self, job_id: str, reason: Reason, error: str | None = None) -> None:
         """Stop polling a job and end it without an image."""
         if (job := self._jobs.get(job_id)) is not None and job.source_url is None:
-            self._pacer.ended(job_id, self._now, done=False)
+            self._pacer.end(job_id, self._now, done=False)
         await self._fail(job_id, reason, error)
 
     async def _fail(self, job_id: str, reason: Reason, error: str | None = None) -> None:
@@ -808,7 +837,6 @@ class JobEngine:
         """Discard what is only needed for open jobs."""
         self._clocks.stop(job_id)
         self._crashes.pop(job_id, None)
-        self._suspects.discard(job_id)
         self._tracked.discard(job_id)
         self._restored.discard(job_id)
 
@@ -818,7 +846,7 @@ class JobEngine:
         if surplus := ended[:-KEPT_ENDED]:
             for job_id in surplus:
                 del self._jobs[job_id]
-            await self._records.async_forget(surplus)
+            await self._records.async_discard(surplus)
 
     def _notify(self, event: JobEvent | None, job: Job) -> None:
         """Call the listener. Its errors do not end the job."""

@@ -8,7 +8,7 @@ from mashumaro.config import BaseConfig
 from mashumaro.mixins.orjson import DataClassORJSONMixin
 
 from ..api import GenerateOptions, Preset
-from .pacing import Key
+from .durations import Key
 
 
 class Status(StrEnum):

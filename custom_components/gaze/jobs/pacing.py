@@ -1,141 +1,136 @@
-"""Decides which job to ask for next, and when. Pure: told the time, does nothing itself.
+"""Decide which job to poll next, and when. Pure: the caller passes the time.
 
-A GAZE server makes one image at a time, first in first out, and tells a job's status only
-when asked. So few questions at the right moments do the work of many:
+GAZE makes one image at a time, first in, first out. It reports a job's status only when polled,
+so being late has a price in requests: one request is worth `REQUEST_COST` seconds of lateness.
 
-1. *The front.* Only the job at the head of our queue is asked for, with any other job that
-   was seen processing. When it ends, the next one is asked at once; after that found it
-   processing `TRUST_AFTER` times in a row, its start is taken for granted until an answer
-   says otherwise (unless its duration is in doubt). One of the others is asked each
-   `SWEEP_GAP`, in case a server works in another order.
-2. *Nothing known.* Images usually take 5 to 60 s. The looks come after `FIRST_LOOKS` seconds,
-   then each `STEADY_GAP`, and past 30 s in proportion to the time waited (`PATIENCE`).
-   Lateness: at most 6 s before 12 s, 1 s up to 30 s, then 1/30 of the time the image took,
-   never more than `MAX_GAP`.
-3. *Duration learned.* Per key (preset, checkpoint and size) the last durations are kept. No
-   question is asked until the shortest of them has passed; from there on one each twentieth
-   of the typical duration (0.25 to 2 s), which bounds the lateness. Beyond the longest the
-   gaps grow with the time overdue. While a duration is in doubt (seen once only, or the last
-   images were done before the first look) the gaps are a fifteenth, and one more question is
-   asked half-way.
-4. *Waiting.* A job that stands behind the jobs of others is asked in proportion to the time it
-   has waited, yet often enough not to miss half of a known duration.
-5. *Trouble.* After a failed question all is left alone for 1 s, doubled each time up to
-   `MAX_GAP`, or for as long as the server's `Retry-After` says. A job whose answers make no
-   sense pauses without the others, and after three of them it no longer holds them up.
-6. *Ceiling.* Whatever happens: `BURST` questions at once, then one a second on average.
+*When to poll a running job.* This is optimal inspection (Barlow, Hunter, and Proschan, *Optimum
+checking procedures*, 1963). An image that ends with hazard h is noticed g / 2 late on average if
+it is polled every g seconds. Polling costs c / g a second and lateness h · g / 2, so the best gap
+is √(2c / h). Where h changes within a gap, the polls lie where the integral of √(h / 2c) reaches
+whole numbers (Keller, *Optimum checking schedules for systems subject to random failure*, 1974).
+h comes from the distribution in `durations.py`, widened by the uncertainty of the start.
 
-Times are seconds on one clock of the caller's; it should be the wall clock, so that what is
-known of a job outlives a restart. A clock that jumps costs one gap of at most `MAX_GAP`.
+*How late at most.* From the moment when an image may end, gaps are limited by what is unknown: the
+time that has passed since then, or the range of 90 % of images. The limit is `LATEST`, a second, or
+`LATE_SHARE` of what is unknown. Until `USUAL`, when usual images have ended, it is at most `CLOSE`.
+So 19 of 20 are noticed as early as with a poll a second: a third of log-uniform durations of 3 to
+120 s are longer than 1 s / `LATE_SHARE`. One in eight of these ends in the part of a gap that is
+beyond a second. No gap is longer than `MAX_GAP`.
+
+*When to poll a waiting job.* Foreign jobs of unknown length may be ahead. After w seconds of
+waiting, the next start has a hazard of about 1 / w (the log-uniform prior). Polling every g
+seconds costs c / g. It leaves the start unknown by g, and an end that is unknown by g costs
+⅔ · √(2cg). The sum is least for g = (3w · √(c / 2))^⅔. The gap is at most the time in which an
+image may start and end, or 1 / 60 of the time waited.
+
+*Which job.* Only the job at the head of the queue is polled, with any other that was seen
+processing. When it ends, the next job starts. If that was seen `TRUST_AFTER` times in a row, the
+next start is inferred without a poll. Another job is polled every `SWEEP_GAP`. If that shows that
+GAZE works in another order, all jobs are polled within this time, as far as the ceiling allows.
+
+*Trouble.* A failed poll is about its job. The job is left alone for 1, 2, 4 … 60 s, and the next
+one is polled at once. If that fails as well, the trouble is the server's: it is left alone for as
+many seconds as jobs failed in a row. After an error of the connection it is left alone for 1, 2,
+4 … 60 s, or as long as it says.
+
+*Ceiling.* `BURST` requests at once, then one a second on average, whatever happens. Images that
+take less than a second are therefore noticed later than the above if there are many.
+
+Times are seconds on one clock. If it runs backward, the difference is added to all later times.
 """
 
-from collections import deque
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from statistics import median
+import math
+from typing import Final
 
-type Key = tuple[str, ...]
+from .durations import LEAST, Distribution, Durations, Interval, Key, is_known
 
-FIRST_LOOKS = (2.0, 6.0, 12.0)
-STEADY_GAP = 0.97
-PATIENCE = 1 / 30
-MAX_GAP = 60.0
-SWEEP_GAP = 60.0
-FRONT_DELAY = 0.2
-TRUST_AFTER = 2
-KEPT_SAMPLES = 5
-BURST = 60
-QUESTIONS_A_SECOND = 1.0
-TOLERATED_FAILURES = 3
+REQUEST_COST: Final = 0.05  # seconds of mean lateness that one request is worth: the project's goal
+# The project's limits: a first image is noticed within 1 s or 3 % of its duration, and 19 of 20
+# usual ones about as early as with a poll a second. The rest of the second is for the request.
+LATEST: Final = 0.98
+LATE_SHARE: Final = 0.03
+CLOSE: Final = 1.13
+USUAL: Final = 120.0
+# A longer silence lets people doubt that anything works. The rest is for a request that is slow.
+MAX_GAP: Final = 55.0
+SWEEP_GAP: Final = MAX_GAP
+# GAZE's worker needs a moment to start a job. A start is news: a fifth of a second feels immediate.
+START_DELAY: Final = 0.2
+# Polls that are closer than the time of a request show nothing new.
+LEAST_GAP: Final = 0.1
+# After two, the next job starts in turn with a probability of 3 / 4 (the rule of succession). An
+# inference then pays even if a wrong `started` event is as bad as three requests.
+TRUST_AFTER: Final = 2
+BURST: Final = 60
+REQUESTS_PER_SECOND: Final = 1.0
+# In disorder, sweeps use half of the ceiling. The rest is for jobs that are being made.
+SWEEPS_PER_SECOND: Final = REQUESTS_PER_SECOND / 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Expectation:
-    """How long an image is expected to be processed, in seconds."""
+class Span:
+    """When an image was made, as far as polls show. Each is the earliest and the latest time."""
 
-    shortest: float
-    typical: float
-    longest: float
-    in_doubt: bool
-
-    @property
-    def gap(self) -> float:
-        """Seconds between questions around the expected end."""
-        return min(max(self.typical / (15 if self.in_doubt else 20), 0.25), 2.0)
+    start: Interval
+    end: Interval
+    started: bool  # whether the job was seen processing, or its start was inferred
 
     @property
-    def first_look(self) -> float:
-        """Seconds from the start to the first question of those around the expected end."""
-        return self.shortest + self.gap / 2
+    def bounds(self) -> Interval:
+        """Return the least and the most seconds that it took."""
+        return max(self.end[0] - self.start[1], 0.0), self.end[1] - self.start[0]
+
+    @property
+    def duration(self) -> float | None:
+        """Return the seconds that it took, if they are known within a quarter."""
+        return self.likely_end - self.likely_start if is_known(*self.bounds) else None
+
+    @property
+    def likely_start(self) -> float:
+        """Return the middle of the bounds of the start."""
+        return _middle(self.start)
+
+    @property
+    def likely_end(self) -> float:
+        """Return the middle of the bounds of the end."""
+        return _middle(self.end)
 
 
-class Durations:
-    """What was learned about how long images take. Seconds, by key, newest last."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """When a job is expected to start and end; `None` if nothing is known.
 
-    def __init__(self, samples: dict[Key, list[float]] | None = None) -> None:
-        """Start from the samples kept earlier."""
-        self._samples = {
-            key: deque(values, KEPT_SAMPLES) for key, values in (samples or {}).items()
-        }
-        self._early: dict[Key, int] = {}  # images in a row that were done at the first look
-        self._rough: set[Key] = set()
+    `margin` is the standard deviation of the end, in seconds.
+    """
 
-    def samples(self, key: Key) -> list[float]:
-        """Return the durations seen for the key, oldest first."""
-        return list(self._samples.get(key, ()))
+    start: float | None = None
+    end: float | None = None
+    margin: float | None = None
 
-    def items(self) -> list[tuple[Key, list[float]]]:
-        """Return the durations seen, oldest first, for each key."""
-        return [(key, self.samples(key)) for key in self._samples]
 
-    def learn(self, key: Key, seconds: float, *, rough: bool = False) -> None:
-        """Remember one duration; a rough one only until a better one is known."""
-        if rough and key in self._samples:
-            return
-        if rough:
-            self._rough.add(key)
-        elif key in self._rough:
-            self._rough.discard(key)
-            del self._samples[key]
-        self._samples.setdefault(key, deque(maxlen=KEPT_SAMPLES)).append(seconds)
-        self._early.pop(key, None)
-
-    def learn_early(self, key: Key, at_most: float, expected: Expectation) -> None:
-        """Note that an image was done at the first look, at an unknown time before it."""
-        if at_most < expected.first_look:
-            del self._samples[key]
-            self.learn(key, at_most * 0.75, rough=True)
-            return
-        early = self._early.get(key, 0) + 1
-        self.learn(key, expected.shortest)
-        self._early[key] = early
-
-    def expected(self, key: Key) -> Expectation | None:
-        """Return what to expect, or None while nothing is known."""
-        samples = self._samples.get(key)
-        if not samples:
-            return None
-        margin = 0.25 if key in self._rough else 0.1 / len(samples)
-        return Expectation(
-            shortest=min(samples) * (1 - margin),
-            typical=median(samples),
-            longest=max(samples) * (1 + margin),
-            in_doubt=len(samples) == 1 or self._early.get(key, 0) > 1,
-        )
+UNKNOWN_ESTIMATE: Final = Estimate()
 
 
 @dataclass(slots=True)
 class _Job:
-    """What is known of an open job. Times are the caller's; `None` is not yet."""
+    """What is known of an open job. Times are the pacer's; `None` is not yet."""
 
     key: Key
+    number: int  # place in the queue
     accepted: float
+    head_from: float  # no job of ours is before it since then
     not_before: float  # it cannot have started earlier
-    asked: float | None = None
-    processing_since: float | None = None  # first seen processing; may have started earlier
-    follows: bool = False  # became the head when another one ended
-    quiet_until: float = 0.0
+    open_at: float | None = None  # when the last poll that found it open was sent
+    sent_at: float | None = None  # when the poll without a response was sent
+    processing_since: float | None = None  # it cannot have started later
+    likely_from: float = -math.inf  # it hardly started earlier
+    is_successor: bool = False  # became the head when another one ended
     failures: int = 0
+    due: float = 0.0
 
 
 class Pacer:
@@ -145,222 +140,445 @@ class Pacer:
         """Use what is known about durations, and add to it."""
         self.durations = durations
         self._jobs: dict[str, _Job] = {}
+        self._active: dict[str, _Job] = {}  # those that are polled
+        self._behind: OrderedDict[str, _Job] = OrderedDict()
+        self._sweep: deque[str] = deque()  # those behind, the next to poll first
         self._last_sweep = 0.0
+        self._disorder = 0  # jobs behind when GAZE was seen to work in another order
+        self._last_known = False  # whether the last duration was known within a quarter
         self._in_turn = 0  # how often the next job was found processing when one ended
-        self._failures = 0
+        self._added = 0
+        self._suspects: set[str] = set()  # jobs whose polls failed since one succeeded
+        self._server_failures = 0
         self._quiet_until = 0.0
         self._allowance = float(BURST)
         self._allowance_at: float | None = None
+        self._latest = -math.inf
+        self._shift = 0.0  # from the caller's time to ours
 
     def __len__(self) -> int:
         """Return the number of open jobs."""
         return len(self._jobs)
 
+    # What the caller does
+
     def add(self, job_id: str, key: Key, *, accepted: float, started: float | None = None) -> None:
-        """Append an open job; `started` where it was seen processing in an earlier run."""
-        self._jobs[job_id] = _Job(
-            key=key,
-            accepted=accepted,
-            not_before=accepted if started is None else started,
-            processing_since=started,
-        )
+        """Append an open job; `started` if it was seen processing in an earlier run."""
+        accepted += self._shift
+        self._latest = max(self._latest, accepted)
+        self._remove(job_id)
+        self._added += 1
+        job = self._jobs[job_id] = _Job(key, self._added, accepted, accepted, accepted)
+        if started is not None:
+            job.not_before = job.processing_since = job.open_at = started + self._shift
+            self._activate(job_id, job)
+        else:
+            self._behind[job_id] = job
+            self._sweep.append(job_id)
+            self._last_sweep = max(self._last_sweep, accepted)
+        self._fill_front()
 
-    def next_question(self, now: float) -> tuple[str, float] | None:
-        """Return which job to ask for and when, or None while no job is open."""
-        if not self._jobs:
+    def next_poll(self, now: float) -> tuple[str, float] | None:
+        """Return which job to poll and when, or None while no job is open."""
+        now = self._tick(now)
+        if not self._active:
             return None
-        due = {job_id: self._due(self._jobs[job_id]) for job_id in self._front()}
-        due.update(self._sweep(due, now))
-        job_id = min(due, key=lambda candidate: due[candidate])
-        return job_id, max(due[job_id], self._quiet_until, self._allowed_from(now))
+        job_id = min(self._active, key=lambda candidate: self._active[candidate].due)
+        due = self._active[job_id].due
+        if (swept := self._next_sweep()) is not None and swept[1] < due:
+            job_id, due = swept
+        due = min(max(due, now), now + MAX_GAP)
+        return job_id, max(due, self._quiet_until, self._allowed_from(now)) - self._shift
 
-    def asking(self, job_id: str, now: float) -> None:
-        """Note that the question is being asked."""
+    def start_poll(self, job_id: str, now: float) -> None:
+        """Note that a job is being polled."""
+        now = self._tick(now)
         self._allowance = self._allowance_left(now) - 1
         self._allowance_at = now
-        if job_id not in self._front():
+        if (job := self._jobs.get(job_id)) is None:
+            return
+        job.sent_at = now
+        job.due = now + MAX_GAP  # unless a response says more
+        if job_id in self._behind:
             self._last_sweep = now
+            self._sweep.remove(job_id)
+            self._sweep.append(job_id)
 
-    def waiting(self, job_id: str, now: float) -> None:
+    def wait(self, job_id: str, now: float) -> None:
         """Note that a job still waits in the server's queue."""
-        if (job := self._answered(job_id)) is None:
+        now = self._tick(now)
+        if (job := self._note_response(job_id)) is None:
             return
-        if job.follows:
+        if job.is_successor:
             self._in_turn = 0
-        job.asked = job.not_before = now
+        job.open_at = job.not_before = self._sent(job, now)
         job.processing_since = None
-        job.follows = False
+        job.is_successor = False
+        self._schedule(job, now)
 
-    def processing(self, job_id: str, now: float) -> None:
-        """Note that a job is being made."""
-        if (job := self._answered(job_id)) is None:
+    def process(self, job_id: str, now: float) -> None:
+        """Note that GAZE is making the image of a job."""
+        now = self._tick(now)
+        if (job := self._note_response(job_id)) is None:
             return
-        job.asked = now
+        job.open_at = self._sent(job, now)
         if job.processing_since is None:
             job.processing_since = now
-            self._in_turn += job.follows
+            self._in_turn += job.is_successor
+        if job_id in self._behind:
+            if self._is_healthy_front():
+                self._disorder = max(self._disorder, len(self._behind))
+            self._activate(job_id, job)
+        self._schedule(job, now)
+        self._return_waiting_jobs(job)
 
-    def ended(self, job_id: str, now: float, *, done: bool) -> float | None:
-        """Forget a job that is done, failed or of no more interest.
+    def end(self, job_id: str, now: float, *, done: bool) -> Span | None:
+        """Remove a job that is done, failed, or of no more interest.
 
-        Returns the seconds it was processed where the questions tell, and learns them.
+        Return when its image was made, and learn how long that took, if it is done.
         """
-        was_front = job_id in self._front()
-        if (job := self._answered(job_id)) is None:
+        now = self._tick(now)
+        if (job := self._note_response(job_id)) is None:
             return None
-        del self._jobs[job_id]
+        was_front = job_id in self._active
+        if done and not was_front and self._is_healthy_front():
+            self._disorder = max(self._disorder, len(self._behind))
+        self._remove(job_id)
+        span = _find_span(job, now)
+        likely_from = max(span.end[0], self._find_likely_end(job, span))
+        if done:
+            self.durations.learn(job.key, *span.bounds)
+        self._fill_front()
         if was_front:
-            self._advance(self._not_over_before(job, now))
-        return self._learn(job, now) if done else None
+            self._start_next(span.end[0], likely_from)
+        self._last_known = done and span.duration is not None
+        if not self._jobs:
+            self._disorder = 0
+        return self._to_caller(span) if done else None
 
-    def presume_started(self, now: float) -> str | None:
-        """Take the start of the next job for granted where experience allows it.
+    def infer_start(self, now: float) -> str | None:
+        """Infer the start of the next job if experience allows it, and return its ID.
 
-        Returns its id. To be called after a job is done.
+        To be called after a job is done. If that job's duration is unknown, the next one may have
+        ended as well, so it is polled.
         """
-        for job_id in self._front():
-            job = self._jobs[job_id]
-            expected = self.durations.expected(job.key)
-            trusted = expected is not None and not expected.in_doubt
-            if trusted and self._in_turn >= TRUST_AFTER and job.follows and job.asked is None:
-                job.asked = job.processing_since = now
+        now = self._tick(now)
+        if not self._last_known:
+            return None
+        for job_id, job in self._active.items():
+            if job.is_successor and job.open_at is None and self._in_turn >= TRUST_AFTER:
+                if not self.durations.predict(job.key).known:
+                    continue
+                # Its `not_before` is the earliest end of the job before. It ended before now.
+                job.open_at, job.processing_since = job.not_before, now
+                self._schedule(job, now)
                 return job_id
         return None
 
-    def garbled(self, job_id: str, now: float) -> None:
-        """Note an answer about one job that makes no sense."""
-        if (job := self._jobs.get(job_id)) is not None:
-            job.failures += 1
-            job.quiet_until = now + _back_off(job.failures)
+    def fail_job(self, job_id: str, now: float) -> None:
+        """Note a failed poll that is about one job, unless the next one fails as well."""
+        now = self._tick(now)
+        if (job := self._jobs.get(job_id)) is None:
+            return
+        job.failures += 1
+        job.due = now + _back_off(job.failures)
+        self._suspects.add(job_id)
+        self._suspects &= self._jobs.keys()
+        if len(self._suspects) > 1:
+            pause = min(float(len(self._suspects) - 1), MAX_GAP)
+            self._quiet_until = max(self._quiet_until, now + pause)
+        self._fill_front()
 
-    def failed(self, now: float, retry_after: float | None = None) -> float:
-        """Note that the server did not answer. Returns until when it is left alone."""
-        self._failures += 1
-        self._quiet_until = now + max(_back_off(self._failures), retry_after or 0.0)
-        return self._quiet_until
+    def fail_server(self, now: float, retry_after: float | None = None) -> None:
+        """Note that the server did not respond, or said when to try again, in seconds."""
+        now = self._tick(now)
+        self._server_failures += 1
+        wait = retry_after if retry_after is not None and math.isfinite(retry_after) else 0.0
+        self._quiet_until = now + max(_back_off(self._server_failures), wait)
+        for job in self._jobs.values():
+            if job.sent_at is not None:  # its poll has no response
+                job.sent_at = None
+                job.due = now
 
-    def answered(self) -> None:
-        """Note that the server answers, whatever it said."""
-        self._failures = 0
+    def note_success(self) -> None:
+        """Note that the server responds, whatever it says."""
+        self._server_failures = 0
         self._quiet_until = 0.0
+        self._suspects.clear()
 
-    def _front(self) -> list[str]:
-        """Return the jobs that are asked for: those being made, else the first that waits."""
-        front = [job_id for job_id, job in self._jobs.items() if job.processing_since is not None]
-        if any(self._jobs[job_id].failures < TOLERATED_FAILURES for job_id in front):
-            return front
-        for job_id, job in self._jobs.items():
+    def estimate(self, now: float, later: Mapping[str, Key] | None = None) -> dict[str, Estimate]:
+        """Return when each open job is expected to start and end, in the order of the queue.
+
+        `later`: jobs that will be added, with their keys. Nothing that is still to come is
+        expected in the past.
+        """
+        now = self._tick(now)
+        estimates: dict[str, Estimate] = {}
+        free, variance = now, 0.0
+        if (waited := self._foreign_wait()) > 0:
+            free, variance = now + waited, waited**2
+        made = {id_: job for id_, job in self._jobs.items() if job.processing_since is not None}
+        for job_id, job in made.items():
+            start = _middle(_find_start(job))
+            distribution = self.durations.predict(job.key)
+            if not distribution.known:
+                estimates[job_id] = self._to_estimate(start, math.inf, 0.0)
+                free = math.inf
+                continue
+            duration, deviation = distribution.expect(max(now - start, 0.0))
+            end = max(start + duration, now)
+            estimates[job_id] = self._to_estimate(start, end, deviation)
+            if end >= free:
+                free, variance = end, deviation**2
+        waiting = {job_id: job.key for job_id, job in self._jobs.items() if job_id not in made}
+        expected: dict[Key, tuple[float, float]] = {}  # a thousand jobs have few keys
+        for job_id, key in (waiting | dict(later or {})).items():
+            if key not in expected:
+                distribution = self.durations.predict(key)
+                expected[key] = distribution.expect(0.0) if distribution.known else (math.inf, 0.0)
+            duration, deviation = expected[key]
+            variance += deviation**2
+            start, free = free, free + duration
+            estimates[job_id] = self._to_estimate(start, free, math.sqrt(variance))
+        return estimates
+
+    def _foreign_wait(self) -> float:
+        """Return for how long the head has waited behind jobs of others.
+
+        With the log-uniform prior, it will wait as long again with a probability of one half.
+        """
+        job = next(iter(self._active.values()), None)
+        if job is None or job.open_at is None or job.processing_since is not None:
+            return 0.0
+        return max(job.open_at - job.head_from, 0.0)
+
+    # Time
+
+    def _tick(self, now: float) -> float:
+        """Return the time by our clock, which never runs backward."""
+        ours = now + self._shift
+        if ours < self._latest:
+            self._shift += self._latest - ours
+            ours = self._latest
+        self._latest = ours
+        return ours
+
+    def _to_caller(self, span: Span) -> Span:
+        """Return a span in the caller's time."""
+        shift = self._shift
+        return Span(
+            start=(span.start[0] - shift, span.start[1] - shift),
+            end=(span.end[0] - shift, span.end[1] - shift),
+            started=span.started,
+        )
+
+    def _to_estimate(self, start: float, end: float, margin: float) -> Estimate:
+        """Return an estimate in the caller's time. What is not finite is unknown."""
+        if math.isinf(start):
+            return UNKNOWN_ESTIMATE
+        start -= self._shift
+        if math.isinf(end):
+            return Estimate(start=start)
+        return Estimate(start=start, end=end - self._shift, margin=margin)
+
+    # Which job
+
+    def _is_healthy_front(self) -> bool:
+        """Return whether a job whose polls succeed is at the front."""
+        return any(not job.failures for job in self._active.values())
+
+    def _fill_front(self) -> None:
+        """Poll the first jobs that wait, up to one whose polls succeed."""
+        while self._behind and not self._is_healthy_front():
+            job_id = next(iter(self._behind))
+            self._activate(job_id, self._behind[job_id])
+
+    def _activate(self, job_id: str, job: _Job) -> None:
+        """Poll a job from now on."""
+        if self._behind.pop(job_id, None) is not None:
+            self._sweep.remove(job_id)
+        self._active[job_id] = job
+        self._schedule(job, job.accepted)
+
+    def _return_waiting_jobs(self, made: _Job) -> None:
+        """Stop polling jobs that wait behind one that is being made."""
+        for job_id, job in reversed(list(self._active.items())):
+            if job.processing_since is None and job.number > made.number and not job.failures:
+                del self._active[job_id]
+                self._behind[job_id] = job
+                self._behind.move_to_end(job_id, last=False)
+                self._sweep.append(job_id)
+
+    def _find_likely_end(self, job: _Job, span: Span) -> float:
+        """Return before when a job hardly ended, from what is known about its key."""
+        shortest, _ = self.durations.narrow(job.key, span.bounds)
+        return max(span.start[0], job.likely_from) + shortest if span.started else span.end[0]
+
+    def _start_next(self, earliest: float, likely_from: float) -> None:
+        """Poll the next job at once: it starts when the one before ends."""
+        for job in self._active.values():
             if job.processing_since is None:
-                front.append(job_id)
-                if job.failures < TOLERATED_FAILURES:
-                    break
-        return front
+                job.head_from = job.not_before = max(job.not_before, earliest)
+                job.likely_from = likely_from
+                job.open_at = None
+                job.is_successor = True
+                if not job.failures:
+                    job.due = job.not_before
 
-    def _advance(self, end: float) -> None:
-        """Let the next waiting job be asked at once: its turn came not before `end`."""
-        for job_id in self._front():
-            job = self._jobs[job_id]
-            if job.processing_since is None:
-                job.not_before = max(job.not_before, end)
-                job.asked = None
-                job.follows = True
+    def _next_sweep(self) -> tuple[str, float] | None:
+        """Return the job behind the front that was polled longest ago, and when it is due."""
+        if not self._sweep:
+            return None
+        gap = SWEEP_GAP
+        if self._disorder:
+            gap = max(SWEEP_GAP / self._disorder, 1 / SWEEPS_PER_SECOND)
+        job_id = self._sweep[0]
+        due = self._last_sweep + gap
+        job = self._jobs[job_id]
+        return job_id, max(due, job.due) if job.failures else due
 
-    def _sweep(self, front: Iterable[str], now: float) -> dict[str, float]:
-        """Return the one job behind the front that was asked longest ago, and when it is due."""
-        behind = [job_id for job_id in self._jobs if job_id not in front]
-        if not behind:
-            return {}
-        job_id = min(behind, key=lambda candidate: self._jobs[candidate].asked or 0.0)
-        due = max(self._last_sweep, self._jobs[job_id].accepted) + SWEEP_GAP
-        return {job_id: max(min(due, now + SWEEP_GAP), self._jobs[job_id].quiet_until)}
+    def _remove(self, job_id: str) -> None:
+        """Remove a job."""
+        self._jobs.pop(job_id, None)
+        self._active.pop(job_id, None)
+        self._suspects.discard(job_id)
+        if self._behind.pop(job_id, None) is not None:
+            self._sweep.remove(job_id)
 
-    def _due(self, job: _Job) -> float:
-        """Return when a job of the front is asked for next."""
-        if job.asked is None:
-            return max(job.not_before + FRONT_DELAY, job.quiet_until)
-        if job.processing_since is None:
-            due = job.asked + self._waiting_gap(job, job.asked - job.accepted)
+    # When
+
+    def _schedule(self, job: _Job, now: float) -> None:
+        """Set when a job is due."""
+        if job.open_at is None:
+            job.due = job.not_before + START_DELAY
+        elif job.processing_since is None:
+            job.due = job.open_at + self._waiting_gap(job, job.open_at - job.head_from)
         else:
-            due = self._processing_due(job, job.asked, job.processing_since)
-        return max(due, job.quiet_until)
+            distribution = self.durations.predict(job.key)
+            job.due = find_next_poll(distribution, _find_start(job), job.open_at)
+        job.due = max(job.due, min(now, job.due + LEAST_GAP))
 
     def _waiting_gap(self, job: _Job, waited: float) -> float:
-        """Return the seconds until a waiting job is asked again (rule 4)."""
-        expected = self.durations.expected(job.key)
-        if expected is None:
-            return min(max(2.5, waited / 20), MAX_GAP)
-        return min(max(1.0, expected.shortest / 2, waited * PATIENCE), MAX_GAP)
+        """Return the seconds until a waiting job is polled again."""
+        best: float = (3 * max(waited, 0.0) * math.sqrt(REQUEST_COST / 2)) ** (2 / 3)
+        distribution = self.durations.predict(job.key)
+        limit = max(distribution.soonest, waited / 60, LATEST)
+        return min(max(best, START_DELAY), limit, MAX_GAP)
 
-    def _processing_due(self, job: _Job, asked: float, since: float) -> float:
-        """Return when a job that is being made is asked again (rules 2 and 3)."""
-        elapsed = asked - job.not_before
-        expected = self.durations.expected(job.key)
-        if expected is None:
-            return job.not_before + _next_look(elapsed)
-        if elapsed >= expected.first_look:
-            overdue = asked - (since + expected.longest)
-            return asked + min(max(expected.gap, overdue / 5), MAX_GAP)
-        if expected.in_doubt and elapsed < expected.first_look / 2:
-            return job.not_before + expected.first_look / 2
-        return job.not_before + expected.first_look
-
-    def _answered(self, job_id: str) -> _Job | None:
-        """Note a sound answer about a job."""
-        self.answered()
+    def _note_response(self, job_id: str) -> _Job | None:
+        """Note a sound response about a job."""
+        self.note_success()
         if (job := self._jobs.get(job_id)) is not None:
             job.failures = 0
-            job.quiet_until = 0.0
         return job
 
-    def _not_over_before(self, job: _Job, now: float) -> float:
-        """Return the earliest plausible end of a job that was found over just now."""
-        if job.asked is None or job.processing_since is None:
-            return job.not_before
-        expected = self.durations.expected(job.key)
-        soonest = 0.0 if expected is None else job.not_before + expected.shortest
-        return max(job.asked, min(soonest, now))
+    def _sent(self, job: _Job, now: float) -> float:
+        """Return when the poll was sent that has its response now."""
+        sent = now if job.sent_at is None else job.sent_at
+        job.sent_at = None
+        return max(sent, job.open_at or -math.inf)
 
-    def _learn(self, job: _Job, now: float) -> float | None:
-        """Return how long a job that is done was processed, and remember it."""
-        if job.asked is None or job.processing_since is None:
-            return None
-        expected = self.durations.expected(job.key)
-        if expected is not None and job.asked - job.not_before < expected.first_look:
-            at_most = now - job.not_before
-            self.durations.learn_early(job.key, at_most, expected)
-            return min(expected.shortest, at_most)
-        unsure = now - job.asked + job.processing_since - job.not_before
-        duration = (job.asked + now) / 2 - _start(job)
-        if unsure <= 2 * duration:
-            self.durations.learn(job.key, duration, rough=unsure > duration / 4)
-        return duration
+    # Ceiling
 
     def _allowance_left(self, now: float) -> float:
-        """Return how many questions may be asked at once."""
+        """Return how many requests may be sent at once."""
         if self._allowance_at is None:
             return float(BURST)
         passed = max(now - self._allowance_at, 0.0)
-        return min(self._allowance + passed * QUESTIONS_A_SECOND, float(BURST))
+        return min(self._allowance + passed * REQUESTS_PER_SECOND, float(BURST))
 
     def _allowed_from(self, now: float) -> float:
-        """Return when the next question is within the ceiling."""
+        """Return when the next request is within the ceiling."""
         missing = 1 - self._allowance_left(now)
-        return now + missing / QUESTIONS_A_SECOND if missing > 0 else 0.0
+        return now + missing / REQUESTS_PER_SECOND if missing > 0 else -math.inf
 
 
-def _start(job: _Job) -> float:
-    """Return the likeliest start of a job that was seen processing."""
-    return (job.not_before + (job.processing_since or job.not_before)) / 2
+def _find_start(job: _Job) -> Interval:
+    """Return when a job that is being made likely started at the earliest and the latest."""
+    latest = math.inf if job.processing_since is None else job.processing_since
+    return min(max(job.not_before, job.likely_from), latest), latest
 
 
-def _next_look(elapsed: float) -> float:
-    """Return the next look at an image of unknown duration, in seconds since its start."""
-    for look in FIRST_LOOKS:
-        if elapsed < look:
-            return look
-    return elapsed + min(max(STEADY_GAP, elapsed * PATIENCE), MAX_GAP)
+def _middle(interval: Interval) -> float:
+    """Return the middle of an interval."""
+    return (interval[0] + interval[1]) / 2
+
+
+def find_next_poll(distribution: Distribution, started: Interval, open_at: float) -> float:
+    """Return when to poll a job that started between two times and was open at a third."""
+    first, last = started
+    if distribution.components:
+        # It is open, so it did not start earlier than the longest of usual durations ago.
+        longest = max(math.exp(part.center + 3 * part.spread) for part in distribution.components)
+        first = min(max(first, open_at - longest), last)
+    middle = (first + last) / 2
+    elapsed = max(open_at - middle, 0.0)
+    distribution = distribution.widened(last - first)
+    soonest = distribution.soonest
+    unknown = max(2 * (distribution.typical - soonest), elapsed - soonest)
+    if not distribution.components:
+        unknown = elapsed
+    latest = min(max(elapsed, soonest) + find_longest_gap(unknown), elapsed + MAX_GAP)
+    passed, before = 0.0, elapsed
+    density = _polls_per_second(distribution, before)
+    for point in _steps(distribution, elapsed, latest):
+        after = _polls_per_second(distribution, point)
+        more = (density + after) / 2 * (point - before)
+        if passed + more >= 1:
+            latest = before + _solve(density, after, point - before, 1 - passed)
+            break
+        passed, before, density = passed + more, point, after
+    return middle + max(latest, elapsed + LEAST_GAP)
+
+
+def find_longest_gap(unknown: float) -> float:
+    """Return the longest gap between polls if so many seconds of a duration are unknown."""
+    share = LATE_SHARE * unknown
+    return max(LATEST, share if unknown > USUAL else min(share, CLOSE))
+
+
+def _polls_per_second(distribution: Distribution, seconds: float) -> float:
+    """Return the best density of polls after so many seconds: √(h / 2c)."""
+    density, remaining = distribution.evaluate(seconds)
+    return math.sqrt(density / remaining / (2 * REQUEST_COST))
+
+
+def _steps(distribution: Distribution, first: float, last: float) -> Iterator[float]:
+    """Return points between two durations close enough for the trapezoid rule."""
+    milestones = distribution.milestones()
+    milestones = [*milestones[bisect_right(milestones, first) :], last]
+    point = max(first, LEAST)
+    for milestone in milestones:
+        end = min(milestone, last)
+        while end > 2 * point:
+            point *= 2
+            yield point
+        point = max(point, end)
+        yield end
+        if end >= last:
+            return
+
+
+def _solve(before: float, after: float, width: float, area: float) -> float:
+    """Return how far to go until a line from `before` to `after` covers an area."""
+    slope = (after - before) / width
+    if abs(slope) * width < 1e-6 * max(before, after):
+        return area / before
+    root: float = math.sqrt(max(before * before + 2 * slope * area, 0.0))
+    return (root - before) / slope
+
+
+def _find_span(job: _Job, now: float) -> Span:
+    """Return when the image of a job was made that was found to have ended."""
+    open_at = max(job.not_before, job.open_at or -math.inf)
+    latest_start = now if job.processing_since is None else job.processing_since
+    return Span(
+        start=(job.not_before, latest_start),
+        end=(open_at, now),
+        started=job.processing_since is not None,
+    )
 
 
 def _back_off(failures: int) -> float:
-    """Return the seconds of quiet after so many failures in a row."""
+    """Return the seconds for which to leave alone what failed so many times in a row."""
     return float(min(2 ** min(failures - 1, 6), MAX_GAP))

@@ -16,13 +16,12 @@ import orjson
 
 from ..const import DOMAIN
 from ..database import Database, Row
+from .durations import MAX_KEYS, Durations, Interval, Key
 from .models import Job
-from .pacing import Durations, Key
 
 _LOGGER = logging.getLogger(__name__)
 
 RETRY_AFTER: Final = 30.0  # seconds after which a failed write is tried again
-MAX_SAMPLE: Final = 7 * 86_400.0  # seconds; no image takes longer
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS job (
@@ -69,7 +68,9 @@ class Records:
         await self._database.async_open()
         self._closing = False
         jobs = await self._database.async_read("SELECT job_id, record FROM job ORDER BY number")
-        durations = await self._database.async_read("SELECT key, samples FROM duration")
+        durations = await self._database.async_read(
+            "SELECT key, samples FROM duration ORDER BY rowid"
+        )
         return await self._hass.async_add_executor_job(_decode, jobs, durations)
 
     async def async_save(self, *jobs: Job) -> None:
@@ -78,14 +79,19 @@ class Records:
             self._unsaved[job.job_id] = job.to_json()
         await self._outlive(self._save())
 
-    async def async_save_durations(self, key: Key, samples: list[float]) -> None:
-        """Save the durations that were learned for one key."""
+    async def async_save_durations(self, key: Key, samples: list[Interval]) -> None:
+        """Save the durations that were learned for one key. Those learned last have a row."""
         await self._write(
             "INSERT OR REPLACE INTO duration VALUES (?, ?)",
             (orjson.dumps(key).decode(), orjson.dumps(samples).decode()),
         )
+        await self._write(
+            "DELETE FROM duration WHERE rowid NOT IN"
+            " (SELECT rowid FROM duration ORDER BY rowid DESC LIMIT ?)",
+            (MAX_KEYS,),
+        )
 
-    async def async_forget(self, job_ids: list[str]) -> None:
+    async def async_discard(self, job_ids: list[str]) -> None:
         """Discard ended jobs."""
         for job_id in job_ids:
             self._unsaved.pop(job_id, None)
@@ -169,7 +175,7 @@ def _decode(job_rows: list[Row], duration_rows: list[Row]) -> tuple[list[Job], D
             jobs.append(_decode_job(str(record)))
         except ValueError, TypeError, MissingField:
             _LOGGER.warning("Ignored the unreadable record of job %s", job_id)
-    samples: dict[Key, list[float]] = {}
+    samples: dict[Key, list[object]] = {}
     for key, values in duration_rows:
         try:
             if decoded := _decode_samples(values):
@@ -208,13 +214,9 @@ def _decode_key(text: object) -> Key:
     return tuple(key)
 
 
-def _decode_samples(text: object) -> list[float]:
-    """Return the plausible ones of learned durations, in seconds. Raises ValueError."""
+def _decode_samples(text: object) -> list[object]:
+    """Return learned durations, to be validated by `Durations`. Raises ValueError."""
     samples = json.loads(str(text))  # unlike orjson, it reads NaN
     if not isinstance(samples, list):
-        raise ValueError("expected a list")  # noqa: TRY004 - as all of these
-    return [
-        float(sample)
-        for sample in samples
-        if type(sample) in {int, float} and 0 < sample < MAX_SAMPLE
-    ]
+        raise ValueError("expected a list")  # noqa: TRY004 - as for all unreadable values
+    return samples

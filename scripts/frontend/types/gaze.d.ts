@@ -71,6 +71,7 @@ interface Job {
   started_at: string | null;
   expected_start: string | null;
   expected_end: string | null;
+  expected_margin: number | null;
 }
 
 interface Server {
