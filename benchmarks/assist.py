@@ -16,11 +16,11 @@ from typing import Final
 
 from homeassistant.core import HomeAssistant
 
+from testing.fake_servers import API_KEY, PRESET, Wanted, fake_servers
 from testing.gaze_server import DEFAULT_PRESETS
 from testing.home_assistant import DemoError
 
 from .entities import add, core
-from .support.fake_servers import API_KEY, PRESET, Wanted, fake_servers
 from .support.report import Figure, Report, listed, machine, nearest_rank
 
 ROUNDS: Final = 12

@@ -28,11 +28,11 @@ from homeassistant.core import HomeAssistant as Core
 
 from custom_components.gaze.gallery import Gallery, Image, Selection
 from custom_components.gaze.jobs import Job, Records
+from testing.fake_servers import API_KEY, PRESET, FakeServer, Wanted, fake_servers
 from testing.home_assistant import AnswerError, DemoError, HomeAssistant, free_port, wait_until
+from testing.witness import Witness, left_overs
 
-from .support.fake_servers import API_KEY, PRESET, FakeServer, Wanted, fake_servers
 from .support.report import machine, table
-from .support.witness import Witness, left_overs
 
 RESULTS: Final = Path(__file__).parent / "results" / "backup.md"
 TIMES: Final = 50

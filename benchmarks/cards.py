@@ -18,10 +18,10 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page, expect
 
-from demo.__main__ import connect
 from testing.chromium import DASHBOARD, LOADING, open_browser, open_page, save_dashboard
 from testing.gaze_server import GazeServer
 from testing.home_assistant import CHECKOUT, HomeAssistant, free_port
+from testing.steps import connect
 
 from .support.report import Figure, listed, machine
 

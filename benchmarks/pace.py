@@ -16,11 +16,16 @@ import tempfile
 import time
 from typing import Final
 
+from testing.fake_servers import API_KEY, PICTURE_SEED, PRESET, FakeServer, Wanted, fake_servers
 from testing.home_assistant import DemoError, HomeAssistant, Json, free_port
+from testing.pacing_simulation import (
+    SCENES as SIMULATED,
+    find_cost_floor,
+    find_scene_optimum,
+    simulate,
+)
 
-from .pacing_simulation import SCENES as SIMULATED, find_cost_floor, find_scene_optimum, simulate
 from .support.alone import AT_ONCE, IDLE_WINDOW, JOBS, WINDOW, Measured, measured
-from .support.fake_servers import API_KEY, PICTURE_SEED, PRESET, FakeServer, Wanted, fake_servers
 from .support.report import Figure, compared, listed, machine, nearest_rank
 
 OURS: Final = "this integration"

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from typing import Final
 
+from testing.fake_servers import API_KEY, PRESET, FakeServer, Wanted, fake_servers
 from testing.home_assistant import (
     AnswerError,
     DemoError,
@@ -28,10 +29,9 @@ from testing.home_assistant import (
     free_port,
     wait_until,
 )
+from testing.witness import Told, Witness, left_overs
 
-from .support.fake_servers import API_KEY, PRESET, FakeServer, Wanted, fake_servers
 from .support.report import Report, machine, table
-from .support.witness import Told, Witness, left_overs
 
 TIMES: Final = 200
 DURATION: Final = 0.3

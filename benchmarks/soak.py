@@ -24,12 +24,12 @@ import time
 from typing import Final
 
 from custom_components.gaze.const import DEFAULT_KEEP_IMAGES
+from testing.fake_servers import API_KEY, Wanted, fake_servers
 from testing.home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
+from testing.witness import Witness, left_overs
 
-from .support.fake_servers import API_KEY, Wanted, fake_servers
 from .support.household import REST, Household
 from .support.report import Figure, Report, listed, machine, table
-from .support.witness import Witness, left_overs
 
 JOBS: Final = 2000
 SERVERS: Final = 2

@@ -17,8 +17,7 @@ from playwright.async_api import Browser, Page, expect
 from testing.chromium import DASHBOARD, LOADING, open_browser, open_page, save_dashboard
 from testing.gaze_server import DemoPreset, GazeServer
 from testing.home_assistant import CHECKOUT, HomeAssistant, free_port, wait_until
-
-from .__main__ import connect
+from testing.steps import connect
 
 IMAGES = CHECKOUT / "docs" / "images"
 TABLET = (1280, 800)

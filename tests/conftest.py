@@ -8,6 +8,7 @@ from ipaddress import ip_address
 import os
 from pathlib import Path
 import ssl
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -16,14 +17,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
-from homeassistant.core import HomeAssistant
+from homeassistant.core import Context, HomeAssistant
 from homeassistant.setup import async_setup_component
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from custom_components.gaze.const import DOMAIN
 from testing.clocks import JumpingLoop
 from testing.gaze_server import GazeServer
+
+from .common import CallAs
 
 type SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 
@@ -172,3 +175,46 @@ async def entry(config_entry: MockConfigEntry, setup_integration: SetUp) -> Mock
     """Return the loaded entry of the server."""
     await setup_integration(config_entry)
     return config_entry
+
+
+@pytest.fixture
+async def second_server(socket_enabled: None) -> AsyncGenerator[GazeServer]:
+    """Return another running server."""
+    async with GazeServer(duration=None, seed=2, size=(64, 96)) as server:
+        yield server
+
+
+@pytest.fixture
+async def second_entry(second_server: GazeServer, setup_integration: SetUp) -> MockConfigEntry:
+    """Set up the entry of the second server."""
+    entry = MockConfigEntry(
+        domain=DOMAIN,
+        title="GAZE (second)",
+        data={
+            "host": second_server.url,
+            "api_key": second_server.api_key,
+            "verify_ssl": True,
+        },
+    )
+    await setup_integration(entry)
+    return entry
+
+
+@pytest.fixture
+def call_as(hass: HomeAssistant) -> CallAs:
+    """Return a function that calls an action as a user."""
+
+    async def call(
+        user: MockUser, action: str, *, response: bool = True, **data: Any
+    ) -> dict[str, Any]:
+        found = await hass.services.async_call(
+            DOMAIN,
+            action,
+            data,
+            blocking=True,
+            context=Context(user_id=user.id),
+            return_response=response,
+        )
+        return dict(found or {})
+
+    return call

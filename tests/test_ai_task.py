@@ -34,9 +34,8 @@ from custom_components.gaze.request import MAX_TEXT
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
+from .common import act, choose, fill, made, until
 from .conftest import SetUp
-from .test_button import choose, fill
-from .test_services import act, made, until
 
 ENTITY_ID = "ai_task.gaze"
 PRESET = "oilpainting"

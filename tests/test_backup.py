@@ -17,7 +17,7 @@ from custom_components.gaze.backup import async_post_backup, async_pre_backup
 from custom_components.gaze.database import LONGEST_BACKUP, Database
 from testing.gaze_server import GazeServer
 
-from .images import make_image
+from .common import make_image
 
 NAME = "gaze.test.db"
 SCHEMA = "CREATE TABLE IF NOT EXISTS thing (name TEXT PRIMARY KEY, value TEXT NOT NULL)"

@@ -10,29 +10,9 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from testing.gaze_server import GazeServer
 
-from .images import press
+from .common import choose, fill, press
 
 GENERATE = "button.gaze_generate"
-
-
-async def choose(hass: HomeAssistant, preset: str) -> None:
-    await hass.services.async_call(
-        "select",
-        "select_option",
-        {"entity_id": "select.gaze_preset", "option": preset},
-        blocking=True,
-    )
-
-
-async def fill(hass: HomeAssistant, **values: str | float) -> None:
-    for key, value in values.items():
-        domain = "text" if isinstance(value, str) else "number"
-        await hass.services.async_call(
-            domain,
-            "set_value",
-            {"entity_id": f"{domain}.gaze_{key}", "value": value},
-            blocking=True,
-        )
 
 
 def _requests(server: GazeServer) -> list[tuple[str, dict[str, Any]]]:

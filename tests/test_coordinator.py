@@ -8,8 +8,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
-from .images import press
-from .test_services import PRESET, act, made
+from .common import PRESET, act, made, press
 
 
 async def test_last_request_is_repeated_with_new_seed(

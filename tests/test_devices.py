@@ -14,8 +14,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from custom_components.gaze.const import CONF_PRESETS, DOMAIN
 from testing.gaze_server import GazeServer
 
+from .common import press
 from .conftest import SetUp
-from .images import press
 
 FIVE = {
     "GAZE",

@@ -21,8 +21,7 @@ from custom_components.gaze.diagnostics import MAX_JOBS, MAX_TEXT
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
-from .images import make_image, wait_for
-from .test_services import PRESET, act, until
+from .common import PRESET, act, make_image, until, wait_for
 
 # What differs from run to run
 VARIABLE = path_type(

@@ -35,7 +35,7 @@ from custom_components.gaze.jobs import JobEvent, Reason
 from custom_components.gaze.request import validate_request
 from testing.gaze_server import GazeServer
 
-from .images import make_image, wait_for
+from .common import make_image, wait_for
 from .pages import MANUAL, Block, blocks, recipe, walk
 
 # Values in the examples that differ in each home

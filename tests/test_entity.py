@@ -26,8 +26,8 @@ from syrupy.assertion import SnapshotAssertion
 from custom_components.gaze.const import DOMAIN
 from testing.gaze_server import GazeServer
 
+from .common import make_image, press, wait_for
 from .conftest import SetUp
-from .images import make_image, press, wait_for
 
 COMPONENT = Path(__file__).parent.parent / "custom_components" / "gaze"
 # Attributes that differ after each start

@@ -10,7 +10,7 @@ from custom_components.gaze.const import EVENT_GAZE
 from custom_components.gaze.event import GazeEvent
 from testing.gaze_server import GazeServer
 
-from .images import make_image, press, wait_for
+from .common import make_image, press, wait_for
 
 GENERATION = "event.gaze_generation"
 

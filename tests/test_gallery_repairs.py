@@ -19,8 +19,8 @@ from custom_components.gaze.gallery import Selection
 from custom_components.gaze.gallery_repairs import CHECK_INTERVAL
 from testing.gaze_server import GazeServer
 
+from .common import make_image
 from .conftest import SetUp
-from .images import make_image
 
 type Reported = Callable[[], dict[str, ir.IssueEntry]]
 

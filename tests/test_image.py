@@ -12,8 +12,8 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 from custom_components.gaze.const import BRAND_IMAGE
 from testing.gaze_server import GazeServer
 
+from .common import make_image
 from .gallery.pictures import image, picture
-from .images import make_image
 
 
 def _state(hass: HomeAssistant, entity_id: str) -> str:

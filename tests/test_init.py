@@ -12,8 +12,8 @@ from custom_components.gaze.const import DOMAIN, EVENT_GAZE
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
+from .common import PRESET, act, made, until
 from .conftest import SetUp
-from .test_services import PRESET, act, made, until
 
 
 def kept_files(hass: HomeAssistant) -> list[str]:

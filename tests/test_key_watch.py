@@ -16,9 +16,8 @@ from custom_components.gaze.const import DOMAIN
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
+from .common import PRESET, act, made, press, until
 from .conftest import SetUp
-from .images import press
-from .test_services import PRESET, act, made, until
 
 CONNECTIVITY = "binary_sensor.gaze_connectivity"
 IMAGE = "image.gaze_latest_image"

@@ -16,11 +16,7 @@ import voluptuous as vol
 
 from testing.gaze_server import GazeServer
 
-from .images import make_image
-from .test_permissions import CallAs, call_as, user_with
-from .test_services import act
-
-__all__ = ["call_as"]
+from .common import CallAs, act, make_image, user_with
 
 LATEST = "image.gaze_latest_image"
 BASE = "https://home.example.org"

@@ -37,11 +37,7 @@ from custom_components.gaze.request import MAX_TEXT
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
-from .test_permissions import user_with
-from .test_services import act, made, second_entry as unexposed_second_entry, second_server
-
-# Both are fixtures, which pytest finds by name.
-__all__ = ["second_server", "unexposed_second_entry"]
+from .common import act, made, user_with
 
 GENERATE = "gaze__generate_image"
 LIST = "gaze__list_images"
@@ -75,12 +71,10 @@ async def entry(hass: HomeAssistant, entry: MockConfigEntry) -> MockConfigEntry:
 
 
 @pytest.fixture
-async def second_entry(
-    hass: HomeAssistant, unexposed_second_entry: MockConfigEntry
-) -> MockConfigEntry:
+async def second_entry(hass: HomeAssistant, second_entry: MockConfigEntry) -> MockConfigEntry:
     """Return the entry of the second server, exposed to Assist."""
     expose(hass, "button.gaze_second_generate", "image.gaze_second_latest_image")
-    return unexposed_second_entry
+    return second_entry
 
 
 def context_of(hass: HomeAssistant, user_id: str | None = None) -> llm.LLMContext:

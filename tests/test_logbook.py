@@ -11,7 +11,7 @@ from pytest_homeassistant_custom_component.common import async_capture_events
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
 from testing.gaze_server import GazeServer
 
-from .images import make_image
+from .common import make_image
 
 
 @pytest.fixture

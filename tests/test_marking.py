@@ -18,10 +18,6 @@ from custom_components.gaze.marking import async_mark_images
 from testing.gaze_server import GazeServer
 
 from .gallery.pictures import MADE_AT, image, picture
-from .test_services import second_entry, second_server
-
-# Both are fixtures, which pytest finds by name.
-__all__ = ["second_entry", "second_server"]
 
 type Act = Callable[..., Awaitable[dict[str, Any]]]
 

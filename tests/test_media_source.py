@@ -29,9 +29,9 @@ from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.gallery import Gallery, Image
 from testing.gaze_server import GazeServer
 
+from .common import make_image
 from .conftest import SetUp
 from .gallery.pictures import MADE_AT, image, picture, put, take_away
-from .images import make_image
 
 ROOT = "media-source://gaze"
 DAY = 86_400

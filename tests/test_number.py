@@ -8,8 +8,8 @@ from pytest_homeassistant_custom_component.common import (
     mock_restore_cache_with_extra_data,
 )
 
+from .common import fill
 from .conftest import SetUp
-from .test_button import fill
 
 
 @pytest.mark.parametrize(("key", "value"), [("count", 20), ("width", 768), ("height", 16384)])

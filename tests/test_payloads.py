@@ -12,9 +12,8 @@ from custom_components.gaze.payloads import JOB_FIELDS
 from custom_components.gaze.request import MAX_TEXT
 from testing.gaze_server import GazeServer
 
+from .common import PRESET, act, made, make_image, press
 from .conftest import SetUp
-from .images import make_image, press
-from .test_services import PRESET, act, made
 
 EXTRA = {"type", "config_entry_id", "device_id"}
 LIMIT = 16 * 2**10

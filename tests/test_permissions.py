@@ -1,10 +1,8 @@
 """Tests of permissions, which are those for the entities of the server."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from homeassistant.auth.permissions.const import CAT_ENTITIES
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import ServiceValidationError, Unauthorized
 from homeassistant.helpers import entity_registry as er
@@ -14,44 +12,10 @@ from pytest_homeassistant_custom_component.common import MockUser
 from custom_components.gaze.const import DOMAIN
 from testing.gaze_server import GazeServer
 
-from .test_services import PRESET, made, second_entry, second_server
-
-__all__ = ["second_entry", "second_server"]
+from .common import PRESET, CallAs, made, user_with
 
 GENERATE_BUTTON = "button.gaze_generate"
 LATEST = "image.gaze_latest_image"
-
-type CallAs = Callable[..., Awaitable[dict[str, Any]]]
-
-
-@pytest.fixture
-def call_as(hass: HomeAssistant) -> CallAs:
-    """Return a function that calls an action as a user."""
-
-    async def call(
-        user: MockUser, action: str, *, response: bool = True, **data: Any
-    ) -> dict[str, Any]:
-        found = await hass.services.async_call(
-            DOMAIN,
-            action,
-            data,
-            blocking=True,
-            context=Context(user_id=user.id),
-            return_response=response,
-        )
-        return dict(found or {})
-
-    return call
-
-
-def user_with(hass: HomeAssistant, *entity_ids: str, policy: str = "control") -> MockUser:
-    """Return a user with one permission for some entities."""
-    user = MockUser().add_to_hass(hass)
-    user.mock_policy(
-        {CAT_ENTITIES: {"entity_ids": {entity_id: {policy: True} for entity_id in entity_ids}}}
-    )
-    return user
-
 
 CHANGES: dict[str, dict[str, Any]] = {
     "generate": {"preset": PRESET},

@@ -24,8 +24,8 @@ from custom_components.gaze.repairs import LEAST_FREE, LOOK_INTERVAL, RemoveStor
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
+from .common import press, wait_for
 from .conftest import SetUp
-from .images import press, wait_for
 
 REFRESH = "button.gaze_refresh_presets"
 PANEL = "select.gaze_preset"

@@ -1,8 +1,9 @@
-"""Version, brand, workflows, and releases.
+"""Version, brand, workflows, imports of tests, and releases.
 
 hassfest and the HACS action check the manifest, the icons, and the actions in CI.
 """
 
+import ast
 from http import HTTPStatus
 import json
 from pathlib import Path
@@ -142,6 +143,64 @@ def test_bug_form_requires_diagnostics_and_versions() -> None:
 
     required = {part["id"] for part in form["body"] if part.get("validations", {}).get("required")}
     assert required >= {"diagnostics", "version", "home_assistant"}
+
+
+# The tests
+
+TESTS = ROOT / "tests"
+# A program is imported only by its own tests.
+PROGRAMS = {"benchmarks", "demo"}
+
+
+def imported_modules(code: str) -> set[str]:
+    """Return the names of the modules that a module imports, without leading dots."""
+    names = set[str]()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+            names.update(f"{node.module or ''}.{alias.name}" for alias in node.names)
+    return names
+
+
+def forbidden_imports(path: Path, code: str) -> list[str]:
+    """Return the imports of test modules and programs, which no test module may import."""
+    allowed = path.parent.name
+    return [
+        name
+        for name in sorted(imported_modules(code))
+        if any(part.startswith("test_") for part in name.split(".") if part != "test_utils")
+        or (name.split(".")[0] in PROGRAMS - {allowed})
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS))
+)
+def test_tests_import_helpers_only(path: Path) -> None:
+    assert forbidden_imports(path, path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from .test_sensor import state",
+        "from . import test_sensor",
+        "from tests.test_sensor import state",
+        "import tests.jobs.test_engine",
+        "from demo.__main__ import main",
+        "import benchmarks",
+    ],
+)
+def test_import_of_test_or_program_is_forbidden(code: str) -> None:
+    assert forbidden_imports(TESTS / "test_button.py", code)
+
+
+def test_program_may_be_imported_by_its_tests() -> None:
+    code = "from demo.__main__ import main"
+
+    assert forbidden_imports(TESTS / "demo" / "test_demo.py", code) == []
 
 
 # A release

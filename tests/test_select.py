@@ -12,9 +12,8 @@ from pytest_homeassistant_custom_component.common import (
 
 from testing.gaze_server import GazeServer
 
+from .common import choose, press
 from .conftest import SetUp
-from .images import press
-from .test_button import choose
 
 SELECT = "select.gaze_preset"
 REFRESH = "button.gaze_refresh_presets"

@@ -9,14 +9,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from testing.gaze_server import GazeServer
 
-from .test_services import PRESET, act, made, until
-
-
-def state(hass: HomeAssistant, key: str) -> str:
-    """Return the state of a sensor."""
-    found = hass.states.get(f"sensor.gaze_{key}")
-    assert found is not None
-    return found.state
+from .common import PRESET, act, made, state, until
 
 
 async def test_status_reflects_jobs(

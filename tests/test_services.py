@@ -1,7 +1,6 @@
 """Tests of the actions for jobs and presets."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from homeassistant.core import HomeAssistant
@@ -14,61 +13,10 @@ from custom_components.gaze.const import DOMAIN
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
+from .common import PRESET, act, made, until
 from .conftest import SetUp
 
-PRESET = "neon_city"
 SEED = 2**64 - 1
-
-
-async def act(hass: HomeAssistant, action: str, **data: Any) -> dict[str, Any]:
-    """Call an action and return its response."""
-    response = await hass.services.async_call(
-        DOMAIN, action, data, blocking=True, return_response=True
-    )
-    assert response is not None
-    fields: dict[str, Any] = dict(response)
-    return fields
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until a condition is met."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-async def made(hass: HomeAssistant, server: GazeServer, **data: Any) -> dict[str, Any]:
-    """Generate one image and return its job."""
-    response = await act(hass, "generate", preset=PRESET, **data)
-    await server.finish()
-    job_id = response["jobs"][0]["job_id"]
-    response = await act(hass, "wait", job_id=job_id, timeout={"seconds": 30})
-    assert response["complete"]
-    job: dict[str, Any] = response["jobs"][0]
-    return job
-
-
-@pytest.fixture
-async def second_server(socket_enabled: None) -> AsyncGenerator[GazeServer]:
-    """Return another running server."""
-    async with GazeServer(duration=None, seed=2, size=(64, 96)) as server:
-        yield server
-
-
-@pytest.fixture
-async def second_entry(second_server: GazeServer, setup_integration: SetUp) -> MockConfigEntry:
-    """Set up the entry of the second server."""
-    entry = MockConfigEntry(
-        domain=DOMAIN,
-        title="GAZE (second)",
-        data={
-            "host": second_server.url,
-            "api_key": second_server.api_key,
-            "verify_ssl": True,
-        },
-    )
-    await setup_integration(entry)
-    return entry
 
 
 async def test_generate_sends_all_fields_to_server(

@@ -21,6 +21,7 @@ from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.gallery import Gallery, Image
 from testing.gaze_server import GazeServer
 
+from .common import make_image
 from .conftest import SetUp
 from .gallery.pictures import (
     MADE_AT,
@@ -32,7 +33,6 @@ from .gallery.pictures import (
     take_away,
     written_picture,
 )
-from .images import make_image
 
 LATEST = "image.gaze_latest_image"
 NEON = "image.gaze_neon_city"

@@ -9,9 +9,8 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, get_sy
 from custom_components.gaze.const import DOMAIN
 from testing.gaze_server import GazeServer
 
+from .common import PRESET, act, make_image
 from .conftest import SetUp
-from .images import make_image
-from .test_services import PRESET, act
 
 
 async def system_health_info(hass: HomeAssistant) -> dict[str, Any]:

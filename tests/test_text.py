@@ -9,8 +9,8 @@ from pytest_homeassistant_custom_component.common import (
 
 from testing.gaze_server import GazeServer
 
+from .common import fill
 from .conftest import SetUp
-from .test_button import fill
 
 TEXTS = ["extra_positive", "extra_negative", "seed", "checkpoint"]
 

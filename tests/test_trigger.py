@@ -26,10 +26,7 @@ from custom_components.gaze.payloads import JOB_FIELDS
 from custom_components.gaze.trigger import TRIGGERS
 from testing.gaze_server import GazeServer
 
-from .images import make_image, press, wait_for
-from .test_services import PRESET, act, second_entry, second_server, until
-
-__all__ = ["second_entry", "second_server"]
+from .common import PRESET, act, make_image, press, until, wait_for
 
 SERVER = {"entity_id": "event.gaze_generation"}
 DISPLAY = "01K3DISPLAY00000000000HALL"

@@ -13,7 +13,7 @@ from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.websocket import MESSAGE_BYTES
 from testing.gaze_server import GazeServer
 
-from .images import make_image
+from .common import make_image
 
 NEON = "neon_city"
 JOB_FIELDS = {

@@ -27,6 +27,7 @@ from homeassistant.helpers.aiohttp_client import async_get_clientsession
 from homeassistant.setup import async_setup_component
 
 from testing.clocks import Watch
+from testing.fake_servers import API_KEY, PICTURE_SEED, PRESET, FakeServer
 from testing.home_assistant import (
     CHECKOUT,
     DemoError,
@@ -34,8 +35,6 @@ from testing.home_assistant import (
     Program,
     free_port,
 )
-
-from .fake_servers import API_KEY, PICTURE_SEED, PRESET, FakeServer
 
 JOBS: Final = 1000
 AT_ONCE: Final = 20

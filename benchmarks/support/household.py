@@ -18,11 +18,10 @@ from typing import Final
 import aiohttp
 
 from custom_components.gaze.const import DEFAULT_KEEP_IMAGES
+from testing.fake_servers import API_KEY, PICTURE_SEED, FakeServer
 from testing.gaze_server import DEFAULT_PRESETS, DemoPreset
 from testing.home_assistant import DemoError, HomeAssistant, Json, wait_until
-
-from .fake_servers import API_KEY, PICTURE_SEED, FakeServer
-from .witness import Witness
+from testing.witness import Witness
 
 # Maximum open jobs of a server when a user requests more
 OPEN: Final = 12

@@ -20,7 +20,7 @@ from yarl import URL
 from custom_components.gaze.displays import Displays, Player
 from testing.gaze_server import GazeServer
 
-from ..images import make_image
+from ..common import make_image
 
 PRESET = "neon_city"
 OTHER = "oilpainting"

@@ -11,7 +11,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUs
 
 from testing.gaze_server import GazeServer
 
-from ..images import make_image
+from ..common import make_image
 from .conftest import OTHER, PRESET, AddDisplay, display_device
 
 

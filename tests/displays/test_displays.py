@@ -15,7 +15,7 @@ from custom_components.gaze.displays import Player, ShownImage, async_listen_for
 from custom_components.gaze.displays.manager import displays_store
 from testing.gaze_server import GazeServer
 
-from ..images import press
+from ..common import press
 from .conftest import (
     OTHER,
     PRESET,

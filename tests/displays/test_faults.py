@@ -16,7 +16,7 @@ from custom_components.gaze.displays import Player
 from custom_components.gaze.displays.files import prune, remove_file, remove_others, write_file
 from custom_components.gaze.displays.manager import displays_folder
 
-from ..images import press
+from ..common import press
 from .conftest import (
     AddDisplay,
     AddImage,

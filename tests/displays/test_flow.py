@@ -9,7 +9,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.displays import Colors, Dithering, Fit, Format
 
-from ..images import press
+from ..common import press
 from .conftest import PRESET, AddDisplay, AddImage, Screen, change_display, settle
 
 DEFAULTS = {

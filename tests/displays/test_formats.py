@@ -10,8 +10,8 @@ import pytest
 from custom_components.gaze.displays import Colors, Dithering, Format, Rendering, render
 from custom_components.gaze.displays.palettes import PALETTES, WHITE
 
+from .common import scene
 from .decoders import Rows, decode_bmp, decode_jpeg
-from .test_golden import scene
 
 # Sides that fill no block and no row of four bytes
 WIDTH, HEIGHT = 61, 43

@@ -9,32 +9,18 @@ import os
 from pathlib import Path
 from typing import Any
 
-from PIL import Image as Pillow, ImageChops, ImageDraw
+from PIL import Image as Pillow, ImageChops
 import pytest
 
 from custom_components.gaze.displays import Colors, Dithering, Fit, Format, Rendering, render
+
+from .common import scene
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZE = (60, 40)
 
 # A JPEG decoder may round differently. All else is exact.
 TOLERANCE = {Format.JPEG: 3}
-
-
-def scene() -> bytes:
-    """Return a small landscape: smooth sky, sharp edges, strong and weak colors."""
-    gray = Pillow.linear_gradient("L").resize((90, 120))
-    image = Pillow.merge(
-        "RGB", (gray, gray.point(lambda level: 128 + level // 3), gray.rotate(180))
-    )
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((10, 10, 40, 40), fill=(250, 210, 40))
-    draw.polygon([(0, 120), (45, 50), (90, 120)], fill=(40, 110, 60))
-    draw.rectangle((60, 80, 80, 110), fill=(170, 40, 40))
-    draw.line((0, 0, 89, 119), fill=(255, 255, 255))
-    result = BytesIO()
-    image.save(result, format="PNG")
-    return result.getvalue()
 
 
 CASES: dict[str, dict[str, Any]] = {

@@ -17,9 +17,9 @@ import shutil
 from playwright.async_api import Page, Route, async_playwright
 import pytest
 
-from demo.__main__ import connect
 from testing.gaze_server import GazeServer
 from testing.home_assistant import CHECKOUT, HomeAssistant, complaints, free_port
+from testing.steps import connect
 
 from .browser import BRANDS_OF_OTHERS, LOADING, Visitor
 

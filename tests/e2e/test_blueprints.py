@@ -13,9 +13,10 @@ from typing import override
 
 import pytest
 
-from demo.__main__ import check_log, connect, first_preset, gaze_stand_in, saved_image
 from testing.home_assistant import CHECKOUT, HomeAssistant, free_port
-from tests.test_blueprints import Push, button, registration
+from testing.steps import check_log, connect, first_preset, gaze_stand_in, saved_image
+
+from ..phone import Push, button, registration
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from playwright.async_api import expect
 import pytest
 
-from demo.__main__ import DELIVERY
 from testing.home_assistant import AnswerError, HomeAssistant, free_port, wait_until
+from testing.steps import DELIVERY
 
 from .browser import ENGLISH, TRANSLATIONS, Texts, Visitor
 from .conftest import House, Visit, newest_version

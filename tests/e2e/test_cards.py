@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 import pytest
 
 from testing.home_assistant import HomeAssistant
 
 from .browser import Visitor
+from .common import CARDS, DASHBOARD, TALL, add_dashboard, expect_accessible
 from .conftest import House, Visit, newest_version
 
 pytestmark = [
@@ -16,30 +16,6 @@ pytestmark = [
     pytest.mark.timeout(300),  # on a machine that may be busy
     pytest.mark.usefixtures("socket_enabled"),
 ]
-
-DASHBOARD = "gaze-cards"
-# Nothing to scroll, so that new images appear at once
-TALL = (1280, 1800)
-
-
-async def add_dashboard(home_assistant: HomeAssistant, config: dict[str, Any]) -> None:
-    """Add a dashboard."""
-    create = {"type": "lovelace/dashboards/create", "url_path": DASHBOARD, "title": "GAZE"}
-    await home_assistant.websocket(create)
-    save = {"type": "lovelace/config/save", "url_path": DASHBOARD, "config": config}
-    await home_assistant.websocket(save)
-
-
-async def expect_accessible(page: Page) -> None:
-    """Check the elements of the integration with axe."""
-    found = await Axe().run(page)
-    ours = [
-        (violation["id"], node["target"])
-        for violation in found.response["violations"]
-        for node in violation["nodes"]
-        if "gaze-" in str(node["target"])
-    ]
-    assert ours == []
 
 
 async def generate_by_keyboard(visitor: Visitor) -> None:
@@ -109,9 +85,6 @@ async def test_invalid_configuration_shows_what_helps(house: House, visit: Visit
     await expect(visitor.page.locator("hui-error-card")).to_be_visible()
     error = await visitor.page.evaluate(SET_INVALID)
     assert error == 'Change "layout" to one of these values: grid, hero, strip.'
-
-
-CARDS = [{"type": "custom:gaze-generate-card"}, {"type": "custom:gaze-gallery-card"}]
 
 
 async def generate(home_assistant: HomeAssistant, preset: str, count: int = 1) -> list[str]:

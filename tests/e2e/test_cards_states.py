@@ -9,8 +9,8 @@ import pytest
 
 from testing.gaze_server import GazeServer
 
+from .common import CARDS, DASHBOARD, TALL, add_dashboard, expect_accessible
 from .conftest import House, Visit, newest_version
-from .test_cards import CARDS, DASHBOARD, TALL, add_dashboard, expect_accessible
 
 pytestmark = [
     pytest.mark.e2e,

@@ -8,8 +8,8 @@ import aiohttp
 from playwright.async_api import expect
 import pytest
 
-from demo.__main__ import generate
 from testing.home_assistant import HomeAssistant, Json, wait_until
+from testing.steps import generate
 
 from .browser import ENGLISH
 from .conftest import House, Visit, newest_version

@@ -5,8 +5,8 @@ from pathlib import Path
 from playwright.async_api import expect
 import pytest
 
-from demo.__main__ import first_preset, generate, saved_image, server_image, show_dashboard
 from testing.home_assistant import DASHBOARD
+from testing.steps import first_preset, generate, saved_image, server_image, show_dashboard
 
 from .conftest import House, OpenPage
 

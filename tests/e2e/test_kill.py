@@ -9,7 +9,7 @@ import secrets
 
 import pytest
 
-from benchmarks.kill import Moment, perform
+from testing.kills import Moment, perform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 

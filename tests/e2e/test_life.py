@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from demo.__main__ import generate
 from testing.home_assistant import AnswerError, HomeAssistant, Json, free_port, wait_until
+from testing.steps import generate
 
 from .conftest import House
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from demo.__main__ import DELIVERY
 from testing.gaze_server import GazeServer
 from testing.home_assistant import HomeAssistant, Json, wait_until
+from testing.steps import DELIVERY
 
 from .conftest import House, open_house
 

@@ -16,8 +16,8 @@ from testing.clocks import Watch
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
+from ..common import PRESET, act
 from ..conftest import SetUp
-from ..test_services import PRESET, act
 from .conftest import start_watching
 
 IMAGE: Final = "image.gaze_latest_image"

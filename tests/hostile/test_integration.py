@@ -25,8 +25,8 @@ from custom_components.gaze.jobs.models import Reason
 from testing.clocks import Watch
 
 from ..conftest import SetUp
+from .common import OUTCOMES, TOO_LARGE
 from .conftest import Hostile, start_watching
-from .test_client import OUTCOMES, TOO_LARGE
 
 # One of each kind: the client makes one error of all that is of a kind.
 HARMFUL: Final = (

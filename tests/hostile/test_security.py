@@ -38,8 +38,8 @@ from yarl import URL
 from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.gallery import Gallery, Image
 
+from ..common import act, until
 from ..gallery.pictures import image, names, picture
-from ..test_services import act, until
 from .conftest import API_KEY, Hostile
 
 WRONG_KEY: Final = "wrong-71c0de55"

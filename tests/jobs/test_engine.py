@@ -1,7 +1,6 @@
 """The life of jobs, with a real server on a loopback socket and time that jumps."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 import sqlite3
 from typing import Any
@@ -10,62 +9,18 @@ from homeassistant.config_entries import SOURCE_REAUTH
 from homeassistant.const import CONF_API_KEY
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
-from homeassistant.helpers.storage import STORAGE_DIR
 from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
-from custom_components.gaze.coordinator import GazeCoordinator
 from custom_components.gaze.jobs import Job
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
+from ..common import PRESET
 from ..conftest import SetUp
-from ..test_services import PRESET, act
-
-
-@pytest.fixture
-def events(hass: HomeAssistant) -> list[dict[str, Any]]:
-    """Return the data of our events, as they come."""
-    seen: list[dict[str, Any]] = []
-
-    @callback
-    def note(event: Event) -> None:
-        seen.append(dict(event.data))
-
-    hass.bus.async_listen(EVENT_GAZE, note)
-    return seen
-
-
-@pytest.fixture
-async def quick_server(socket_enabled: None) -> AsyncGenerator[GazeServer]:
-    """Return a server that makes an image in 8 s, more or less."""
-    async with GazeServer(duration=8.0, jitter=0.1, seed=1, size=(64, 96)) as server:
-        yield server
-
-
-def entry_for(server: GazeServer, **options: Any) -> MockConfigEntry:
-    """Return an entry for a server."""
-    return MockConfigEntry(
-        domain=DOMAIN,
-        title="GAZE",
-        data={"host": server.url, "api_key": server.api_key, "verify_ssl": True},
-        options=options,
-    )
-
-
-async def generate(hass: HomeAssistant, **fields: Any) -> dict[str, Any]:
-    """Call the action; by default it does not wait."""
-    return await act(hass, "generate", preset=PRESET, **fields)
-
-
-async def ended(hass: HomeAssistant, answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """Wait for the jobs of an answer, for up to an hour of the engine's time."""
-    answer = await act(hass, "wait", batch_id=answer["batch_id"], timeout={"hours": 1})
-    assert answer["complete"], "The jobs have not ended"
-    jobs: list[dict[str, Any]] = answer["jobs"]
-    return jobs
+from .common import coordinator, ended, entry_for, generate, open_ids, reached, store_path, types
 
 
 async def save_image(hass: HomeAssistant, server: GazeServer) -> None:
@@ -73,29 +28,6 @@ async def save_image(hass: HomeAssistant, server: GazeServer) -> None:
     answer = await generate(hass)
     await server.finish()
     await ended(hass, answer)
-
-
-def types(events: list[dict[str, Any]], job_id: str) -> list[str]:
-    """Return the types of the events of a job, in order."""
-    return [event["type"] for event in events if event["job_id"] == job_id]
-
-
-def coordinator(entry: MockConfigEntry) -> GazeCoordinator:
-    """Return the entry's coordinator."""
-    found: GazeCoordinator = entry.runtime_data
-    return found
-
-
-def open_ids(entry: MockConfigEntry) -> list[str]:
-    """Return the ids of the open jobs."""
-    return [job.job_id for job in coordinator(entry).engine.open_jobs]
-
-
-async def reached(condition: Callable[[], bool], every: float = 0.1) -> None:
-    """Wait for a condition, looking every so many seconds of the engine's time."""
-    async with asyncio.timeout(24 * 3600):
-        while not condition():
-            await asyncio.sleep(every)
 
 
 async def test_twenty_images_need_few_requests(
@@ -791,11 +723,6 @@ async def test_automation_that_waits_for_its_event_gets_it(
             assert answer["completed"]
         for entry in hass.config_entries.async_loaded_entries(DOMAIN):
             await hass.config_entries.async_unload(entry.entry_id)
-
-
-def store_path(hass: HomeAssistant, entry: MockConfigEntry) -> Path:
-    """Return the file of the jobs."""
-    return Path(hass.config.path(STORAGE_DIR, f"{DOMAIN}.{entry.entry_id}.jobs.db"))
 
 
 def change_record(hass: HomeAssistant, entry: MockConfigEntry, job_id: str, **changes: Any) -> None:

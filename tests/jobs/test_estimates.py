@@ -13,11 +13,9 @@ from custom_components.gaze.jobs import Job
 from custom_components.gaze.jobs.durations import QUARTER
 from testing.gaze_server import GazeServer
 
+from ..common import state
 from ..conftest import SetUp
-from ..test_sensor import state
-from .test_engine import coordinator, ended, entry_for, generate, quick_server, reached
-
-__all__ = ["quick_server"]  # a fixture
+from .common import coordinator, ended, entry_for, generate, reached
 
 FINISH = "sensor.gaze_estimated_finish"
 

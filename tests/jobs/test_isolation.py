@@ -14,10 +14,8 @@ from custom_components.gaze.gallery import Gallery
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
-from ..test_services import PRESET, act
-from .test_engine import coordinator, ended, events, generate, open_ids, reached, types
-
-__all__ = ["events"]  # a fixture
+from ..common import PRESET, act
+from .common import coordinator, ended, generate, open_ids, reached, types
 
 DELAY = 60.0  # seconds by which one problem may delay others
 

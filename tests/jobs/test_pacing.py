@@ -9,17 +9,6 @@ import time
 from hypothesis import given, settings, strategies as st
 import pytest
 
-from benchmarks.pacing_simulation import (
-    REQUEST_TIME,
-    SCENES,
-    Made,
-    Outcome,
-    Scene,
-    find_scene_optimum,
-    place,
-    poll_with_pacer,
-    simulate,
-)
 from custom_components.gaze.jobs.durations import (
     MAX_KEYS,
     MAX_SAMPLES,
@@ -38,6 +27,17 @@ from custom_components.gaze.jobs.pacing import (
     find_next_poll,
 )
 from testing.clocks import work_time
+from testing.pacing_simulation import (
+    REQUEST_TIME,
+    SCENES,
+    Made,
+    Outcome,
+    Scene,
+    find_scene_optimum,
+    place,
+    poll_with_pacer,
+    simulate,
+)
 
 KEY: Key = ("preset", "", "")
 SILENCE = 60.0

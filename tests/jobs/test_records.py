@@ -6,7 +6,6 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 import sqlite3
-from typing import Any
 
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
@@ -17,6 +16,8 @@ from pytest_homeassistant_custom_component.common import async_fire_time_changed
 from custom_components.gaze.jobs import Job, Records
 from custom_components.gaze.jobs.models import Status
 from custom_components.gaze.jobs.records import RETRY_AFTER
+
+from .common import job
 
 # As version 0.1.0 wrote it
 RECORD_OF_0_1_0 = {
@@ -44,20 +45,6 @@ RECORD_OF_0_1_0 = {
     "told_queued": True,
     "told_end": False,
 }
-
-
-def job(job_id: str, **changes: Any) -> Job:
-    """Return a job that was just queued."""
-    return Job(
-        job_id=job_id,
-        batch_id="batch",
-        index=1,
-        count=1,
-        preset="neon_city",
-        preset_name="Neon city",
-        requested_at=1_000.0,
-        **changes,
-    )
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from custom_components.gaze.jobs import Records
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
-from .test_engine import coordinator, ended, generate, reached, store_path, types
+from .common import coordinator, ended, generate, reached, store_path, types
 
 SLOW = 12.0  # seconds that the server takes to accept a request
 

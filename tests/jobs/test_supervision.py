@@ -18,10 +18,7 @@ from custom_components.gaze.jobs.pacing import Pacer
 from custom_components.gaze.jobs.supervision import MAX_BACK_OFF, CrashLog, back_off
 from testing.gaze_server import GazeServer
 
-from .test_engine import coordinator, ended, events, generate, types
-from .test_records import job
-
-__all__ = ["events"]  # a fixture
+from .common import coordinator, ended, generate, job, types
 
 HOUR = 3600.0
 

@@ -15,9 +15,7 @@ from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
 from ..conftest import SetUp
-from .test_engine import coordinator, ended, entry_for, events, generate, open_ids, reached, types
-
-__all__ = ["events"]  # a fixture
+from .common import coordinator, ended, entry_for, generate, open_ids, reached, types
 
 JUMPS = [timedelta(hours=13), timedelta(hours=-13)]
 

@@ -18,9 +18,8 @@ from custom_components.gaze.diagnostics import async_get_config_entry_diagnostic
 from testing.clocks import work_time
 from testing.gaze_server import GazeServer
 
-from ..images import press, wait_for
+from ..common import act, press, until, wait_for
 from ..pages import Block, blocks, recipe as parse
-from ..test_services import act, until
 from .conftest import PRESET, AddRecipe, Writer, start, submit
 
 IMAGE = "image.gaze_morning_wallpaper"

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 import json
 from pathlib import Path
 
-from testing.home_assistant import HomeAssistant, Json
-
 from . import gaze_witness
+from .home_assistant import HomeAssistant, Json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

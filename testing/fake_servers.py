@@ -1,4 +1,4 @@
-"""Runs fake GAZE servers for the benchmarks, all in one process separate from the clients.
+"""Runs fake GAZE servers, all in one process separate from the clients.
 
 When time is measured, every image is requested with `PICTURE_SEED`, so that the fake server draws
 it once. A real server draws on the GPU of another machine, which does not slow down the clients.
@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import aiohttp
 
-from testing.gaze_server import DEFAULT_PRESETS, GazeServer
-from testing.home_assistant import CHECKOUT, Json, Program
+from .gaze_server import DEFAULT_PRESETS, GazeServer
+from .home_assistant import CHECKOUT, Json, Program
 
 API_KEY: Final = "gaze-benchmark-key"
 PRESET: Final = DEFAULT_PRESETS[0].slug
@@ -108,7 +108,7 @@ async def fake_servers(wanted: list[Wanted], folder: Path) -> AsyncGenerator[lis
     program = Program(
         sys.executable,
         "-m",
-        "benchmarks.support.fake_servers",
+        "testing.fake_servers",
         json.dumps([asdict(server) for server in wanted]),
         folder=CHECKOUT,
         output=folder / "fake-servers.out",
