@@ -17,7 +17,6 @@ import random
 import secrets
 import shutil
 import sys
-import tarfile
 import tempfile
 import time
 from typing import Final
@@ -28,6 +27,7 @@ from homeassistant.core import HomeAssistant as Core
 
 from custom_components.gaze.gallery import Gallery, Image, Selection
 from custom_components.gaze.jobs import Job, Records
+from testing.backups import unpack
 from testing.fake_servers import API_KEY, PRESET, FakeServer, Wanted, fake_servers
 from testing.home_assistant import AnswerError, DemoError, HomeAssistant, free_port, wait_until
 from testing.witness import Witness, left_overs
@@ -237,16 +237,6 @@ class Judge:
             file.stem.rpartition("_")[2] for file in home_assistant.media.rglob("*.png")
         )
         backup.twice += [f"{name} has {count} files" for name, count in files.items() if count > 1]
-
-
-def unpack(file: Path, folder: Path) -> None:
-    """Unpack a backup into a folder, as Home Assistant does at its start."""
-    with tarfile.open(file) as outer:
-        [member] = [one for one in outer if one.name.endswith("homeassistant.tar.gz")]
-        with tarfile.open(fileobj=outer.extractfile(member), mode="r:gz") as archive:
-            archive.extractall(folder.with_suffix(".part"), filter="tar")
-    (folder.with_suffix(".part") / "data").rename(folder)
-    folder.with_suffix(".part").rmdir()
 
 
 async def find(folder: Path, entry_id: str) -> Restored:

@@ -212,12 +212,7 @@ class HomeAssistant:
     @property
     def browser_tokens(self) -> Json:
         """The value of `localStorage.hassTokens` in a browser that is logged in."""
-        return {
-            **self._tokens,
-            "hassUrl": self.url,
-            "clientId": f"{self.url}/",
-            "expires": int(self._tokens["expires"] * 1000),
-        }
+        return self._browser_tokens(self._tokens)
 
     def prepare(self) -> None:
         """Write the configuration, but no file that an earlier run created."""
@@ -266,19 +261,20 @@ class HomeAssistant:
 
     async def onboard(self) -> None:
         """Create a user if there is none, log in, and wait until Home Assistant has started."""
-        client = {"client_id": f"{self.url}/"}
         if await self._has_user():
-            step = await self.post(
-                "/auth/login_flow",
-                {**client, "handler": ["homeassistant", None], "redirect_uri": f"{self.url}/"},
-            )
-            answer = {**client, "username": USER, "password": PASSWORD}
-            code = (await self.post(f"/auth/login_flow/{step['flow_id']}", answer))["result"]
+            self._tokens = await self._log_in(USER, PASSWORD)
         else:
+            client = {"client_id": f"{self.url}/"}
             user = {"name": "Demo", "username": USER, "password": PASSWORD, "language": "en"}
             code = (await self.post("/api/onboarding/users", {**client, **user}))["auth_code"]
-        await self._take_tokens({**client, "grant_type": "authorization_code", "code": code})
+            self._tokens = await self._exchange(
+                {**client, "grant_type": "authorization_code", "code": code}
+            )
         await self.program.wait_ready(self._started)
+
+    async def log_in(self, username: str, password: str) -> Json:
+        """Log another user in. Returns the value of `localStorage.hassTokens` in a browser."""
+        return self._browser_tokens(await self._log_in(username, password))
 
     async def call_action(
         self,
@@ -428,18 +424,38 @@ class HomeAssistant:
             await _raise_for_error(response)
             return any(step["done"] for step in await response.json() if step["step"] == "user")
 
-    async def _take_tokens(self, form: Mapping[str, str]) -> None:
+    def _browser_tokens(self, tokens: Json) -> Json:
+        return {
+            **tokens,
+            "hassUrl": self.url,
+            "clientId": f"{self.url}/",
+            "expires": int(tokens["expires"] * 1000),
+        }
+
+    async def _log_in(self, username: str, password: str) -> Json:
+        """Return the tokens of a user."""
+        client = {"client_id": f"{self.url}/"}
+        step = await self.post(
+            "/auth/login_flow",
+            {**client, "handler": ["homeassistant", None], "redirect_uri": f"{self.url}/"},
+        )
+        answer = {**client, "username": username, "password": password}
+        code = (await self.post(f"/auth/login_flow/{step['flow_id']}", answer))["result"]
+        return await self._exchange({**client, "grant_type": "authorization_code", "code": code})
+
+    async def _exchange(self, form: Mapping[str, str]) -> Json:
+        """Return the tokens for an authorization code or a refresh token."""
         async with self._open.post(f"{self.url}/auth/token", data=form) as response:
             await _raise_for_error(response)
-            self._tokens |= await response.json()
-        self._tokens["expires"] = time.time() + self._tokens["expires_in"]
+            tokens: Json = await response.json()
+        return {**tokens, "expires": time.time() + tokens["expires_in"]}
 
     async def _login(self) -> dict[str, str]:
         """Return the header with the access token, renewed if needed, or none without a login."""
         if not self._tokens:
             return {}
         if time.time() > self._tokens["expires"] - 60:
-            await self._take_tokens(
+            self._tokens |= await self._exchange(
                 {
                     "client_id": f"{self.url}/",
                     "grant_type": "refresh_token",

@@ -117,6 +117,7 @@ def _keys(part: Any) -> set[str]:
 
 
 ENGLISH: Final = Texts()
+FINISHED: Final = ENGLISH.at("triggers", "image_finished", "name")
 # A number on a page is no key.
 _KEYS: Final = {key for key in ENGLISH.keys() - {"unknown"} if not key.isdecimal()}
 
@@ -242,3 +243,35 @@ class Visitor:
     def _note_response(self, response: Response) -> None:
         if response.status >= 400 and not BRANDS_OF_OTHERS.search(response.url):
             self._problems.append(f"Request: {response.status} {response.url.partition('?')[0]}")
+
+
+def option(page: Page, text: str) -> Locator:
+    """Return the first option of an open picker that contains a text."""
+    # Until 2026.10, the options of the target picker have no role.
+    return page.locator("ha-combo-box-item, [role=option]").filter(has_text=text).first
+
+
+async def add_trigger(visitor: Visitor, target: str, tag: str | None = None) -> None:
+    """Add a trigger for finished images of a target to the open automation."""
+    page = visitor.page
+    await visitor.button("Add trigger").click()
+    await page.get_by_placeholder("Search").fill(FINISHED)
+    await page.get_by_text(FINISHED, exact=True).last.click()
+    await visitor.button("Add target").click()
+    await page.get_by_placeholder("Search").fill(target)
+    await option(page, target).click()
+    await expect(page.locator("ha-target-picker")).to_contain_text(target)
+    if tag is not None:
+        field = page.locator("ha-service-control, ha-automation-trigger-platform")
+        await visitor.turn_on(field.get_by_role("checkbox").first)
+        await field.get_by_role("textbox").first.fill(tag)
+
+
+async def save_automation(visitor: Visitor, name: str) -> str:
+    """Save the open automation and return its ID."""
+    page = visitor.page
+    await visitor.button("Save").click()
+    await page.get_by_role("textbox", name="Name").fill(name)
+    await visitor.button("Save").last.click()
+    await expect(page).to_have_url(re.compile("/config/automation/edit/[0-9]+$"))
+    return page.url.rpartition("/")[2]

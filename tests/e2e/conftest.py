@@ -14,11 +14,11 @@ import re
 import secrets
 import shutil
 
-from playwright.async_api import Page, Route, async_playwright
+from playwright.async_api import Browser, Page, Route, async_playwright
 import pytest
 
 from testing.gaze_server import GazeServer
-from testing.home_assistant import CHECKOUT, HomeAssistant, complaints, free_port
+from testing.home_assistant import CHECKOUT, HomeAssistant, Json, complaints, free_port
 from testing.steps import connect
 
 from .browser import BRANDS_OF_OTHERS, LOADING, Visitor
@@ -135,21 +135,33 @@ async def open_page(empty_house: House) -> AsyncGenerator[OpenPage]:
     """Return a function that opens a logged-in page: `open_page(width, height)`."""
     if not CHROMIUM.exists():
         pytest.skip(f"There is no {CHROMIUM}")
-    tokens = json.dumps(empty_house.home_assistant.browser_tokens)
+    tokens = empty_house.home_assistant.browser_tokens
+    async with running_browser() as browser:
+
+        async def open_page(width: int = WIDE[0], height: int = WIDE[1]) -> Page:
+            return await new_page(browser, tokens, width, height)
+
+        yield open_page
+
+
+@asynccontextmanager
+async def running_browser() -> AsyncGenerator[Browser]:
+    """Run a browser."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS)
         )
-
-        async def open_page(width: int = WIDE[0], height: int = WIDE[1]) -> Page:
-            page = await browser.new_page(viewport={"width": width, "height": height})
-            page.set_default_timeout(LOADING)
-            await page.route(BRANDS_OF_OTHERS, _refuse)
-            await page.add_init_script(f"localStorage.hassTokens = {json.dumps(tokens)}")
-            return page
-
-        yield open_page
+        yield browser
         await browser.close()
+
+
+async def new_page(browser: Browser, tokens: Json, width: int, height: int) -> Page:
+    """Open an empty page that is logged in with the tokens of a user."""
+    page = await browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(LOADING)
+    await page.route(BRANDS_OF_OTHERS, _refuse)
+    await page.add_init_script(f"localStorage.hassTokens = {json.dumps(json.dumps(tokens))}")
+    return page
 
 
 async def _refuse(route: Route) -> None:

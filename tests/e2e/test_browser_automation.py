@@ -1,13 +1,10 @@
 """Automations with triggers of GAZE are made by clicking, and run."""
 
-import re
-
-from playwright.async_api import expect
 import pytest
 
 from testing.home_assistant import HomeAssistant, Json, wait_until
 
-from .browser import ENGLISH, Visitor
+from .browser import ENGLISH, FINISHED, Visitor, add_trigger, option, save_automation
 from .conftest import House, Visit, newest_version
 
 pytestmark = [
@@ -17,8 +14,6 @@ pytestmark = [
     newest_version,
 ]
 
-FINISHED = ENGLISH.at("triggers", "image_finished", "name")
-TAG = ENGLISH.at("triggers", "image_finished", "fields", "tag", "name")
 IDLE = ENGLISH.at("conditions", "is_idle", "name")
 DELIVERY = 60  # seconds
 
@@ -37,22 +32,6 @@ async def _put_preset_into_area(home_assistant: HomeAssistant, preset: str, name
     )
 
 
-async def _add_trigger(visitor: Visitor, target: str, tag: str | None = None) -> None:
-    """Add a trigger for finished images of a target to the open automation."""
-    page = visitor.page
-    await visitor.button("Add trigger").click()
-    await page.get_by_placeholder("Search").fill(FINISHED)
-    await page.get_by_text(FINISHED, exact=True).last.click()
-    await visitor.button("Add target").click()
-    await page.get_by_placeholder("Search").fill(target)
-    await page.get_by_role("option").filter(has_text=target).first.click()
-    await expect(page.locator("ha-target-picker")).to_contain_text(target)
-    if tag is not None:
-        field = page.locator("ha-service-control, ha-automation-trigger-platform")
-        await visitor.turn_on(field.get_by_role("checkbox").first)
-        await field.get_by_role("textbox").first.fill(tag)
-
-
 async def _add_condition(visitor: Visitor, target: str) -> None:
     """Add the condition that GAZE is idle to the open automation."""
     page = visitor.page
@@ -61,17 +40,7 @@ async def _add_condition(visitor: Visitor, target: str) -> None:
     await page.get_by_text(IDLE, exact=True).last.click()
     await visitor.button("Add target").click()
     await page.get_by_placeholder("Search").fill(target)
-    await page.get_by_role("option").filter(has_text=target).first.click()
-
-
-async def _save(visitor: Visitor, name: str) -> str:
-    """Save the open automation and return its ID."""
-    page = visitor.page
-    await visitor.button("Save").click()
-    await page.get_by_role("textbox", name="Name").fill(name)
-    await visitor.button("Save").last.click()
-    await expect(page).to_have_url(re.compile("/config/automation/edit/[0-9]+$"))
-    return page.url.rpartition("/")[2]
+    await option(page, target).click()
 
 
 async def _traces(home_assistant: HomeAssistant, item_id: str) -> list[Json]:
@@ -96,11 +65,11 @@ async def test_automations_made_by_clicking_fire_for_preset_area_and_tag(
         ("By tag", "Generation", "wall"),
     ):
         await visitor.open("/config/automation/edit/new")
-        await _add_trigger(visitor, target, tag)
+        await add_trigger(visitor, target, tag)
         if tag is not None:
             await _add_condition(visitor, target)
         await visitor.look(name)
-        automations[name] = await _save(visitor, name)
+        automations[name] = await save_automation(visitor, name)
 
     for preset, tag in (("paper_forest", None), ("neon_city", None), ("oilpainting", "wall")):
         data = {"preset": preset, "wait": True} | ({"tag": tag} if tag else {})
