@@ -120,16 +120,14 @@ def shape(value: Any, path: str = "") -> dict[str, set[str]]:
 
 
 def differences(example: Block, real: Any) -> dict[str, tuple[set[str], set[str]]]:
-    """Return by path which fields of an example do not exist or have other types.
-
-    An example may leave fields out.
-    """
+    """Return by path which fields of an example are missing, do not exist, or have other types."""
     expected, found = shape(json.loads(example.text)), shape(json.loads(json.dumps(real)))
     return {
-        path: (types, found.get(path, set()))
-        for path, types in expected.items()
+        path: (expected.get(path, set()), found.get(path, set()))
+        for path in expected.keys() | found.keys()
         if path not in found
-        or (not types <= found[path] and path.rpartition(".")[2] not in MAY_BE_NULL)
+        or path not in expected
+        or (not expected[path] <= found[path] and path.rpartition(".")[2] not in MAY_BE_NULL)
     }
 
 
