@@ -372,8 +372,12 @@ class HomeAndServer(RuleBasedStateMachine):
     @rule(with_media=st.booleans())
     def restore_the_backup(self, with_media: bool) -> None:
         """Restore the backup, with or without the media folder."""
+        self._live(self._restore(with_media=with_media))
+
+    async def _restore(self, *, with_media: bool) -> None:
+        """Restore the backup, and discard what was told since, before the next start tells more."""
         known = self.backed_up or {}
-        self._live(self.home.restore(with_media=with_media))
+        await self.home.restore(with_media=with_media)
         self.forgotten |= self.told.keys() - known.keys()
         self.told = {job_id: list(told) for job_id, told in known.items()}
 
