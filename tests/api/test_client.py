@@ -499,6 +499,21 @@ async def test_busy_error_has_retry_after(
     assert raised.value.retry_after == seconds
 
 
+async def test_retry_after_depends_on_clock_of_server(script: Script, scripted: GazeClient) -> None:
+    script.answer = lambda: web.Response(
+        status=503,
+        headers={
+            "Date": "Sat, 01 Aug 2020 12:00:00 GMT",
+            "Retry-After": "Sat, 01 Aug 2020 12:02:00 GMT",
+        },
+    )
+
+    with pytest.raises(GazeBusyError) as raised:
+        await scripted.list_presets()
+
+    assert raised.value.retry_after == 120.0
+
+
 async def test_busy_error_has_no_retry_after_when_header_is_missing(
     server: GazeServer, client: GazeClient
 ) -> None:
@@ -549,7 +564,7 @@ async def test_unexpected_response_raises_response_error(
         b"{}",
         b"\xff\xfe{\x00}\x00",
         b"<!doctype html><title>Router</title>",
-        b'{"presets": [], "jobs": [], "id": 1e999}',
+        b'{"presets": NaN, "jobs": 1e999, "id": "\\ud83d"}',
         b"[" * 100_000,
         b'{"a":' * 100_000,
         b"[" * 100_000 + b"]" * 100_000,
@@ -621,6 +636,34 @@ async def test_finished_job_is_usable_when_seed_is_invalid(
 
     assert result is not None
     assert (result.seed, result.image_url) == (None, "/a.png")
+
+
+@pytest.mark.parametrize(
+    ("odd", "name"),
+    [
+        (b"NaN", "neon_city"),
+        (b"-Infinity", "neon_city"),
+        (b"1e999", "neon_city"),
+        (b"9" * 5000, "neon_city"),
+        (rb'"\ud83d Neon \udcff"', "? Neon ?"),
+    ],
+)
+async def test_value_that_only_python_writes_does_not_spoil_response(
+    script: Script, scripted: GazeClient, odd: bytes, name: str
+) -> None:
+    body = b'{"presets": [{"slug": "neon_city", "name": %s}, {"slug": "b", "name": "B"}]}' % odd
+    script.answer = lambda: web.Response(body=body, content_type="application/json")
+
+    presets = await scripted.list_presets()
+
+    assert presets == [Preset(slug="neon_city", name=name), Preset(slug="b", name="B")]
+
+
+async def test_response_with_byte_order_mark_is_read(script: Script, scripted: GazeClient) -> None:
+    body = b"\xef\xbb\xbf" + b'{"presets": []}'
+    script.answer = lambda: web.Response(body=body, content_type="application/json")
+
+    assert await scripted.list_presets() == []
 
 
 async def test_log_of_unexpected_response_contains_no_content(

@@ -40,7 +40,7 @@ def test_presets_are_read_in_order_without_unknown_fields() -> None:
 
     presets = PresetList.from_dict(data)
 
-    assert presets.presets == [Preset(slug="b1", name="Bé"), Preset(slug="a", name="")]
+    assert presets.presets == [Preset(slug="b1", name="Bé"), Preset(slug="a", name="a")]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,15 @@ def test_generate_response_without_jobs_is_rejected(data: Any) -> None:
 
 @pytest.mark.parametrize(
     ("name", "read"),
-    [(None, "neon_city"), (7, "7"), (0.5, "0.5"), (True, "neon_city"), ([], "neon_city")],
+    [
+        (None, "neon_city"),
+        (7, "7"),
+        (0.5, "0.5"),
+        (True, "neon_city"),
+        ([], "neon_city"),
+        ("", "neon_city"),
+        (" \t", "neon_city"),
+    ],
 )
 def test_preset_with_invalid_name_is_named_by_slug(name: Any, read: str) -> None:
     data = {"presets": [{"slug": "neon_city", "name": name}, {"slug": "bare"}]}

@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from io import BytesIO
+import json
 import logging
+import math
 from typing import Any, Final
 
 from aiohttp import (
@@ -52,6 +54,7 @@ IMAGE_TIMEOUT: Final = ClientTimeout(total=300, connect=10, sock_read=30)
 MAX_RESPONSE_BYTES: Final = 4 * 2**20
 # JSON is decoded in the event loop. The time depends on the number of values, not on the bytes.
 MAX_RESPONSE_VALUES: Final = 100_000
+MAX_LENIENT_BYTES: Final = 256 * 2**10  # several times as much as 500 presets
 MAX_IMAGE_BYTES: Final = 64 * 2**20
 MAX_REASON_LENGTH: Final = 300
 _MAX_REASON_READ: Final = 4 * MAX_REASON_LENGTH
@@ -224,7 +227,35 @@ def _decode_json(content: bytes) -> Any:
     """Decode JSON. Raises ValueError if it is invalid or contains too many values."""
     if sum(map(content.count, (b",", b"[", b"{"))) > MAX_RESPONSE_VALUES:
         raise ValueError("too many values")
-    return orjson.loads(content)
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        if len(content) > MAX_LENIENT_BYTES:
+            raise
+    return _decode_leniently(content)
+
+
+def _decode_leniently(content: bytes) -> Any:
+    """Decode JSON as Python writes it, which one odd value makes invalid by the standard.
+
+    Flask writes NaN, infinity, and half of a surrogate pair. Such numbers become None, and such
+    characters question marks. Raises ValueError.
+    """
+    try:
+        data = json.loads(
+            content,
+            parse_constant=lambda _: None,
+            parse_float=lambda digits: _parse_finite(digits, float),
+            parse_int=lambda digits: _parse_finite(digits, int),
+        )
+    except RecursionError as err:
+        raise ValueError("too many levels") from err
+    return orjson.loads(json.dumps(data, ensure_ascii=False).encode(errors="replace"))
+
+
+def _parse_finite[T: (int, float)](digits: str, number: Callable[[str], T]) -> T | None:
+    """Return a number, or None if it doesn't fit into a float."""
+    return number(digits) if math.isfinite(float(digits)) else None
 
 
 async def _create_api_error(response: ClientResponse) -> GazeError:
@@ -311,10 +342,17 @@ def _parse_retry_after(response: ClientResponse) -> float | None:
     value = response.headers.get(hdrs.RETRY_AFTER, "").strip()
     if value.isdecimal():
         return min(float(value), MAX_RETRY_AFTER)
+    if (until := _parse_date(value)) is None:
+        return None
+    # The clocks of the server and of Home Assistant may differ.
+    now = _parse_date(response.headers.get(hdrs.DATE, "")) or datetime.now(UTC)
+    return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
+
+
+def _parse_date(text: str) -> datetime | None:
+    """Return the time of a header, or None if it is invalid."""
     try:
-        until = parsedate_to_datetime(value)
+        found = parsedate_to_datetime(text)
     except ValueError:
         return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return min(max((until - datetime.now(UTC)).total_seconds(), 0.0), MAX_RETRY_AFTER)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

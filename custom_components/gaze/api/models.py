@@ -124,11 +124,11 @@ class Preset(_Part):
     @override
     @classmethod
     def __pre_deserialize__(cls, data: dict[str, Any]) -> dict[str, Any]:
-        """Convert the name to text. Use the slug if the name is missing or unusable."""
+        """Convert the name to text. Use the slug if the name is missing, blank, or unusable."""
         if not isinstance(data, dict):
             raise ValueError("expected an object")  # noqa: TRY004 - callers handle ValueError
         name = _read_text(data.get("name"))
-        return data | {"name": data.get("slug") if name is None else name}
+        return data | {"name": name if name and not name.isspace() else data.get("slug")}
 
     def __post_init__(self) -> None:
         """Reject a slug that can't be part of a path, and truncate a very long name."""
