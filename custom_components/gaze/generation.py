@@ -11,8 +11,15 @@ from difflib import get_close_matches
 import logging
 from typing import Any, Final
 
-from homeassistant.config_entries import ConfigEntryState
+from homeassistant.config_entries import (
+    SIGNAL_CONFIG_ENTRY_CHANGED,
+    ConfigEntry,
+    ConfigEntryChange,
+    ConfigEntryState,
+)
+from homeassistant.core import callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
+from homeassistant.helpers.dispatcher import async_dispatcher_connect
 
 from .api import (
     GazeAuthError,
@@ -137,17 +144,26 @@ async def async_wait(
 ) -> GazeCoordinator:
     """Wait until the events of all jobs were fired, at most `seconds`.
 
-    Waiting continues across a reload of the server. Returns the coordinator that is loaded then.
+    Waiting continues across a reload of the server, and ends if it is removed. Returns the
+    coordinator that is loaded then.
     """
-    entry = coordinator.config_entry
+    hass, entry = coordinator.hass, coordinator.config_entry
     changed = asyncio.Event()
-    stop_listening = entry.async_on_state_change(changed.set)
+
+    @callback
+    def note_change(_change: ConfigEntryChange, changed_entry: ConfigEntry) -> None:
+        if changed_entry is entry:
+            changed.set()
+
+    stop_listening = async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, note_change)
     try:
         async with asyncio.timeout(seconds):
             while not await coordinator.engine.async_wait(job_ids):
-                if coordinator.hass.is_stopping:
+                if hass.is_stopping:
                     break
                 while entry.state not in _TRACKING:
+                    if hass.config_entries.async_get_entry(entry.entry_id) is None:
+                        return coordinator
                     changed.clear()
                     await changed.wait()
                 coordinator = entry.runtime_data

@@ -45,6 +45,11 @@ def types(events: list[dict[str, Any]], job_id: str) -> list[str]:
     return [event["type"] for event in events if event["job_id"] == job_id]
 
 
+def milestones(events: list[dict[str, Any]], job_id: str) -> list[str]:
+    """Return the types of events that each job fires exactly once, in order."""
+    return [kind for kind in types(events, job_id) if kind != "started"]
+
+
 def coordinator(entry: MockConfigEntry) -> GazeCoordinator:
     """Return the entry's coordinator."""
     found: GazeCoordinator = entry.runtime_data

@@ -17,7 +17,7 @@ from custom_components.gaze.jobs import Records
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
-from .common import coordinator, ended, generate, reached, store_path, types
+from .common import coordinator, ended, generate, milestones, reached, store_path
 
 SLOW = 12.0  # seconds that the server takes to accept a request
 
@@ -266,11 +266,6 @@ async def test_saved_image_is_not_downloaded_again(
     assert [event["type"] for event in events] == ["finished"]
     assert events[0]["seed"] == job["seed"]
     assert server.requests["image"] == downloads
-
-
-def milestones(events: list[dict[str, Any]], job_id: str) -> list[str]:
-    """Return the types of events that each job fires exactly once, in order."""
-    return [kind for kind in types(events, job_id) if kind != "started"]
 
 
 def reopened(record: Any) -> Any:

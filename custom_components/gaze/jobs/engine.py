@@ -393,7 +393,7 @@ class JobEngine:
             return [known]
         await self._request(self._client.get_job(job_id))
         if known is not None:
-            del self._jobs[job_id]
+            self._jobs.pop(job_id, None)  # the history may have dropped it meanwhile
             await self._records.async_discard([job_id])
         return await self._accept(GenerateRequest(preset=preset, tag=tag), [job_id])
 
@@ -726,7 +726,8 @@ class JobEngine:
                 **self._date_span(job, span),
             )
             await self._records.async_save(job)
-            self._downloads.start(job)
+            if self._jobs[job.job_id].open:  # it was not stopped meanwhile
+                self._downloads.start(job)
         if span is not None:
             samples = self.durations.samples(job.key)
             await self._records.async_save_durations(job.key, samples)
