@@ -42,6 +42,7 @@ from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .gallery import Folder, GalleryError, Image, ImageGoneError, ListedImage, Overview, Selection
 from .ids import image_url, thumbnail_url
+from .names import MAX_LENGTH, clean
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
 
-_TAG: Final = re.compile(r"[^/]{1,1000}")
+_TAG: Final = re.compile(r"[^/]+")  # quoted, so up to 12 times as long as the tag
 _IMAGES: Final = {
     "all": Selection(),
     "favorites": Selection(favorite=True),
@@ -302,16 +303,17 @@ def _validate_part(pattern: re.Pattern[str], part: str) -> str:
 
 def _get_folder_title(entry: GazeConfigEntry, kind: str, key: str) -> str:
     """Return the title of a folder."""
+    name = key
     match kind:
         case "images":
             return _TITLES[key]
         case "tag":
-            return unquote(key)
+            name = unquote(key)
         case "preset":
-            return _preset_name(entry.runtime_data, key)
+            name = _preset_name(entry.runtime_data, key)
         case "recipe":
-            return _recipe_name(entry.runtime_data, key)
-    return key
+            name = _recipe_name(entry.runtime_data, key)
+    return clean(name) or key[:MAX_LENGTH]
 
 
 def _preset_name(coordinator: GazeCoordinator, slug: str) -> str:
@@ -399,7 +401,8 @@ def _item_title(image: ListedImage | Image) -> str:
     """Return the title of an image with its time. A card has room for the first of them only."""
     made_at = datetime.fromtimestamp(image.made_at, dt_util.get_default_time_zone())
     made = made_at.isoformat(" ", "minutes")[:16]
-    return f"{made} · {image.preset_name}" if image.title is None else f"{image.title} · {made}"
+    name = clean(image.preset_name)
+    return f"{made} · {name}" if image.title is None else f"{clean(image.title)} · {made}"
 
 
 @contextmanager

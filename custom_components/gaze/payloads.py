@@ -105,7 +105,7 @@ def job_payload(
         "reason": None if job.reason is None else job.reason.value,
         "error": job.error,
         "preset": job.preset,
-        "preset_name": clean(job.preset_name, MAX_PRESET_NAME),
+        "preset_name": _get_preset_name(job),
         "recipe": job.recipe,
         "recipe_name": job.recipe_name,
         "title": job.title,
@@ -167,7 +167,7 @@ def image_payload(entry_id: str, image: Image, file_path: Path | None = None) ->
     """Return a saved image for responses. `size` is in bytes."""
     return {
         **{name: getattr(image, name) for name in _SHARED_FIELDS},
-        "preset_name": clean(image.preset_name, MAX_PRESET_NAME),
+        "preset_name": _get_preset_name(image),
         "finished_at": format_time(image.made_at),
         "favorite": image.favorite,
         "hidden": image.hidden,
@@ -190,6 +190,11 @@ def recipe_payload(hass: HomeAssistant, recipe: Recipe) -> dict[str, Any]:
             IMAGE_DOMAIN, DOMAIN, subentry_unique_id(recipe.recipe_id, "recipe_image")
         ),
     }
+
+
+def _get_preset_name(source: Job | Image) -> str:
+    """Return the name of the preset of a job or image, or its slug if the name is blank."""
+    return clean(source.preset_name, MAX_PRESET_NAME) or source.preset
 
 
 def _image_entity_id(

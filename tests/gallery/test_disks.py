@@ -648,6 +648,19 @@ async def test_reserved_names_are_not_used_for_folders(
     assert kept.path.partition("/")[0].casefold() == f"{preset.casefold()}_"
 
 
+@pytest.mark.parametrize("title", ["ü" * 1000, "GAZE (" + "sub." * 62 + "example)"])
+async def test_long_title_of_server_makes_a_usable_folder(
+    hass: HomeAssistant, media_dir: Path, title: str
+) -> None:
+    gallery = Gallery(hass, ENTRY_ID, title)
+    await gallery.async_open()
+
+    [kept] = await _add(gallery, 1)
+    await gallery.async_close()
+
+    assert (gallery.folder / kept.path).is_file()
+
+
 @pytest.mark.parametrize("preset", ["dots...", "space ", "a:b", "aux.png"])
 async def test_names_that_shares_reject_are_not_used_for_folders(
     gallery: Gallery, preset: str

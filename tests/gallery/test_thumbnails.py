@@ -4,6 +4,7 @@ import asyncio
 from io import BytesIO
 import os
 from pathlib import Path
+import resource
 import threading
 
 from homeassistant.core import HomeAssistant
@@ -170,3 +171,21 @@ async def test_image_added_again_gets_new_thumbnails(
     assert counter.made == 2
     with Pillow.open(BytesIO(thumbnail.data or b"")) as opened:
         assert opened.size == (128, 256)
+
+
+async def test_full_cache_has_no_partial_thumbnail(
+    hass: HomeAssistant, gallery: Gallery, cache: Path
+) -> None:
+    kept = await gallery.async_add(image(), picture(size=(1000, 600)))
+    await hass.async_block_till_done(wait_background_tasks=True)
+    for thumbnail in (cache / "thumbnails").iterdir():
+        thumbnail.unlink()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        content = await gallery.async_content(kept, 256)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert len(content.data or b"") > 10
+    assert names(cache / "thumbnails") == []

@@ -26,6 +26,7 @@ from .names import plain_name
 _LOGGER = logging.getLogger(__name__)
 
 _FOLDER_PROPERTY: Final = "folder"
+_MOST_NAME: Final = 100  # characters; file systems take 255 bytes, some less
 
 
 class Roots:
@@ -203,10 +204,12 @@ class Roots:
 
     async def _async_choose_name(self) -> str:
         """Choose a name for the folder that no other server's folder has."""
-        name = plain_name(slugify(self._title) or DOMAIN)
+        name = plain_name(slugify(self._title)[:_MOST_NAME] or DOMAIN)
         others = self._hass.config_entries.async_entries(DOMAIN)
         if any(
-            slugify(other.title) == name for other in others if other.entry_id != self._entry_id
+            slugify(other.title)[:_MOST_NAME] == name
+            for other in others
+            if other.entry_id != self._entry_id
         ):
             name = f"{name}_{self._entry_id[-6:].lower()}"
         await self._index.async_set_property(_FOLDER_PROPERTY, name)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import product
 import logging
@@ -122,6 +123,8 @@ class Thumbnails:
             etag = etag_of(path.stat())
         except OSError as err:
             _LOGGER.debug("Unable to store a thumbnail: %s", reason(err))
+            with suppress(OSError):
+                part.unlink()  # a full disk needs the space
         return Content(data=data, etag=etag, content_type=THUMBNAIL_TYPE)
 
     def _path(self, job_id: str, side: int) -> Path:
