@@ -245,10 +245,11 @@ async def test_entities_in_text_exist(hass: HomeAssistant, entry: MockConfigEntr
     assert {(page, name) for page, name in missing if name != "sensor.gaze_kept_images"} == set()
 
 
-@pytest.mark.usefixtures("entry")
 @pytest.mark.parametrize("expected_lingering_timers", [True])  # of the sun
-async def test_automations_are_valid(hass: HomeAssistant) -> None:
+async def test_automations_are_valid(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert await async_setup_component(hass, "sun", {})
+    hass.config_entries.async_add_subentry(entry, DISPLAY)
+    await hass.async_block_till_done()
 
     await set_up(hass, *(recipe(block) for block in of_kind("automation")))
 

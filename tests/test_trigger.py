@@ -258,6 +258,136 @@ async def test_trigger_filters_by_reason(hass: HomeAssistant, server: GazeServer
     assert [event.data["reason"] for event in fired] == ["stopped"]
 
 
+# Displays
+
+
+async def show_next(hass: HomeAssistant) -> None:
+    """Let the display show the next image."""
+    await press(hass, "button.gaze_hallway_next")
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+
+async def make_shown_image(hass: HomeAssistant, server: GazeServer, **data: Any) -> str:
+    """Generate an image that the display shows; return its job ID."""
+    await act(hass, "generate", preset=PRESET, **data)
+    await wait_for(hass, job_id := await server.finish())
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return job_id
+
+
+@pytest.mark.parametrize("kind", ["device", "entity", "area", "label"])
+async def test_image_finished_fires_once_when_display_shows_another_image(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, kind: str
+) -> None:
+    await add_subentries(hass, entry)
+    display = device_id(hass, entry, DISPLAY)
+    area = ar.async_get(hass).async_create("Hall")
+    label = lr.async_get(hass).async_create("Screens")
+    dr.async_get(hass).async_update_device(display, area_id=area.id, labels={label.label_id})
+    target = {
+        "device": {"device_id": display},
+        "entity": {"entity_id": "image.gaze_hallway"},
+        "area": {"area_id": area.id},
+        "label": {"label_id": label.label_id},
+    }[kind]
+    fired = await automate(hass, "image_finished", target)
+
+    first = await make_shown_image(hass, server)
+    second = await make_shown_image(hass, server)
+    await show_next(hass)
+
+    assert [event.data["job_id"] for event in fired] == [first, second, first]
+    assert {event.data["entity_id"] for event in fired} == {"image.gaze_hallway"}
+    assert {event.data["device_id"] for event in fired} == {display}
+    for event in fired:
+        assert event.data["status"] == "done"
+        assert event.data["preset"] == PRESET
+        assert event.data["file_path"].endswith(".png")
+        assert set(event.data["fields"]) == JOB_FIELDS
+
+
+async def test_image_finished_of_display_filters_by_tag(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await add_subentries(hass, entry)
+    target = {"device_id": device_id(hass, entry, DISPLAY)}
+    fired = await automate(hass, "image_finished", target, tag="wall")
+
+    await make_shown_image(hass, server)
+    tagged = await make_shown_image(hass, server, tag="wall")
+    await make_shown_image(hass, server, tag="other")
+
+    assert [event.data["job_id"] for event in fired] == [tagged]
+
+
+async def test_image_finished_of_display_survives_reloads_and_goes_with_its_automation(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, config: dict[str, Any]
+) -> None:
+    await add_subentries(hass, entry)
+    target = {"device_id": device_id(hass, entry, DISPLAY)}
+    fired = await automate(hass, "image_finished", target, config)
+    await make_shown_image(hass, server)
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+    after_reload = len(fired)
+    await hass.services.async_call(automation.DOMAIN, SERVICE_RELOAD, blocking=True)
+    await make_shown_image(hass, server)
+    after_reloads = len(fired)
+
+    config[automation.DOMAIN] = []
+    await hass.services.async_call(automation.DOMAIN, SERVICE_RELOAD, blocking=True)
+    await make_shown_image(hass, server)
+
+    assert after_reload == 1
+    assert after_reloads == len(fired) == 2
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+async def test_image_finished_fires_once_for_server_and_its_display(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, limit: int
+) -> None:
+    """With a limit, an older image is removed before the event. Displays show the new one then."""
+    await add_subentries(hass, entry)
+    hass.config_entries.async_update_entry(entry, options={"keep_images": limit})
+    await hass.config_entries.async_reload(entry.entry_id)
+    target = {"device_id": [device_id(hass, entry), device_id(hass, entry, DISPLAY)]}
+    await make_shown_image(hass, server)
+    fired = await automate(hass, "image_finished", target)
+
+    job_id = await make_shown_image(hass, server)
+
+    assert [event.data["job_id"] for event in fired] == [job_id]
+    assert fired[0].data["entity_id"] == "image.gaze_neon_city"
+
+
+async def test_image_finished_fires_for_older_image_that_display_shows(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await add_subentries(hass, entry)
+    old = await make_shown_image(hass, server)
+    await make_shown_image(hass, server)
+    target = {"device_id": [device_id(hass, entry), device_id(hass, entry, DISPLAY)]}
+    fired = await automate(hass, "image_finished", target)
+
+    await show_next(hass)
+
+    assert [event.data["job_id"] for event in fired] == [old]
+
+
+async def test_image_finished_ignores_displays_that_are_no_target(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await add_subentries(hass, entry)
+    await make_shown_image(hass, server)
+    await make_shown_image(hass, server)
+    target = {"device_id": device_id(hass, entry, PRESET)}
+    fired = await automate(hass, "image_finished", target)
+
+    await show_next(hass)
+
+    assert not fired
+
+
 # Bad input
 
 
@@ -335,7 +465,21 @@ async def test_editor_shows_one_error_for_target_that_cannot_fire(
                 assert "\n" not in error
                 invalid.setdefault(key, set()).add(name)
 
-    assert invalid == dict.fromkeys(TRIGGERS, UNUSABLE | {"sensor", "display"})
+    assert invalid == {
+        **dict.fromkeys(TRIGGERS, UNUSABLE | {"sensor", "display"}),
+        "image_finished": UNUSABLE | {"sensor"},
+    }
+
+
+async def test_error_for_display_says_which_targets_have_jobs(
+    targets: dict[str, Any], validate: Validate
+) -> None:
+    error = await validate(
+        "triggers", {"trigger": "gaze.generation_failed", "target": targets["display"]}
+    )
+
+    assert error is not None
+    assert "A display has no jobs" in error
 
 
 async def test_editor_shows_one_error_for_target_of_condition_without_server(

@@ -179,6 +179,18 @@ def image_payload(entry_id: str, image: Image, file_path: Path | None = None) ->
     }
 
 
+def finished_job_payload(
+    hass: HomeAssistant, entry_id: str, image: Image, file_path: Path | None
+) -> dict[str, Any]:
+    """Return the job of a saved image. Fields that the image doesn't have are None."""
+    fields: dict[str, Any] = {
+        **image_payload(entry_id, image, file_path),
+        "status": Status.DONE.value,
+        "entity_id": _image_entity_id(hass, entry_id, image.preset, image.recipe),
+    }
+    return {name: fields.get(name) for name in JOB_FIELDS}
+
+
 def recipe_payload(hass: HomeAssistant, recipe: Recipe) -> dict[str, Any]:
     """Return a recipe for responses, without its templates."""
     return {

@@ -1,11 +1,17 @@
-"""Triggers: what happens to the jobs of a server, a preset, or a recipe."""
+"""Triggers: what happens to the jobs of a server, a preset, or a recipe, and what displays show."""
 
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, override
 
+from homeassistant.components.image import DOMAIN as IMAGE_DOMAIN
 from homeassistant.const import CONF_OPTIONS, CONF_TARGET
 from homeassistant.core import CALLBACK_TYPE, Event, HomeAssistant, callback
-from homeassistant.helpers import config_validation as cv
+from homeassistant.helpers import (
+    config_validation as cv,
+    device_registry as dr,
+    entity_registry as er,
+)
 from homeassistant.helpers.trigger import (
     Trigger,
     TriggerActionRunner,
@@ -15,9 +21,12 @@ from homeassistant.helpers.trigger import (
 from homeassistant.helpers.typing import ConfigType
 import voluptuous as vol
 
-from .const import EVENT_GAZE
+from .const import DOMAIN, EVENT_GAZE
+from .coordinator import GazeCoordinator
+from .displays import ShownImage, async_listen_for_shown_images
+from .ids import subentry_device_identifier, subentry_unique_id
 from .jobs import JobEvent, Reason
-from .payloads import JOB_FIELDS
+from .payloads import JOB_FIELDS, finished_job_payload
 from .targets import Kind, Subject, async_require_subject, async_subjects
 
 CONF_TAG: Final = "tag"
@@ -29,6 +38,8 @@ _REASON: Final[dict[vol.Marker, Any]] = {
         cv.ensure_list, [vol.In([reason.value for reason in Reason])]
     )
 }
+# Jobs for which a trigger fired: a display that shows their image later is no second event
+_REMEMBERED_JOBS: Final = 100
 _WITH_JOBS: Final = frozenset((Kind.SERVER, Kind.PRESET, Kind.RECIPE))
 
 
@@ -76,19 +87,24 @@ class JobTrigger(Trigger):
 
         @callback
         def on_event(event: Event) -> None:
-            data = event.data
-            if self._means(*_subjects_of_job(data)):
-                run_action(
-                    {
-                        "job": {name: data.get(name) for name in JOB_FIELDS},
-                        "entity_id": data["entity_id"],
-                        "device_id": data["device_id"],
-                    },
-                    f"{data['preset_name']}: {data['type']}",
-                    event.context,
-                )
+            if self._means(*_subjects_of_job(event.data)):
+                self._run_for_job(run_action, event)
 
         return self._hass.bus.async_listen(EVENT_GAZE, on_event, event_filter=self._is_wanted)
+
+    @callback
+    def _run_for_job(self, run_action: TriggerActionRunner, event: Event) -> None:
+        """Run the action for an event of a job."""
+        data = event.data
+        run_action(
+            {
+                "job": {name: data.get(name) for name in JOB_FIELDS},
+                "entity_id": data["entity_id"],
+                "device_id": data["device_id"],
+            },
+            f"{data['preset_name']}: {data['type']}",
+            event.context,
+        )
 
     @callback
     def _is_wanted(self, data: Mapping[str, Any]) -> bool:
@@ -107,20 +123,104 @@ class JobTrigger(Trigger):
 
 
 class ImageFinishedTrigger(JobTrigger):
-    """Fires when an image is saved and shown."""
+    """Fires when an image is saved and shown, and when a display shows another image.
+
+    If the target means both the display and the job of an image, it fires for the job only.
+    """
 
     event = JobEvent.FINISHED
+    kinds = _WITH_JOBS | {Kind.DISPLAY}
+
+    def __init__(self, hass: HomeAssistant, config: TriggerConfig) -> None:
+        """Take the target and the options."""
+        super().__init__(hass, config)
+        self._finished: deque[str] = deque(maxlen=_REMEMBERED_JOBS)
+
+    @override
+    async def async_attach_runner(
+        self,
+        run_action: TriggerActionRunner,
+        did_not_trigger: TriggerNotTriggeredReporter | None = None,
+    ) -> CALLBACK_TYPE:
+        """Listen for events of jobs, and for what displays show."""
+
+        @callback
+        def on_shown(shown: ShownImage) -> None:
+            if self._is_shown_by_target(shown) and not self._fires_for_job(shown):
+                self._run_for_display(run_action, shown)
+
+        stop_events = await super().async_attach_runner(run_action, did_not_trigger)
+        stop_displays = async_listen_for_shown_images(self._hass, on_shown)
+
+        @callback
+        def stop() -> None:
+            stop_events()
+            stop_displays()
+
+        return stop
+
+    @callback
+    @override
+    def _run_for_job(self, run_action: TriggerActionRunner, event: Event) -> None:
+        """Run the action for an event of a job."""
+        self._finished.append(event.data["job_id"])
+        super()._run_for_job(run_action, event)
+
+    def _is_shown_by_target(self, shown: ShownImage) -> bool:
+        """Return whether a display of the target shows an image with the tag of the options."""
+        display = Subject(kind=Kind.DISPLAY, entry_id=shown.entry_id, key=shown.display_id)
+        return self._has_options(shown.image.tag, None) and self._means(display)
+
+    def _fires_for_job(self, shown: ShownImage) -> bool:
+        """Return whether the trigger fires, or has fired, for the job of an image."""
+        image = shown.image
+        if image.job_id in self._finished:
+            return True
+        job = _coordinator(self._hass, shown.entry_id).engine.job(image.job_id)
+        if job is None or job.end_fired:
+            return False
+        return self._means(*_list_subjects(shown.entry_id, image.preset, image.recipe))
+
+    @callback
+    def _run_for_display(self, run_action: TriggerActionRunner, shown: ShownImage) -> None:
+        """Run the action for a display that shows another image."""
+        hass, image = self._hass, shown.image
+        device = dr.async_get(hass).async_get_device_by_identifier(
+            subentry_device_identifier(shown.display_id), shown.entry_id
+        )
+        gallery = _coordinator(hass, shown.entry_id).gallery
+        payload = finished_job_payload(hass, shown.entry_id, image, gallery.path_of(image))
+        run_action(
+            {
+                "job": payload,
+                "entity_id": er.async_get(hass).async_get_entity_id(
+                    IMAGE_DOMAIN, DOMAIN, subentry_unique_id(shown.display_id, "display_image")
+                ),
+                "device_id": None if device is None else device.id,
+            },
+            f"{payload['preset_name']}: shown",
+        )
+
+
+def _coordinator(hass: HomeAssistant, entry_id: str) -> GazeCoordinator:
+    """Return the server of a display that shows an image."""
+    coordinator: GazeCoordinator = hass.config_entries.async_get_known_entry(entry_id).runtime_data
+    return coordinator
 
 
 def _subjects_of_job(data: Mapping[str, Any]) -> list[Subject]:
     """Return what the job of an event belongs to."""
-    entry_id = data["config_entry_id"]
+    return _list_subjects(data["config_entry_id"], data["preset"], data["recipe"])
+
+
+def _list_subjects(entry_id: str, preset: str, recipe: str | None) -> list[Subject]:
+    """Return what a job belongs to."""
     subjects = [
         Subject(kind=Kind.SERVER, entry_id=entry_id),
-        Subject(kind=Kind.PRESET, entry_id=entry_id, key=data["preset"]),
+        Subject(kind=Kind.PRESET, entry_id=entry_id, key=preset),
     ]
-    if data["recipe"] is not None:
-        subjects.append(Subject(kind=Kind.RECIPE, entry_id=entry_id, key=data["recipe"]))
+    if recipe is not None:
+        subjects.append(Subject(kind=Kind.RECIPE, entry_id=entry_id, key=recipe))
     return subjects
 
 
