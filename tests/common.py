@@ -2,16 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import MappingProxyType
 from typing import Any
 
 from homeassistant.auth.permissions.const import CAT_ENTITIES
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant
-from pytest_homeassistant_custom_component.common import MockUser
+from homeassistant.helpers import device_registry as dr
+from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from custom_components.gaze.const import DOMAIN
+from custom_components.gaze.ids import device_identifier, subentry_device_identifier
 from testing.gaze_server import GazeServer
 
 PRESET = "neon_city"
+DISPLAY = "01K3DISPLAY00000000000HALL"
+RECIPE = "01K3RECIPE000000000DOORBEL"
 
 type CallAs = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -105,3 +111,35 @@ def state(hass: HomeAssistant, key: str) -> str:
     found = hass.states.get(f"sensor.gaze_{key}")
     assert found is not None
     return found.state
+
+
+def device_id(hass: HomeAssistant, entry: MockConfigEntry, slug: str | None = None) -> str:
+    """Return the device of the server, of a preset, or of a recipe or display by its ID."""
+    is_subentry = slug in entry.subentries
+    device = dr.async_get(hass).async_get_device_by_identifier(
+        subentry_device_identifier(str(slug))
+        if is_subentry
+        else device_identifier(entry.entry_id, slug),
+        entry.entry_id,
+    )
+    assert device is not None
+    return device.id
+
+
+async def add_subentries(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    """Add a recipe and a display."""
+    for subentry_id, subentry_type, title, data in (
+        (RECIPE, "recipe", "Doorbell", {"preset": PRESET}),
+        (DISPLAY, "display", "Hallway", {}),
+    ):
+        hass.config_entries.async_add_subentry(
+            entry,
+            ConfigSubentry(
+                data=MappingProxyType(data),
+                subentry_id=subentry_id,
+                subentry_type=subentry_type,
+                title=title,
+                unique_id=None,
+            ),
+        )
+    await hass.async_block_till_done(wait_background_tasks=True)

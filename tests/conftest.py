@@ -73,6 +73,8 @@ def hass_config_dir(hass_tmp_config_dir: str) -> str:
 @pytest.fixture(autouse=True)
 def auto_enable_custom_integrations(request: pytest.FixtureRequest) -> None:
     """Let Home Assistant find this integration, if a test uses Home Assistant."""
+    if "recorder_mock" in request.fixturenames:
+        request.getfixturevalue("recorder_db_url")  # has to be chosen before Home Assistant starts
     if "hass" in request.fixturenames:
         request.getfixturevalue("enable_custom_integrations")
 

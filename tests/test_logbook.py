@@ -1,17 +1,31 @@
 """Tests of the logbook entries."""
 
+from datetime import timedelta
+import json
+from pathlib import Path
 from typing import Any
 
 from homeassistant.components.logbook.const import DOMAIN as LOGBOOK
+from homeassistant.components.recorder import Recorder
 from homeassistant.core import Event, HomeAssistant
+from homeassistant.helpers import entity_registry as er
+from homeassistant.helpers.translation import async_get_translations
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 import pytest
-from pytest_homeassistant_custom_component.common import async_capture_events
+from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
+from pytest_homeassistant_custom_component.components.recorder.common import (
+    async_wait_recording_done,
+)
+from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
-from custom_components.gaze.const import DOMAIN, EVENT_GAZE
+from custom_components.gaze.const import DOMAIN, EVENT_LOGBOOK
+from custom_components.gaze.jobs import JobEvent, Reason
 from testing.gaze_server import GazeServer
 
-from .common import make_image
+from .common import RECIPE, act, add_subentries, device_id, make_image, wait_for
+
+EN = Path("custom_components/gaze/translations/en.json")
 
 
 @pytest.fixture
@@ -23,10 +37,11 @@ async def logbook(hass: HomeAssistant) -> None:
 
 
 def _logbook_entry(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
-    fields = {"preset": "neon_city", "preset_name": "Neon city", "entity_id": "image.x"}
-    domain, describe = hass.data[LOGBOOK].external_events[EVENT_GAZE]
+    """Return how the logbook describes an event with this data."""
+    fields = {"name": "Neon city", "image_entity_id": "image.x", "reason": None, "error": None}
+    domain, describe = hass.data[LOGBOOK].external_events[EVENT_LOGBOOK]
     assert domain == DOMAIN
-    return dict(describe(Event(EVENT_GAZE, {**fields, **data})))
+    return dict(describe(Event(EVENT_LOGBOOK, {**fields, **data})))
 
 
 @pytest.mark.usefixtures("logbook", "entry")
@@ -37,14 +52,11 @@ def _logbook_entry(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
         ({"type": "started"}, "is being generated"),
         ({"type": "finished"}, "has a new image"),
         (
-            {"type": "failed", "reason": "server", "error": "out of\n <b>memory</b>"},
-            "failed on the server: out of <b>memory</b>",
+            {"type": "failed", "reason": "server", "error": "out of <b>{memory}</b>"},
+            "failed on the server: out of <b>{memory}</b>",
         ),
-        ({"type": "failed", "reason": "server", "error": None}, "failed on the server"),
-        (
-            {"type": "failed", "reason": "lost", "error": None},
-            "was lost: GAZE no longer has the job",
-        ),
+        ({"type": "failed", "reason": "server"}, "failed on the server"),
+        ({"type": "failed", "reason": "lost"}, "was lost: GAZE no longer has the job"),
         ({"type": "failed", "reason": "no_image"}, "failed: GAZE returned no image"),
         (
             {"type": "failed", "reason": "download", "error": "404"},
@@ -53,7 +65,7 @@ def _logbook_entry(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
         ({"type": "failed", "reason": "gave_up"}, "failed: it was not finished in time"),
         ({"type": "failed", "reason": "stopped"}, "is no longer tracked"),
         ({"type": "failed", "reason": "of a later version"}, "failed"),
-        ({"type": "of a later version"}, "changed"),
+        ({"type": "of a later version"}, "of a later version"),
     ],
 )
 async def test_each_event_has_message(
@@ -66,31 +78,108 @@ async def test_each_event_has_message(
     }
 
 
-@pytest.mark.usefixtures("logbook", "entry")
-@pytest.mark.parametrize(
-    ("data", "name"),
-    [
-        ({"preset_name": "a\nb\u202ec"}, "a bc"),
-        ({"preset_name": "x" * 10_000}, "x" * 79 + "…"),
-        ({"preset_name": None}, "neon_city"),
-        ({"preset_name": None, "preset": None}, "GAZE"),
-    ],
-)
-async def test_entry_has_clean_name(hass: HomeAssistant, data: dict[str, Any], name: str) -> None:
-    assert _logbook_entry(hass, type="finished", **data)["name"] == name
+def test_each_event_and_reason_has_text() -> None:
+    texts = json.loads(EN.read_text())["common"]
+
+    assert {
+        *(f"logbook_{event}" for event in JobEvent),
+        *(f"logbook_failed_{reason}" for reason in Reason),
+    } <= set(texts)
 
 
 @pytest.mark.usefixtures("logbook", "entry")
-async def test_entry_of_job_links_to_image_entity(hass: HomeAssistant, server: GazeServer) -> None:
-    events = async_capture_events(hass, EVENT_GAZE)
+async def test_message_is_in_language_of_home_assistant(
+    hass: HomeAssistant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "homeassistant.helpers.translation.load_json",
+        lambda _: {"common": {"logbook_finished": "hat ein neues Bild"}},
+    )
+    await hass.config.async_update(language="de")
+    await async_get_translations(hass, "de", "common", [DOMAIN])
+
+    assert _logbook_entry(hass, type="finished")["message"] == "hat ein neues Bild"
+    assert _logbook_entry(hass, type="failed")["message"] == "failed"
+
+
+@pytest.mark.usefixtures("entry")
+async def test_entry_of_job_has_clean_texts(hass: HomeAssistant, server: GazeServer) -> None:
+    server.put_preset("odd", "a\nb\u202ec" + "x" * 200)
+    await hass.services.async_call(
+        "button", "press", {"entity_id": "button.gaze_refresh_presets"}, blocking=True
+    )
+    events = async_capture_events(hass, EVENT_LOGBOOK)
+
+    await act(hass, "generate", preset="odd")
+    await wait_for(hass, server.fail(error="out of\n memory" + "!" * 1000))
+
+    data = events[-1].data
+    assert data["type"] == "failed"
+    assert data["name"].startswith("a bc")
+    assert len(data["name"]) <= 80
+    assert data["error"].startswith("out of memory!")
+    assert len(data["error"]) <= 200
+
+
+@pytest.mark.usefixtures("logbook", "entry")
+async def test_entry_without_image_entity_has_no_link(
+    hass: HomeAssistant, server: GazeServer, entity_registry: er.EntityRegistry
+) -> None:
+    entity_registry.async_remove("image.gaze_neon_city")
+    events = async_capture_events(hass, EVENT_LOGBOOK)
+
     await make_image(hass, server, "neon_city")
 
     entry = _logbook_entry(hass, **events[-1].data)
-
-    assert entry["message"] == "has a new image"
-    assert entry["entity_id"] == "image.gaze_neon_city"
+    assert entry == {"name": "Neon city", "message": "has a new image"}
 
 
-@pytest.mark.usefixtures("logbook", "entry")
-async def test_entry_without_entity_has_no_link(hass: HomeAssistant) -> None:
-    assert "entity_id" not in _logbook_entry(hass, type="queued", entity_id=None)
+@pytest.mark.processes  # the recorder's thread needs the real time
+async def test_logbook_shows_each_event_once_to_cards_device_pages_and_activity(
+    recorder_mock: Recorder,
+    hass: HomeAssistant,
+    hass_ws_client: WebSocketGenerator,
+    server: GazeServer,
+    entry: MockConfigEntry,
+) -> None:
+    """Cards request by entity, device pages also by device, and **Activity** everything."""
+    assert await async_setup_component(hass, LOGBOOK, {})
+    await add_subentries(hass, entry)
+    start = dt_util.utcnow() - timedelta(hours=1)
+    await make_image(hass, server, "neon_city")
+    await act(hass, "generate", recipe="Doorbell")
+    await wait_for(hass, server.fail())
+    await async_wait_recording_done(hass)
+    client = await hass_ws_client(hass)
+
+    async def list_sentences(**query: list[str]) -> list[tuple[str, str, str]]:
+        await client.send_json_auto_id(
+            {"type": "logbook/get_events", "start_time": start.isoformat(), **query}
+        )
+        result = (await client.receive_json())["result"]
+        return [
+            (item["name"], item["message"], item["entity_id"])
+            for item in result
+            if item.get("domain") == DOMAIN
+        ]
+
+    of_preset = [
+        ("Neon city", "was queued", "image.gaze_neon_city"),
+        ("Neon city", "has a new image", "image.gaze_neon_city"),
+    ]
+    of_recipe = [
+        ("Doorbell", "was queued", "image.gaze_doorbell"),
+        ("Doorbell", "failed on the server: ComfyUI: out of memory", "image.gaze_doorbell"),
+    ]
+    everything = of_preset + of_recipe
+    preset, recipe = device_id(hass, entry, "neon_city"), device_id(hass, entry, RECIPE)
+    assert await list_sentences(entity_ids=["event.gaze_generation"]) == everything
+    assert await list_sentences() == everything
+    assert await list_sentences(device_ids=[preset]) == of_preset
+    assert await list_sentences(device_ids=[recipe]) == of_recipe
+    assert (
+        await list_sentences(
+            device_ids=[device_id(hass, entry)], entity_ids=["event.gaze_generation"]
+        )
+        == everything
+    )

@@ -1,11 +1,9 @@
 """Triggers and conditions of automations."""
 
 from collections.abc import Awaitable, Callable
-from types import MappingProxyType
 from typing import Any
 
 from homeassistant.components import automation
-from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import SERVICE_RELOAD
 from homeassistant.core import Event, HomeAssistant
 from homeassistant.helpers import (
@@ -21,16 +19,24 @@ from pytest_homeassistant_custom_component.typing import WebSocketGenerator
 
 from custom_components.gaze.condition import CONDITIONS
 from custom_components.gaze.const import DOMAIN
-from custom_components.gaze.ids import device_identifier, subentry_device_identifier
 from custom_components.gaze.payloads import JOB_FIELDS
 from custom_components.gaze.trigger import TRIGGERS
 from testing.gaze_server import GazeServer
 
-from .common import PRESET, act, make_image, press, until, wait_for
+from .common import (
+    DISPLAY,
+    PRESET,
+    RECIPE,
+    act,
+    add_subentries,
+    device_id,
+    make_image,
+    press,
+    until,
+    wait_for,
+)
 
 SERVER = {"entity_id": "event.gaze_generation"}
-DISPLAY = "01K3DISPLAY00000000000HALL"
-RECIPE = "01K3RECIPE000000000DOORBEL"
 
 type Validate = Callable[..., Awaitable[str | None]]
 
@@ -96,38 +102,6 @@ async def run_job(hass: HomeAssistant, server: GazeServer, *, fails: bool, **dat
 def is_available(hass: HomeAssistant) -> bool:
     """Return whether the automation is valid."""
     return not hass.states.is_state("automation.test", "unavailable")
-
-
-def device_id(hass: HomeAssistant, entry: MockConfigEntry, slug: str | None = None) -> str:
-    """Return the device of the server, of a preset, or of a recipe or display by its ID."""
-    is_subentry = slug in entry.subentries
-    device = dr.async_get(hass).async_get_device_by_identifier(
-        subentry_device_identifier(str(slug))
-        if is_subentry
-        else device_identifier(entry.entry_id, slug),
-        entry.entry_id,
-    )
-    assert device is not None
-    return device.id
-
-
-async def add_subentries(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    """Add a recipe and a display."""
-    for subentry_id, subentry_type, title, data in (
-        (RECIPE, "recipe", "Doorbell", {"preset": PRESET}),
-        (DISPLAY, "display", "Hallway", {}),
-    ):
-        hass.config_entries.async_add_subentry(
-            entry,
-            ConfigSubentry(
-                data=MappingProxyType(data),
-                subentry_id=subentry_id,
-                subentry_type=subentry_type,
-                title=title,
-                unique_id=None,
-            ),
-        )
-    await hass.async_block_till_done(wait_background_tasks=True)
 
 
 # Triggers

@@ -5,6 +5,7 @@ from typing import Final
 
 DOMAIN: Final = "gaze"
 EVENT_GAZE: Final = "gaze_event"
+EVENT_LOGBOOK: Final = "gaze_logbook_entry"
 BRAND_IMAGE: Final = Path(__file__).parent / "brand" / "icon@2x.png"
 
 CONF_PRESETS: Final = "presets"

@@ -30,6 +30,7 @@ from .const import (
     DEFAULT_MAX_OPEN_JOBS,
     DOMAIN,
     EVENT_GAZE,
+    EVENT_LOGBOOK,
 )
 from .controls import Controls
 from .database import NewerStoreError
@@ -37,7 +38,7 @@ from .displays import Displays
 from .gallery import Gallery, GalleryError, GalleryOptions
 from .jobs import Job, JobEngine, JobEvent, Records
 from .key_watch import KeyWatch
-from .payloads import event_payload, job_payload, shorten_texts
+from .payloads import event_payload, job_payload, logbook_payload, shorten_texts
 from .recipes import Recipes
 from .subentries import Subentries
 
@@ -321,7 +322,9 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         if job.recipe is not None:
             payload["writer"] = job.writer
         async_dispatcher_send(self.hass, self._signal("event"), event, payload)
-        self.hass.bus.async_fire(EVENT_GAZE, event_payload(self.hass, entry_id, event, payload))
+        data = event_payload(self.hass, entry_id, event, payload)
+        self.hass.bus.async_fire(EVENT_GAZE, data)
+        self.hass.bus.async_fire(EVENT_LOGBOOK, logbook_payload(self.hass, data))
 
     @callback
     def _on_gallery_changed(self) -> None:

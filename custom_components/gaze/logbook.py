@@ -1,4 +1,4 @@
-"""Describes the events of jobs in the logbook."""
+"""Describes the events of jobs in the logbook, in the language of Home Assistant."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -9,57 +9,47 @@ from homeassistant.components.logbook import (
     LOGBOOK_ENTRY_NAME,
 )
 from homeassistant.core import Event, HomeAssistant, callback
+from homeassistant.helpers.translation import async_get_cached_translations
 
-from .const import DOMAIN, EVENT_GAZE
+from .const import DOMAIN, EVENT_LOGBOOK
 from .jobs import JobEvent, Reason
-from .names import clean
 
-# Each message follows the name of the preset.
-MESSAGES: Final[Mapping[str, str]] = {
-    JobEvent.QUEUED: "was queued",
-    JobEvent.STARTED: "is being generated",
-    JobEvent.FINISHED: "has a new image",
-    JobEvent.FAILED: "failed",
-}
-FAILURES: Final[Mapping[str | None, str]] = {
-    Reason.SERVER: "failed on the server",
-    Reason.LOST: "was lost: GAZE no longer has the job",
-    Reason.NO_IMAGE: "failed: GAZE returned no image",
-    Reason.UNSUPPORTED: "failed: the image has an unsupported format",
-    Reason.DOWNLOAD: "failed: the image could not be downloaded",
-    Reason.GAVE_UP: "failed: it was not finished in time",
-    Reason.STOPPED: "is no longer tracked",
-}
-MAX_ERROR: Final = 200
+_KEY: Final = f"component.{DOMAIN}.common.logbook"
+_FAILED: Final = JobEvent.FAILED.value
 
 
 @callback
 def async_describe_events(
-    _hass: HomeAssistant,
+    hass: HomeAssistant,
     async_describe_event: Callable[[str, str, Callable[[Event], dict[str, Any]]], None],
 ) -> None:
     """Describe the events of jobs."""
-    async_describe_event(DOMAIN, EVENT_GAZE, _describe)
+
+    @callback
+    def describe(event: Event) -> dict[str, Any]:
+        texts = async_get_cached_translations(hass, hass.config.language, "common", DOMAIN)
+        return _describe(texts, event.data)
+
+    async_describe_event(DOMAIN, EVENT_LOGBOOK, describe)
 
 
-@callback
-def _describe(event: Event) -> dict[str, Any]:
-    """Return the logbook entry for an event, in plain text."""
-    data = event.data
+def _describe(texts: Mapping[str, str], data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the logbook entry for the data of an event, in plain text."""
     entry = {
-        LOGBOOK_ENTRY_NAME: clean(str(data.get("preset_name") or data.get("preset") or "GAZE")),
-        LOGBOOK_ENTRY_MESSAGE: _message(data),
+        LOGBOOK_ENTRY_NAME: data["name"],
+        LOGBOOK_ENTRY_MESSAGE: _message(texts, data),
     }
-    if entity_id := data.get("entity_id"):
+    if (entity_id := data.get("image_entity_id")) is not None:
         entry[LOGBOOK_ENTRY_ENTITY_ID] = entity_id
     return entry
 
 
-def _message(data: Mapping[str, Any]) -> str:
-    """Return the message for the data of an event."""
-    if data.get("type") != JobEvent.FAILED:
-        return MESSAGES.get(str(data.get("type")), "changed")
-    message = FAILURES.get(data.get("reason"), MESSAGES[JobEvent.FAILED])
-    if data.get("reason") == Reason.SERVER and (error := clean(data.get("error") or "", MAX_ERROR)):
-        return f"{message}: {error}"
-    return message
+def _message(texts: Mapping[str, str], data: Mapping[str, Any]) -> str:
+    """Return the sentence for an event. It follows the name of the preset or recipe."""
+    keys = [data["type"]]
+    if data["type"] == _FAILED:
+        keys.insert(0, f"{_FAILED}_{data['reason']}")
+        if data["reason"] == Reason.SERVER and data["error"]:
+            keys.insert(0, f"{_FAILED}_{data['reason']}_error")
+    texts_found = (texts[name] for key in keys if (name := f"{_KEY}_{key}") in texts)
+    return next(texts_found, data["type"]).format(error=data["error"])

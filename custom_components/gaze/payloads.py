@@ -3,10 +3,11 @@
 Times are ISO 8601 in UTC. Seeds are decimal text, because JavaScript rounds large numbers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
+from homeassistant.components.event import DOMAIN as EVENT_DOMAIN
 from homeassistant.components.image import DOMAIN as IMAGE_DOMAIN
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
@@ -33,6 +34,7 @@ _PROMPTS: Final = ("extra_positive", "extra_negative")
 _OTHER_TEXTS: Final = ("error", "tag", "checkpoint", "title", "recipe_name")
 _LENGTHS: Final = (4000, 2000, 1000, 500, 250)  # characters
 MAX_PRESET_NAME: Final = 150  # characters
+MAX_LOGBOOK_ERROR: Final = 200  # characters
 
 # Fields that jobs and images share
 _SHARED_FIELDS: Final = (
@@ -160,6 +162,29 @@ def event_payload(
         "type": event.value,
         "config_entry_id": entry_id,
         "device_id": _find_device_id(hass, entry_id, job["preset"], job["recipe"]),
+    }
+
+
+def logbook_payload(hass: HomeAssistant, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of the logbook entry for the data of a bus event.
+
+    Dashboards' logbook cards find it by `entity_id`, which is the event entity of the server:
+    the logbook ignores image entities. It shows the name of `image_entity_id`, or `name` if there
+    is no image entity of the recipe or preset.
+    """
+    registry = er.async_get(hass)
+    entry_id, error = event["config_entry_id"], event["error"]
+    latest = registry.async_get_entity_id(IMAGE_DOMAIN, DOMAIN, unique_id(entry_id, "latest_image"))
+    return {
+        "entity_id": registry.async_get_entity_id(
+            EVENT_DOMAIN, DOMAIN, unique_id(entry_id, "generation")
+        ),
+        "device_id": event["device_id"],
+        "type": event["type"],
+        "reason": event["reason"],
+        "error": None if error is None else clean(error, MAX_LOGBOOK_ERROR),
+        "name": clean(event["recipe_name"] or event["preset_name"] or event["preset"]),
+        "image_entity_id": None if event["entity_id"] == latest else event["entity_id"],
     }
 
 
