@@ -18,6 +18,7 @@ from custom_components.gaze.gallery.index import Index
 from .pictures import MADE_AT, image
 
 DAY = 86_400
+STORES = Path(__file__).parents[1] / "e2e" / "stores" / "0.1.0"
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ async def test_images_are_ordered_by_finish(index: Index) -> None:
         await index.async_add(image(job_id, made_at=MADE_AT + made_at))
 
     assert await _found(index, Selection()) == ["same", "late", "between", "early"]
-    assert (await index.async_newest_by_preset())[-1].job_id == "same"
+    assert (await index.async_newest())[-1].job_id == "same"
 
 
 async def test_image_of_fast_clock_hides_no_later_image(index: Index) -> None:
@@ -161,7 +162,7 @@ async def test_failing_store_raises_gallery_error(index: Index) -> None:
         await index.async_add(image())
 
 
-async def test_addition_cost_does_not_depend_on_index_size(
+async def test_addition_cost_neither_depends_on_index_size_nor_exceeds_0_1_0(
     hass: HomeAssistant, index: Index
 ) -> None:
     log = Path(hass.config.path(".storage", "gaze.entry.gallery.db-wal"))
@@ -178,20 +179,74 @@ async def test_addition_cost_does_not_depend_on_index_size(
         return os.stat(log).st_size  # noqa: PTH116
 
     first = await written(0)
-    for number in range(100, 1500):
-        await index.async_add(image(f"{number * 7919 % 100_003:05}", extra_positive="x" * 300))
+    await index.async_add(
+        *(
+            image(f"{number * 7919 % 100_003:05}", extra_positive="x" * 300)
+            for number in range(100, 1500)
+        )
+    )
     last = await written(1500)
 
     assert last < 1.25 * first
-    assert last / 40 < 20 * 2**20 / 1000
+    assert last <= _written_by_0_1_0(log.with_name("gaze.entry.gallery.db"))
+
+
+def _written_by_0_1_0(path: Path) -> int:
+    """Return the bytes that the last 40 images of an index append to the log of 0.1.0."""
+    earlier = path.with_name("earlier.db")
+    with (
+        closing(sqlite3.connect(path)) as ours,
+        closing(sqlite3.connect(earlier, autocommit=True)) as connection,
+    ):
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript((STORES / "gallery.sql").read_text())
+        connection.execute("DELETE FROM image")
+        names = [row[1] for row in connection.execute("PRAGMA table_info(image)")]
+        columns = ", ".join(names[1:])
+        query = f"SELECT NULL, {columns} FROM image ORDER BY number"  # noqa: S608 - fixed names
+        rows = ours.execute(query).fetchall()
+        statement = f"INSERT INTO image VALUES ({', '.join('?' for _ in names)})"  # noqa: S608
+        connection.execute("BEGIN")
+        connection.executemany(statement, rows[:-40])
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for row in rows[-40:]:
+            connection.execute(statement, row)
+        return earlier.with_name("earlier.db-wal").stat().st_size
+
+
+async def test_newest_images_are_those_of_presets_and_recipes(index: Index) -> None:
+    for number, (preset, recipe, hidden) in enumerate(
+        [
+            ("a", None, False),
+            ("a", "r", False),
+            ("b", "r", False),
+            ("b", None, True),
+            ("a", None, False),
+            ("a", "r", True),
+        ]
+    ):
+        job_id = f"job-{number}"
+        await index.async_add(
+            image(job_id, preset=preset, recipe=recipe, made_at=MADE_AT + number, hidden=hidden)
+        )
+
+    newest = [(found.job_id, found.hidden) for found in await index.async_newest()]
+
+    assert newest == [
+        ("job-1", False),
+        ("job-2", False),
+        ("job-3", True),
+        ("job-4", False),
+        ("job-5", True),
+    ]
 
 
 async def test_index_of_0_1_0_is_migrated(hass: HomeAssistant) -> None:
-    stores = Path(__file__).parents[1] / "e2e" / "stores" / "0.1.0"
     path = Path(hass.config.path(".storage", "gaze.old.gallery.db"))
     path.parent.mkdir(exist_ok=True)
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript((stores / "gallery.sql").read_text())
+        connection.executescript((STORES / "gallery.sql").read_text())
         connection.execute(  # added last, although it was finished first
             "INSERT INTO image SELECT 3, 'late', preset, preset_name, batch_id, tag, seed,"
             " checkpoint, extra_positive, extra_negative, made_at - 60, 'x/y.png', content_type,"

@@ -538,17 +538,16 @@ class Gallery:
     async def _reload(self) -> None:
         """Read from the index which images are the newest, and how many there are."""
         self._overview = None
-        newest = await self._index.async_newest_by_preset()
+        newest = await self._index.async_newest()
+        shown = [image for image in newest if not image.hidden]
         self._count = await self._index.async_count()
         self._last_number = max(self._last_number, await self._index.async_last_number())
-        self._newest = {image.preset: image for image in newest}
+        self._newest = {image.preset: image for image in shown}
         self._newest_of_recipe = {
-            image.recipe: image
-            for image in await self._index.async_newest_by_recipe()
-            if image.recipe is not None
+            image.recipe: image for image in shown if image.recipe is not None
         }
-        self._newest_of_all = newest[-1] if newest else None
-        self._preset_folders = await self._index.async_preset_folders()
+        self._newest_of_all = shown[-1] if shown else None
+        self._preset_folders = {image.preset: image.path.partition("/")[0] for image in newest}
 
     def _report_change(self) -> None:
         """Say that images are gone, hidden, or back, or that the disk is away or back."""

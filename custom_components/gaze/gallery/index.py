@@ -33,8 +33,8 @@ CREATE INDEX IF NOT EXISTS image_by_preset ON image (preset);
 CREATE TABLE IF NOT EXISTS property (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 """
 # Numbers become microseconds since the epoch, the next free one if two images have the same.
-# Each index is a page more to write with every image: months and tags are found without one, by
-# a look at every row, which takes some milliseconds.
+# Each index is a page more to write with every image: presets, recipes, months, and tags are found
+# without one, by a look at every row, which takes some milliseconds.
 _ORDER_MARKS_AND_ROOTS: Final = """
 ALTER TABLE image RENAME TO image_1;
 CREATE TABLE image (
@@ -64,7 +64,6 @@ FROM (
     FROM image_1
 );
 DROP TABLE image_1;
-CREATE INDEX image_by_preset ON image (preset, hidden);
 CREATE TABLE root (id TEXT PRIMARY KEY, path TEXT NOT NULL)
 """
 _FOLDERS: Final = """
@@ -74,6 +73,16 @@ JOIN (
     WHERE NOT hidden AND {key} IS NOT NULL GROUP BY {key}
 ) AS folder
 ON number = folder.newest ORDER BY {order}
+"""
+_NEWEST: Final = """
+WHERE number IN (
+    WITH newest AS MATERIALIZED (
+        SELECT max(number) AS of_all, max(CASE WHEN NOT hidden THEN number END) AS shown
+        FROM image GROUP BY preset, recipe
+    )
+    SELECT of_all FROM newest UNION SELECT shown FROM newest
+)
+ORDER BY number
 """
 _UNPROTECTED: Final = """
 NOT favorite AND (NOT saved OR root IN ({roots})) AND number NOT IN (
@@ -220,19 +229,13 @@ class Index:
         favorites, hidden = rows[0]
         return int(favorites), int(hidden)
 
-    async def async_newest_by_preset(self) -> list[Image]:
-        """Return the newest image of each preset that is not hidden, the newest of all last."""
-        return await self._images(
-            "WHERE number IN (SELECT max(number) FROM image WHERE NOT hidden GROUP BY preset)"
-            " ORDER BY number"
-        )
+    async def async_newest(self) -> list[Image]:
+        """Return the newest images, in their order.
 
-    async def async_newest_by_recipe(self) -> list[Image]:
-        """Return the newest image of each recipe that is not hidden, the newest of all last."""
-        return await self._images(
-            "WHERE number IN (SELECT max(number) FROM image"
-            " WHERE NOT hidden AND recipe IS NOT NULL GROUP BY recipe) ORDER BY number"
-        )
+        Of each preset and each recipe, they contain the newest image of all, and the newest one
+        that is not hidden. Looks at every row once.
+        """
+        return await self._images(_NEWEST)
 
     async def async_surplus(self, limit: int, roots: Collection[str]) -> list[Image]:
         """Return the oldest images beyond a number of images, to be removed.
@@ -265,14 +268,6 @@ class Index:
     async def async_has_saved(self) -> bool:
         """Return whether there are images in a media folder."""
         return bool(await self._read("SELECT 1 FROM image WHERE saved LIMIT 1"))
-
-    async def async_preset_folders(self) -> dict[str, str]:
-        """Return the folder of the newest image of each preset."""
-        rows = await self._read(
-            "SELECT preset, path FROM image"
-            " WHERE number IN (SELECT max(number) FROM image GROUP BY preset)"
-        )
-        return {str(preset): str(path).partition("/")[0] for preset, path in rows}
 
     async def async_select(
         self, selection: Selection, limit: int = -1, offset: int = 0
