@@ -161,24 +161,22 @@ async def test_folder_lists_newest_images_first(
     assert found.can_search
 
 
-async def test_title_contains_time_and_preset(
-    hass: HomeAssistant, entry: MockConfigEntry, add: Add
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({}, "Neon city"),
+        ({"recipe": "morning", "recipe_name": "Good morning"}, "Good morning"),
+        ({"recipe": "morning", "recipe_name": "Good morning", "title": "Winter fox"}, "Winter fox"),
+    ],
+)
+async def test_title_of_image_begins_with_its_name_and_ends_with_its_time(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add, fields: dict[str, str], name: str
 ) -> None:
-    await add("a")
+    await add("a", **fields)
 
     [child] = (await _browse(hass, entry.entry_id, "images", "all")).children or []
 
-    assert child.title == "2026-08-12 07:03 · Neon city"
-
-
-async def test_title_of_image_comes_before_its_time(
-    hass: HomeAssistant, entry: MockConfigEntry, add: Add
-) -> None:
-    await add("a", title="Winter fox")
-
-    [child] = (await _browse(hass, entry.entry_id, "images", "all")).children or []
-
-    assert child.title == "Winter fox · 2026-08-12 07:03"
+    assert child.title == f"{name} · 2026-08-12 07:03"
 
 
 async def test_folder_of_recipe_has_its_current_name_and_the_last_one_when_deleted(

@@ -398,11 +398,10 @@ def _create_item(entry: GazeConfigEntry, image: ListedImage | Image) -> BrowseMe
 
 
 def _item_title(image: ListedImage | Image) -> str:
-    """Return the title of an image with its time. A card has room for the first of them only."""
+    """Return the title of an image. A card has room for its beginning only, so the time is last."""
     made_at = datetime.fromtimestamp(image.made_at, dt_util.get_default_time_zone())
-    made = made_at.isoformat(" ", "minutes")[:16]
-    name = clean(image.preset_name)
-    return f"{made} · {name}" if image.title is None else f"{clean(image.title)} · {made}"
+    name = clean(image.title or image.recipe_name or image.preset_name)
+    return f"{name} · {made_at.isoformat(' ', 'minutes')[:16]}"
 
 
 @contextmanager

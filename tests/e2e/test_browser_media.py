@@ -49,7 +49,7 @@ async def test_images_are_found_in_media(house: House, visit: Visit) -> None:
     visitor = await visit()
     page = visitor.page
     heading = page.get_by_role("heading", level=1)
-    neon, blossom = re.compile(r" · Neon city\s*$"), re.compile(r" · Kirschblüte im Regen\s*$")
+    neon, blossom = re.compile(r"^\s*Neon city · "), re.compile(r"^\s*Kirschblüte im Regen · ")
     month = re.compile(r"^\s*\d{4}-\d\d \(4\)\s*$")
 
     await visitor.open("/media-browser/browser")

@@ -91,6 +91,7 @@ class ListedImage:
     number: int
     job_id: str
     preset_name: str
+    recipe_name: str | None
     made_at: float
     content_type: str
     title: str | None
