@@ -82,12 +82,15 @@ class Texts:
         return [section["name"] for section in sections.values()]
 
     def entity_names(self, *, leave_out: Collection[str] = ()) -> list[str]:
-        """Return the names of the entities but for those with some keys."""
+        """Return the names of the entities, except those with some keys.
+
+        An entity without a name has that of its device class.
+        """
         return [
             entity["name"]
             for platform in self._texts["entity"].values()
             for key, entity in platform.items()
-            if key not in leave_out
+            if "name" in entity and key not in leave_out
         ]
 
     def keys(self) -> set[str]:
