@@ -7,9 +7,6 @@ from http import HTTPStatus
 import json
 from pathlib import Path
 import re
-import shutil
-import sqlite3
-import time
 
 import pytest
 
@@ -23,8 +20,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 ENTRY = "/api/config/config_entries/entry"
 IMAGE = "image.gaze_latest_image"
 PRESET = "neon_city"
-# What each version left behind: its stores as text, and its pictures
-STORES = Path(__file__).parent / "stores"
 # What can be waited for in one process, in seconds
 PATIENCE = 20
 # A complaint of the integration that belongs to a server that refuses our key
@@ -52,28 +47,6 @@ async def _has_state(home_assistant: HomeAssistant, state: str) -> None:
         return bool((await _entry(home_assistant))["state"] == state)
 
     await _until(holds, f"The entry's way to {state}")
-
-
-def _put_stores(older: Path, folder: Path, words: dict[str, str]) -> None:
-    """Write the stores of an older version, with the values of this test."""
-
-    def text(name: str) -> str:
-        found = (older / name).read_text()
-        for word, value in words.items():
-            found = found.replace(word, value)
-        return found
-
-    storage = folder / ".storage"
-    entry = json.loads(text("entry.json"))
-    entries = json.loads((storage / "core.config_entries").read_text())
-    entries["data"]["entries"].append(entry)
-    (storage / "core.config_entries").write_text(json.dumps(entries))
-    (storage / f"gaze.{entry['entry_id']}.presets").write_text(text("presets.json"))
-    for name in ("jobs", "gallery"):
-        store = sqlite3.connect(storage / f"gaze.{entry['entry_id']}.{name}.db")
-        store.executescript(text(f"{name}.sql"))
-        store.close()
-    shutil.copytree(older / "media", folder / "media", dirs_exist_ok=True)
 
 
 async def _log_everything(home_assistant: HomeAssistant) -> None:
@@ -429,42 +402,3 @@ async def test_every_action_responds_and_images_appear_everywhere(house: House) 
         await _act(house, "generate", preset="neon ciyt")
 
     assert refused.value.status == HTTPStatus.BAD_REQUEST
-
-
-@pytest.mark.parametrize("older", sorted(STORES.iterdir()), ids=lambda path: path.name)
-async def test_stores_of_older_version_are_loaded(empty_house: House, older: Path) -> None:
-    home_assistant, server = empty_house.home_assistant, empty_house.server
-    await home_assistant.stop()
-    open_job = server.add(server.presets[PRESET], {}).job_id
-    words = {
-        "URL-OF-GAZE": server.url,
-        "KEY-OF-GAZE": server.api_key,
-        "ID-OF-OPEN-JOB": open_job,
-        "TIME-OF-OPEN-JOB": str(time.time()),
-    }
-    _put_stores(older, home_assistant.folder, words)
-    pictures = [path.read_bytes() for path in sorted(older.glob("media/gaze/*/*/*"))]
-
-    await home_assistant.start()
-    await home_assistant.onboard()
-    await _has_state(home_assistant, "loaded")
-    answer = await home_assistant.call_action(
-        "gaze", "wait", {"job_id": [open_job], "timeout": PATIENCE}, return_response=True
-    )
-
-    assert answer["jobs"][0]["status"] == "done"
-    listed = await home_assistant.call_action("gaze", "list_images", return_response=True)
-    images = [await home_assistant.fetch(image["image_url"]) for image in listed["images"]]
-    assert [picture for picture, _ in images] == [
-        server.picture(open_job),
-        *reversed(pictures),
-    ]
-    [repeated] = (
-        await home_assistant.call_action(
-            "gaze",
-            "regenerate",
-            {"job_id": listed["images"][-1]["job_id"], "wait": True},
-            return_response=True,
-        )
-    )["jobs"]
-    assert (repeated["extra_positive"], repeated["tag"]) == ("rain on glass", "wallpaper")
