@@ -80,6 +80,16 @@ def described(part: str) -> bool:
     return True
 
 
+def documented(file: str) -> bool:
+    """Return whether the documentation names every trigger or condition of a file."""
+    page = (ROOT / "docs" / "events.md").read_text()
+    return all(
+        f"gaze.{name}" in page
+        for name in load_yaml_dict(str(INTEGRATION / file))
+        if not name.startswith(".")
+    )
+
+
 # What the tree shows for a rule that is called done. The tests of the modules show the rest.
 EVIDENCE: dict[str, Callable[[], bool]] = {
     "action-setup": lambda: (
@@ -91,6 +101,8 @@ EVIDENCE: dict[str, Callable[[], bool]] = {
         (INTEGRATION / "coordinator.py").is_file() and (INTEGRATION / "entity.py").is_file()
     ),
     "config-flow": lambda: MANIFEST["config_flow"] and described("config") and described("options"),
+    "docs-conditions": lambda: documented("conditions.yaml"),
+    "docs-triggers": lambda: documented("triggers.yaml"),
     "dependency-transparency": lambda: MANIFEST["requirements"] == [],
     "has-entity-name": lambda: "_attr_has_entity_name = True" in code("entity.py"),
     "test-coverage": lambda: (
