@@ -101,11 +101,72 @@ def test_transparent_parts_show_background() -> None:
     assert image.convert("RGB").getcolors() == [(800, GREEN)]
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "I;16"])
-def test_unusual_mode_renders(mode: str) -> None:
-    image = rendered(png(Pillow.new(mode, (40, 20))))
+@pytest.mark.parametrize(
+    ("mode", "transparent"), [("RGB", (255, 0, 0)), ("L", 7), ("P", 0)], ids=["RGB", "L", "P"]
+)
+def test_color_that_is_transparent_shows_background(
+    mode: str, transparent: int | tuple[int, int, int]
+) -> None:
+    content = png(Pillow.new(mode, (40, 20), transparent), transparency=transparent)
 
-    assert image.size == (40, 20)
+    assert rendered(content, background=GREEN).convert("RGB").getcolors() == [(800, GREEN)]
+
+
+@pytest.mark.parametrize("size", [(5000, 1), (1, 5000)])
+def test_contain_shows_narrow_image_as_line(size: tuple[int, int]) -> None:
+    image = rendered(png(Pillow.new("RGB", size, RED)), fit=Fit.CONTAIN).convert("RGB")
+
+    assert image.getpixel((19, 9)) == RED
+    assert image.getpixel((0, 0)) == image.getpixel((39, 19)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA"])
+def test_unusual_mode_keeps_its_grays(mode: str) -> None:
+    image = rendered(png(Pillow.linear_gradient("L").convert(mode)), fit=Fit.STRETCH).convert("L")
+
+    top, middle, bottom = (image.getpixel((20, y)) for y in (1, 10, 18))
+    assert (top, middle, bottom) == pytest.approx((20, 130, 240), abs=20)
+
+
+def test_16_bit_grays_are_not_clipped() -> None:
+    levels = [row * 257 for row in range(256)]
+    deep = Pillow.new("I;16", (1, 256))
+    deep.putdata(levels)
+
+    image = rendered(png(deep), fit=Fit.STRETCH).convert("L")
+
+    assert [image.getpixel((20, y)) for y in (1, 10, 18)] == pytest.approx([20, 130, 240], abs=20)
+
+
+def test_cmyk_jpeg_has_its_colors() -> None:
+    result = BytesIO()
+    image_of(*CORNERS, size=(160, 80)).convert("CMYK").save(result, "JPEG", quality=95)
+
+    for shown, expected in zip(corners(rendered(result.getvalue())), CORNERS, strict=True):
+        assert shown == pytest.approx(expected, abs=6)
+
+
+def test_jpeg_on_its_side_keeps_its_details() -> None:
+    lines = Pillow.new("L", (1, 160))
+    lines.putdata([255 * (row % 2) for row in range(160)])
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    result = BytesIO()
+    lines.resize((1600, 160)).save(result, "JPEG", quality=95, exif=exif)
+
+    image = rendered(result.getvalue(), width=400, height=100)
+    low, high = image.convert("L").getextrema()
+
+    assert high - low > 100  # type: ignore[operator]
+
+
+def test_animation_shows_its_first_image() -> None:
+    result = BytesIO()
+    Pillow.new("RGB", (40, 20), RED).save(
+        result, "WEBP", lossless=True, append_images=[Pillow.new("RGB", (40, 20), BLUE)]
+    )
+
+    assert corners(rendered(result.getvalue())) == [RED] * 4
 
 
 def test_exif_orientation_is_applied() -> None:
@@ -117,15 +178,33 @@ def test_exif_orientation_is_applied() -> None:
     assert not image.getexif()
 
 
-def test_color_profile_is_applied_and_removed() -> None:
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    broken = rendered(png(image_of(*CORNERS), icc_profile=profile), fit=Fit.STRETCH)
-    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    usable = rendered(png(image_of(*CORNERS), icc_profile=srgb), fit=Fit.STRETCH)
+def profile_of(kind: str) -> bytes:
+    """Return a color profile: of a space that Pillow knows, or sRGB with red and blue swapped."""
+    if kind != "swapped":
+        return ImageCms.ImageCmsProfile(ImageCms.createProfile(kind)).tobytes()  # type: ignore[arg-type]
+    swapped = profile_of("sRGB").replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ")
+    return swapped.replace(b"----", b"bXYZ")
 
-    for image in (broken, usable):
-        assert corners(image) == list(CORNERS)
-        assert "icc_profile" not in image.info
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("sRGB", CORNERS),
+        ("swapped", (BLUE, GREEN, RED, WHITE)),
+        ("LAB", CORNERS),  # not usable for this image
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_color_profile_is_applied_and_removed(
+    kind: str, expected: tuple[tuple[int, int, int], ...], mode: str
+) -> None:
+    content = png(image_of(*CORNERS).convert(mode), icc_profile=profile_of(kind))
+
+    image = rendered(content, fit=Fit.STRETCH)
+
+    for shown, wanted in zip(corners(image), expected, strict=True):
+        assert shown == pytest.approx(wanted, abs=2)
+    assert "icc_profile" not in image.info
 
 
 @pytest.mark.parametrize("file_format", Format)

@@ -139,6 +139,26 @@ def test_thumbnail_works_for_every_pixel_mode(kind: str, mode: str, expected: st
         assert opened.mode == expected
 
 
+def test_thumbnail_of_16_bit_grays_is_not_white() -> None:
+    content = BytesIO()
+    Pillow.new("I;16", (64, 64), 100 * 257).save(content, "PNG")
+
+    [small] = shrink(content.getvalue(), 32)
+
+    with Pillow.open(BytesIO(small)) as opened:
+        assert opened.getpixel((16, 16)) == pytest.approx((100, 100, 100), abs=2)
+
+
+def test_thumbnail_keeps_color_that_is_transparent() -> None:
+    content = BytesIO()
+    Pillow.new("RGB", (64, 64), (255, 0, 0)).save(content, "PNG", transparency=(255, 0, 0))
+
+    [small] = shrink(content.getvalue(), 32)
+
+    with Pillow.open(BytesIO(small)) as opened:
+        assert opened.convert("RGBA").getchannel("A").getextrema() == (0, 0)
+
+
 def test_thumbnail_is_upright_without_metadata() -> None:
     exif = Pillow.Exif()
     exif[0x0112] = 6  # turned by 90 degrees

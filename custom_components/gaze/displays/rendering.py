@@ -4,14 +4,15 @@ Pillow does the work, so call `render` in the executor. Nothing of the image's m
 reaches the result.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from io import BytesIO
 from typing import Final
 
-from PIL import Image as Pillow, ImageChops, ImageCms, ImageOps
+from PIL import ExifTags, Image as Pillow, ImageChops, ImageCms, ImageOps
 
-from ..gallery.picture import opened
+from ..gallery.picture import in_8_bits, opened
 from .palettes import BLACK, PALETTES, WHITE, Colors, Palette, Rgb
 
 MIN_SIDE: Final = 16
@@ -88,8 +89,8 @@ def render(content: bytes, rendering: Rendering) -> bytes:
     size = (rendering.width, rendering.height)
     frame = size if upright else (rendering.height, rendering.width)
     with opened(content) as source:
-        source.draft("RGB", (frame[0] * 2, frame[1] * 2))
-        image = ImageOps.exif_transpose(source)
+        _read_smaller(source, frame)
+        image = in_8_bits(ImageOps.exif_transpose(source))
         image = _fitted(image, frame, rendering)
         image = _flat(image, rendering.background)
     image = _placed(image, frame, rendering.background)
@@ -105,36 +106,54 @@ _TURNS: Final = {  # Pillow turns counterclockwise
     180: Pillow.Transpose.ROTATE_180,
     270: Pillow.Transpose.ROTATE_90,
 }
+_SIDEWAYS: Final = range(5, 9)  # values of the EXIF orientation that swap width and height
+
+
+def _read_smaller(source: Pillow.Image, frame: tuple[int, int]) -> None:
+    """Read a JPEG at a fraction of its size if that is still twice the size of the frame."""
+    width, height = frame[0] * 2, frame[1] * 2
+    is_on_its_side = source.getexif().get(ExifTags.Base.Orientation, 1) in _SIDEWAYS
+    source.draft("RGB", (height, width) if is_on_its_side else (width, height))
 
 
 def _fitted(image: Pillow.Image, frame: tuple[int, int], rendering: Rendering) -> Pillow.Image:
     """Return the image scaled to the frame, still with its transparency and color profile."""
     profile = image.info.get("icc_profile")
-    if image.mode not in {"L", "RGB", "RGBA", "CMYK"}:
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+    elif image.mode not in {"L", "RGB", "CMYK"}:
+        image = image.convert("RGB")
     match rendering.fit:
         case Fit.COVER:
             image = ImageOps.fit(image, frame, Pillow.Resampling.LANCZOS)
         case Fit.CONTAIN:
-            image = ImageOps.contain(image, frame, Pillow.Resampling.LANCZOS)
+            image = image.resize(_largest_size(image.size, frame), Pillow.Resampling.LANCZOS)
         case Fit.STRETCH:
             image = image.resize(frame, Pillow.Resampling.LANCZOS, reducing_gap=2.0)
     image.info = {} if profile is None else {"icc_profile": profile}
     return image
 
 
+def _largest_size(size: tuple[int, int], frame: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest size of the same shape in a frame, at least one pixel wide and high."""
+    width, height = size
+    if width * frame[1] > height * frame[0]:
+        return frame[0], max(round(height * frame[0] / width), 1)
+    return max(round(width * frame[1] / height), 1), frame[1]
+
+
 def _flat(image: Pillow.Image, background: Rgb) -> Pillow.Image:
     """Return the image in sRGB without transparency."""
-    alpha = image.getchannel("A") if image.mode == "RGBA" else None
     profile = image.info.get("icc_profile")
-    flat = image.convert("RGB") if image.mode == "RGBA" else image
+    is_transparent = image.mode == "RGBA"
+    flat = image.convert("RGB") if is_transparent else image
     if profile is not None:
         flat = _in_srgb(flat, profile)
     flat = flat.convert("RGB")
-    if alpha is None:
+    if not is_transparent:
         return flat
     result = Pillow.new("RGB", flat.size, background)
-    result.paste(flat, mask=alpha)
+    result.paste(flat, mask=image)
     return result
 
 
@@ -191,20 +210,28 @@ def _within_range(image: Pillow.Image, palette: Palette) -> Pillow.Image:
         for low, high in zip(black, white, strict=True)
         for level in range(256)
     ]
-    return image.point(table)
+    return _in_strips(image, lambda strip: strip.point(table))
 
 
 def _with_thresholds(image: Pillow.Image, palette: Palette) -> Pillow.Image:
-    """Return the image with a pattern of thresholds added.
-
-    It is added to one strip after the other, because Pillow holds the interpreter meanwhile.
-    """
+    """Return the image with a pattern of thresholds added."""
     pattern = _thresholds(image.width, palette)
+
+    def add(strip: Pillow.Image) -> Pillow.Image:
+        return ImageChops.add(strip, pattern.crop((0, 0, *strip.size)), offset=-128)
+
+    return _in_strips(image, add)
+
+
+def _in_strips(image: Pillow.Image, change: Callable[[Pillow.Image], Pillow.Image]) -> Pillow.Image:
+    """Return the image with one strip after the other changed.
+
+    For changes during which Pillow holds the interpreter, and with it the event loop.
+    """
     result = Pillow.new("RGB", image.size)
     for top in range(0, image.height, _STRIP):
         strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
-        thresholds = pattern.crop((0, 0, *strip.size))
-        result.paste(ImageChops.add(strip, thresholds, offset=-128), (0, top))
+        result.paste(change(strip), (0, top))
     return result
 
 

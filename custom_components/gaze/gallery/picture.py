@@ -57,8 +57,8 @@ def shrink(content: bytes, *sides: int) -> list[bytes]:
         image.draft("RGB", (largest * 2, largest * 2))
         image.thumbnail((largest, largest), reducing_gap=_REDUCING_GAP)
         profile = image.info.get("icc_profile")
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode not in {"RGB", "RGBA"}:
+        upright = in_8_bits(ImageOps.exif_transpose(image))
+        if upright.has_transparency_data or upright.mode != "RGB":
             upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
         return [_encode_thumbnail(upright, side, profile) for side in sides]
 
@@ -71,6 +71,16 @@ def _encode_thumbnail(image: Pillow.Image, side: int, profile: bytes | None) -> 
     result = BytesIO()
     image.save(result, format="WEBP", quality=_THUMBNAIL_QUALITY, icc_profile=profile, exif=b"")
     return result.getvalue()
+
+
+def in_8_bits(image: Pillow.Image) -> Pillow.Image:
+    """Return the image with 8 bits for each channel.
+
+    Pillow reads 16 bits of gray as such, and makes everything above 255 white if it converts it.
+    """
+    if image.mode.startswith("I"):
+        return image.point(lambda level: level / 257).convert("L")
+    return image
 
 
 @contextmanager
