@@ -16,7 +16,6 @@ from homeassistant.helpers.selector import (
     SelectSelectorMode,
     TextSelector,
 )
-from homeassistant.util import slugify
 import voluptuous as vol
 
 from .const import DOMAIN, SUBENTRY_DISPLAY, SUBENTRY_RECIPE
@@ -24,7 +23,7 @@ from .coordinator import GazeCoordinator
 from .displays import DEFAULTS, Advance, Colors, Dithering, Fit, Format, Order, Source
 from .displays.rendering import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 from .ids import subentry_unique_id
-from .names import clean
+from .names import clean, slug_of
 from .subentry_flow import GazeSubentryFlow, choice, whole_number
 
 ROTATIONS: Final = ("0", "90", "180", "270")
@@ -69,7 +68,7 @@ class DisplayFlow(GazeSubentryFlow):
         self, user_input: dict[str, Any] | None = None
     ) -> SubentryFlowResult:
         """Show the form, and store what people entered."""
-        return self._async_step(user_input)
+        return await self._async_step(user_input)
 
     @override
     def _fields(self) -> dict[vol.Marker, Any]:
@@ -115,14 +114,14 @@ class DisplayFlow(GazeSubentryFlow):
                 (
                     recipe_id
                     for recipe_id, title in self._titles(SUBENTRY_RECIPE).items()
-                    if text == recipe_id or (text and slugify(text) == slugify(title))
+                    if text == recipe_id or (text and slug_of(text) == slug_of(title))
                 ),
                 text,
             )
         return text
 
     @override
-    def _errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
+    async def _async_errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
         """Return what is wrong, by field."""
         if not name:
             return {CONF_NAME: "name_missing"}

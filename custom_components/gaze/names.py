@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import re
 from typing import Final
 
+from homeassistant.util import slugify
+
 from .api import Preset
 
 MAX_LENGTH: Final = 80
@@ -29,6 +31,14 @@ def clean(text: str, limit: int = MAX_LENGTH) -> str:
     if len(line) <= limit and len(text) <= 4 * limit:
         return line
     return line[: limit - len(_ELLIPSIS)].rstrip(f" {_JOINERS}") + _ELLIPSIS
+
+
+def slug_of(name: str) -> str:
+    """Return the slug of a name, or the name itself if it has neither letters nor digits.
+
+    Home Assistant has one slug for all names of emoji.
+    """
+    return slugify(name) if any(map(str.isalnum, name)) else name.strip()
 
 
 def as_markdown(text: str) -> str:

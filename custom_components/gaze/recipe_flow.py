@@ -17,12 +17,11 @@ from homeassistant.helpers.selector import (
     TemplateSelector,
     TextSelector,
 )
-from homeassistant.util import slugify
 import voluptuous as vol
 
 from .api import Preset
 from .const import SUBENTRY_RECIPE
-from .names import preset_labels
+from .names import preset_labels, slug_of
 from .recipes import INSTRUCTIONS, Recipe, SeedMode
 from .request import MAX_COUNT, MAX_SIDE, MAX_TEXT, MIN_SIDE, validate_request
 from .subentries import Subentry
@@ -98,7 +97,7 @@ class RecipeFlow(GazeSubentryFlow):
         self, user_input: dict[str, Any] | None = None
     ) -> SubentryFlowResult:
         """Show the form, and store what people entered."""
-        return self._async_step(user_input)
+        return await self._async_step(user_input)
 
     @override
     def _fields(self) -> dict[vol.Marker, Any]:
@@ -126,7 +125,7 @@ class RecipeFlow(GazeSubentryFlow):
         return suggested
 
     @override
-    def _errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
+    async def _async_errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
         """Return what is wrong, by field."""
         if not name:
             return {CONF_NAME: "name_missing"}
@@ -134,7 +133,7 @@ class RecipeFlow(GazeSubentryFlow):
             return {CONF_NAME: "name_taken"}
         if not data.get("preset", "").strip():
             return {"preset": "preset_missing"}
-        errors = self._template_errors(name, data)
+        errors = await self._async_template_errors(name, data)
         if data["seed_mode"] == SeedMode.FIXED and "seed" not in data:
             errors.setdefault(CONF_BASE, "seed_missing")
         return errors or _request_errors(data)
@@ -144,7 +143,7 @@ class RecipeFlow(GazeSubentryFlow):
         """Return what is wrong with a template."""
         return {"error": self._template_error}
 
-    def _template_errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
+    async def _async_template_errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
         """Return the errors of templates by field: too long, wrong, or failing when rendered."""
         recipe = Recipe.from_subentry(
             Subentry(subentry_id="", subentry_type=SUBENTRY_RECIPE, title=name, data=dict(data))
@@ -158,7 +157,7 @@ class RecipeFlow(GazeSubentryFlow):
                 errors[shown_at] = "text_too_long"
                 continue
             try:
-                recipe.render(self.hass, field, {INSTRUCTIONS: ""})
+                await recipe.async_render(self.hass, field, {INSTRUCTIONS: ""})
             except ServiceValidationError as err:
                 errors[shown_at] = _TEXT_ERRORS[err.translation_key or ""]
                 placeholders = err.translation_placeholders or {}
@@ -169,7 +168,7 @@ class RecipeFlow(GazeSubentryFlow):
         """Return whether another recipe of the server is called so."""
         changed = None if self._changed is None else self._changed.subentry_id
         return any(
-            slugify(name) == slugify(title)
+            slug_of(name) == slug_of(title)
             for recipe_id, title in self._titles(SUBENTRY_RECIPE).items()
             if recipe_id != changed
         )

@@ -81,10 +81,12 @@ async def _request(
         fields["seed"] = await _seed(coordinator, recipe)
     instructions = str(variables.setdefault(INSTRUCTIONS, "") or "").strip()
     if "extra_negative" not in changes:
-        fields["extra_negative"] = recipe.render(coordinator.hass, "negative", variables)
+        fields["extra_negative"] = await recipe.async_render(
+            coordinator.hass, "negative", variables
+        )
     written = None
     if "extra_positive" not in changes:
-        plain = recipe.render(coordinator.hass, "prompt", variables)
+        plain = await recipe.async_render(coordinator.hass, "prompt", variables)
         if instructions and not recipe.uses(INSTRUCTIONS):
             plain = ", ".join(filter(None, (plain, instructions)))
         written = await _write(coordinator, recipe, plain, variables)
@@ -102,7 +104,7 @@ async def _write(
     coordinator: GazeCoordinator, recipe: Recipe, plain: str, variables: Mapping[str, Any]
 ) -> WrittenPrompt | None:
     """Return what the prompt writer makes of the plain prompt, or None without its help."""
-    instructions = recipe.render(coordinator.hass, "instructions", variables)
+    instructions = await recipe.async_render(coordinator.hass, "instructions", variables)
     if recipe.writer is None:
         return None
     earlier = await _last_runs(coordinator, recipe)
@@ -156,11 +158,17 @@ def async_setup_recipe_retention(entry: GazeConfigEntry) -> None:
 
 
 async def _delete_oldest(coordinator: GazeCoordinator, recipe: Recipe) -> None:
-    """Delete the images of a recipe beyond its own number."""
+    """Delete the images of a recipe beyond its own number. Hidden images don't count."""
     try:
-        images = await coordinator.gallery.async_select(
-            Selection(recipe=recipe.recipe_id), offset=recipe.keep
+        oldest_kept = await coordinator.gallery.async_select(
+            Selection(recipe=recipe.recipe_id), limit=1, offset=recipe.keep - 1
         )
-        await coordinator.gallery.async_delete([image for image in images if not image.favorite])
+        for oldest in oldest_kept:
+            images = await coordinator.gallery.async_select(
+                Selection(recipe=recipe.recipe_id, hidden=None, below=oldest.number)
+            )
+            await coordinator.gallery.async_delete(
+                [image for image in images if not image.favorite]
+            )
     except GalleryError as err:
         _LOGGER.debug("Failed to delete the oldest images of a recipe: %s", err)

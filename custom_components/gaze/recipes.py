@@ -10,15 +10,15 @@ from homeassistant.core import CALLBACK_TYPE, HomeAssistant, callback
 from homeassistant.exceptions import ServiceValidationError, TemplateError
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.dispatcher import async_dispatcher_connect, async_dispatcher_send
-from homeassistant.helpers.template import Template, is_template_string
-from homeassistant.util import slugify
+from homeassistant.helpers.template import is_template_string
 from jinja2 import Environment, TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 
 from .const import DOMAIN, SUBENTRY_RECIPE
-from .names import as_markdown, clean
+from .names import as_markdown, clean, slug_of
 from .request import MAX_TEXT
 from .subentries import Subentries, Subentry, SubentryListener
+from .templates import async_render_template
 
 INSTRUCTIONS: Final = "instructions"  # the variable with the instructions of an AI task
 MAX_ERROR: Final = 200
@@ -71,7 +71,7 @@ class Recipe:
     @property
     def slug(self) -> str:
         """Return the slug of the name, which users enter in YAML."""
-        return slugify(self.name)
+        return slug_of(self.name)
 
     def is_called(self, text: str) -> bool:
         """Return whether a text is the slug or the name, regardless of case."""
@@ -82,15 +82,18 @@ class Recipe:
         """Return whether one of the templates uses a variable."""
         return any(variable in _variables(text) for text in (self.prompt, self.instructions))
 
-    def render(self, hass: HomeAssistant, field: str, variables: Mapping[str, Any]) -> str:
+    async def async_render(
+        self, hass: HomeAssistant, field: str, variables: Mapping[str, Any]
+    ) -> str:
         """Return the text of a field.
 
-        Raises ServiceValidationError if its template fails or renders to a text that is too long.
+        Raises ServiceValidationError if its template fails, takes too long, or renders to a text
+        that is too long.
         """
         text: str = getattr(self, field)
         if is_template_string(text):
             try:
-                text = str(Template(text, hass).async_render(variables, parse_result=False))
+                text = await async_render_template(hass, text, variables)
             except TemplateError as err:
                 raise self._error("recipe_template_failed", error=str(err)) from err
         if len(text := text.strip()) > MAX_TEXT:

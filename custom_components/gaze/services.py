@@ -100,6 +100,17 @@ _IMAGE: Final[_Fields] = {
     vol.Optional(ATTR_ENTITY_ID): cv.entity_id,
 }
 
+# Home Assistant has parameters of these names where it renders a template.
+_RESERVED_NAMES: Final = {"self", "template", "template_str"}
+
+
+def _validate_variables(variables: dict[str, Any]) -> dict[str, Any]:
+    """Return the variables of templates. Raises Invalid if one has a reserved name."""
+    if reserved := sorted(_RESERVED_NAMES & variables.keys()):
+        raise vol.Invalid(f"The name of the variable {reserved[0]} is reserved. Use another name")
+    return variables
+
+
 SERVER_SCHEMA: Final = vol.Schema(_SERVER)
 GENERATE_SCHEMA: Final = vol.All(
     vol.Schema(
@@ -109,7 +120,7 @@ GENERATE_SCHEMA: Final = vol.All(
             **_CHANGES,
             vol.Optional("preset"): cv.string,
             vol.Optional("recipe"): cv.string,
-            vol.Optional("variables"): {cv.string: object},
+            vol.Optional("variables"): vol.All({cv.string: object}, _validate_variables),
         }
     ),
     cv.has_at_least_one_key("preset", "recipe"),

@@ -40,21 +40,20 @@ class GazeSubentryFlow(ConfigSubentryFlow):
 
     async def async_step_user(self, user_input: dict[str, Any] | None = None) -> SubentryFlowResult:
         """Add a subentry."""
-        return self._async_step(user_input)
+        return await self._async_step(user_input)
 
     async def async_step_reconfigure(
         self, user_input: dict[str, Any] | None = None
     ) -> SubentryFlowResult:
         """Change a subentry."""
-        return self._async_step(user_input)
+        return await self._async_step(user_input)
 
-    @callback
-    def _async_step(self, user_input: dict[str, Any] | None) -> SubentryFlowResult:
+    async def _async_step(self, user_input: dict[str, Any] | None) -> SubentryFlowResult:
         """Show the form, and store what people entered."""
         errors: dict[str, str] = {}
         if user_input is not None:
             name, data = clean(user_input[CONF_NAME]), self._data(user_input)
-            if not (errors := self._errors(name, data)):
+            if not (errors := await self._async_errors(name, data)):
                 return self._async_store(name, data)
         return self.async_show_form(
             step_id=self.subentry_type,
@@ -70,7 +69,7 @@ class GazeSubentryFlow(ConfigSubentryFlow):
         """Return the fields above the sections."""
 
     @abstractmethod
-    def _errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
+    async def _async_errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
         """Return what is wrong, by field."""
 
     @abstractmethod

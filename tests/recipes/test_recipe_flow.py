@@ -8,6 +8,7 @@ from homeassistant.helpers import device_registry as dr, entity_registry as er
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 
+from custom_components.gaze import templates
 from custom_components.gaze.request import MAX_TEXT
 from testing.gaze_server import GazeServer
 
@@ -160,6 +161,82 @@ async def test_invalid_field_shows_error_and_stores_nothing(
 
     assert result["errors"] == errors
     assert len(entry.subentries) == 1
+
+
+ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("field", "shown_at"),
+    [("prompt", "prompt"), ("negative", "negative"), ("instructions", "base")],
+)
+async def test_endless_template_is_rejected(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+    field: str,
+    shown_at: str,
+) -> None:
+    monkeypatch.setattr(templates, "TIMEOUT", 0.1)
+    form = await start(hass, entry)
+    text = {field: ENDLESS}
+
+    result = await submit(
+        hass,
+        form,
+        name="New",
+        preset=PRESET,
+        **({"language_model": text} if shown_at == "base" else text),
+    )
+
+    assert result["errors"] == {shown_at: "template_fails"}
+    assert "TimeoutError" in result["description_placeholders"]["error"]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for i in range(10 ** 9) %}{{ i }}{% endfor %}",
+        "{% for i in range(99999) %}{{ 'long' }}{% endfor %}",
+        "{{ undefined_function() }}",
+        "{{ states.sensor.none.state.value }}",
+        "{% include 'other' %}",
+        "{{ ''.__class__.__mro__ }}",
+    ],
+)
+async def test_template_that_fails_shows_its_error(
+    hass: HomeAssistant, entry: MockConfigEntry, template: str
+) -> None:
+    form = await start(hass, entry)
+
+    result = await submit(hass, form, name="New", preset=PRESET, prompt=template)
+
+    assert result["errors"] == {"prompt": "template_fails"}
+    assert result["description_placeholders"]["error"]
+    assert not entry.subentries
+
+
+async def test_names_of_emoji_are_different_names(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, add_recipe: AddRecipe
+) -> None:
+    for name in ("🎉", "🎄", "Unknown"):
+        await add_recipe(name, prompt=name)
+
+    for name in ("🎄", "unknown", "🎉"):
+        await hass.services.async_call("gaze", "generate", {"recipe": name}, blocking=True)
+    taken = await submit(hass, await start(hass, entry), name=" 🎉 ", preset=PRESET)
+
+    assert [job.body["extra_positive"] for job in server.jobs] == ["🎄", "Unknown", "🎉"]
+    assert taken["errors"] == {"name": "name_taken"}
+
+
+async def test_long_name_is_truncated(
+    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe("🎄 Árvíztűrő " * 100)
+
+    assert len(entry.subentries[recipe_id].title) == 80
+    assert len(hass.states.async_all("image")) > 1
 
 
 async def test_template_with_syntax_error_is_rejected(

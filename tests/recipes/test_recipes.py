@@ -13,6 +13,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 import voluptuous as vol
 
+from custom_components.gaze import templates
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
 from custom_components.gaze.diagnostics import async_get_config_entry_diagnostics
 from testing.clocks import work_time
@@ -258,6 +259,50 @@ async def test_empty_rendered_prompt_uses_preset_unchanged(
     assert server.jobs[0].body == {"count": 1}
 
 
+async def test_template_that_becomes_endless_fails_with_issue(
+    hass: HomeAssistant,
+    server: GazeServer,
+    add_recipe: AddRecipe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(templates, "TIMEOUT", 0.1)
+    loop = "{% for i in range(n | default(1)) %}"
+    recipe_id = await add_recipe(prompt=f"a fox{loop}{loop}{{% endfor %}}{{% endfor %}}")
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "generate", recipe=recipe_id, variables={"n": 99999})
+    assert caught.value.translation_key == "recipe_template_failed"
+    assert issue(hass, recipe_id) is not None
+
+    await act(hass, "generate", recipe=recipe_id, variables={"n": 2})
+    assert issue(hass, recipe_id) is None
+    assert [job.body["extra_positive"] for job in server.jobs] == ["a fox"]
+
+
+async def test_variables_shadow_functions_of_templates(
+    hass: HomeAssistant, server: GazeServer, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe(prompt="{{ now if now is string else 'no text' }}")
+
+    await act(hass, "generate", recipe=recipe_id, variables={"now": "at dusk"})
+    await act(hass, "generate", recipe=recipe_id)
+
+    assert [job.body["extra_positive"] for job in server.jobs] == ["at dusk", "no text"]
+
+
+@pytest.mark.parametrize("name", ["self", "template", "template_str"])
+async def test_variable_with_reserved_name_is_rejected(
+    hass: HomeAssistant, server: GazeServer, add_recipe: AddRecipe, name: str
+) -> None:
+    recipe_id = await add_recipe(prompt="{{ 'a fox' }}")
+
+    with pytest.raises(vol.Invalid, match=f"{name} is reserved"):
+        await act(hass, "generate", recipe=recipe_id, variables={name: 1})
+
+    assert issue(hass, recipe_id) is None
+    assert not server.jobs
+
+
 async def test_html_in_prompt_stays_text(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
@@ -390,6 +435,24 @@ async def test_only_oldest_images_beyond_recipe_limit_are_removed(
         jobs[2]["job_id"],
         other["jobs"][0]["job_id"],
     ]
+
+
+async def test_recipe_limit_counts_visible_images_and_removes_older_hidden_ones(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe(seed_and_count={"keep": 1})
+    oldest = await run(hass, server, recipe_id)
+    await act(hass, "mark_images", job_id=oldest["job_id"], hidden=True)
+    shown = await run(hass, server, recipe_id)
+
+    assert (await act(hass, "list_images", hidden=True))["images"] == []
+
+    await act(hass, "mark_images", job_id=shown["job_id"], hidden=True)
+    await act(hass, "mark_images", job_id=shown["job_id"], hidden=False, favorite=True)
+    last = await run(hass, server, recipe_id)
+
+    images = (await act(hass, "list_images", recipe=recipe_id))["images"]
+    assert [image["job_id"] for image in images] == [last["job_id"], shown["job_id"]]
 
 
 @pytest.mark.parametrize(
