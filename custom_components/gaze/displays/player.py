@@ -324,14 +324,15 @@ class Player:
     ) -> Rendered:
         """Return what the screen gets, in the chosen size, or else in this one.
 
-        Without bytes if the ETag is among those known. Raises GalleryError.
+        Without bytes if the ETag is among those known, or `*`. Raises GalleryError.
         """
         while True:
             copy = self._copy
             rendering = self.display.rendering_for(size or self._own_size())
             etag = self._renderings.etag(copy, rendering)
+            is_known = not known.isdisjoint((etag, "*"))
             try:
-                data = None if etag in known else await self._renderings.async_get(copy, rendering)
+                data = None if is_known else await self._renderings.async_get(copy, rendering)
             except FileNotFoundError:
                 async with self._changing:
                     await self._restore_copy()
