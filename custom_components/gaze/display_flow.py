@@ -1,11 +1,13 @@
 """The form that adds and changes a display."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final, override
 
 from homeassistant.components.image import DOMAIN as IMAGE_DOMAIN
 from homeassistant.config_entries import SubentryFlowResult
 from homeassistant.const import ATTR_ENTITY_PICTURE, CONF_NAME
+from homeassistant.core import callback
 from homeassistant.helpers import entity_registry as er
 from homeassistant.helpers.selector import (
     BooleanSelector,
@@ -20,10 +22,23 @@ import voluptuous as vol
 
 from .const import DOMAIN, SUBENTRY_DISPLAY, SUBENTRY_RECIPE
 from .coordinator import GazeCoordinator
-from .displays import DEFAULTS, Advance, Colors, Dithering, Fit, Format, Order, Source
+from .displays import (
+    DEFAULTS,
+    PREVIEW_CONTENT_TYPE,
+    Advance,
+    Colors,
+    Display,
+    Dithering,
+    Fit,
+    Format,
+    Order,
+    Source,
+    async_render_preview,
+)
 from .displays.rendering import MAX_PIXELS, MAX_SIDE, MIN_SIDE
 from .ids import subentry_unique_id
 from .names import clean, slug_of
+from .subentries import Subentry
 from .subentry_flow import GazeSubentryFlow, choice, whole_number
 
 ROTATIONS: Final = ("0", "90", "180", "270")
@@ -64,6 +79,11 @@ class DisplayFlow(GazeSubentryFlow):
     subentry_type = SUBENTRY_DISPLAY
     sections = SECTIONS
 
+    def __init__(self) -> None:
+        """Start without a display that was added."""
+        self._stored: set[str] = set()
+        self._added: dict[str, str] | None = None  # the placeholders of the last dialog
+
     async def async_step_display(
         self, user_input: dict[str, Any] | None = None
     ) -> SubentryFlowResult:
@@ -103,6 +123,36 @@ class DisplayFlow(GazeSubentryFlow):
             "address": self._address(self._coordinator, display_id),
             "preview": self._preview(display_id),
         }
+
+    @override
+    async def _async_store(self, title: str, data: dict[str, Any]) -> SubentryFlowResult:
+        """Store the display. The last dialog of a new one shows its address and a preview."""
+        if self._changed is not None:
+            return await super()._async_store(title, data)
+        self._added = {"address": "", "preview": await self._async_render_preview(title, data)}
+        self._stored = set(self._titles(SUBENTRY_DISPLAY))
+        return self.async_create_entry(title=title, data=data, description_placeholders=self._added)
+
+    @override
+    @callback
+    def async_remove(self) -> None:
+        """Fill in the address of a new display, which has one only now that it is stored."""
+        if self._added is None or self._coordinator is None:
+            return
+        for display_id in self._titles(SUBENTRY_DISPLAY).keys() - self._stored:
+            self._added["address"] = self._address(self._coordinator, display_id)
+
+    async def _async_render_preview(self, title: str, data: dict[str, Any]) -> str:
+        """Return what a new display is going to show as Markdown, or nothing if that fails."""
+        if self._coordinator is None:
+            return ""
+        subentry = Subentry(subentry_id="", subentry_type=SUBENTRY_DISPLAY, title=title, data=data)
+        content = await async_render_preview(
+            self.hass, self._coordinator.gallery, Display.from_subentry(subentry)
+        )
+        if content is None:
+            return ""
+        return f"\n\n![](data:{PREVIEW_CONTENT_TYPE};base64,{b64encode(content).decode()})"
 
     def _source_value(self, source: Source, text: str) -> str:
         """Return the slug of a preset or the ID of a recipe that people may have typed by name."""
@@ -156,8 +206,10 @@ class DisplayFlow(GazeSubentryFlow):
 
     def _address(self, coordinator: GazeCoordinator, display_id: str) -> str:
         """Return the address of a display as Markdown, or nothing while it is turned off."""
-        url = coordinator.displays.url(display_id)
-        return "" if url is None else f"\n\n```\n{url}\n```"
+        displays = coordinator.displays
+        player = displays.find_display(display_id)
+        path = None if player is None else displays.path(player)
+        return "" if path is None else f"\n\n```\n{displays.url(display_id) or path}\n```"
 
     def _preview(self, display_id: str) -> str:
         """Return what a display shows as Markdown."""

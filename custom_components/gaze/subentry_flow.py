@@ -12,7 +12,6 @@ from homeassistant.config_entries import (
     SubentryFlowResult,
 )
 from homeassistant.const import CONF_NAME
-from homeassistant.core import callback
 from homeassistant.data_entry_flow import section
 from homeassistant.helpers.selector import (
     NumberSelector,
@@ -54,7 +53,7 @@ class GazeSubentryFlow(ConfigSubentryFlow):
         if user_input is not None:
             name, data = clean(user_input[CONF_NAME]), self._data(user_input)
             if not (errors := await self._async_errors(name, data)):
-                return self._async_store(name, data)
+                return await self._async_store(name, data)
         return self.async_show_form(
             step_id=self.subentry_type,
             data_schema=self.add_suggested_values_to_schema(
@@ -114,8 +113,7 @@ class GazeSubentryFlow(ConfigSubentryFlow):
             if subentry.subentry_type == subentry_type
         }
 
-    @callback
-    def _async_store(self, title: str, data: dict[str, Any]) -> SubentryFlowResult:
+    async def _async_store(self, title: str, data: dict[str, Any]) -> SubentryFlowResult:
         """Store the subentry. All data is replaced: emptied fields are missing in a form."""
         if (changed := self._changed) is None:
             return self.async_create_entry(title=title, data=data)

@@ -1,16 +1,20 @@
 """Displays are added and changed in a form, and described by their subentry."""
 
+from base64 import b64decode
+from io import BytesIO
+import re
 from typing import Any
 
 from homeassistant.config_entries import SOURCE_RECONFIGURE, SOURCE_USER
 from homeassistant.core import HomeAssistant
+from PIL import Image as Pillow, ImageChops, ImageStat
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.displays import Colors, Dithering, Fit, Format
 
 from ..common import press
-from .conftest import PRESET, AddDisplay, AddImage, Screen, change_display, settle
+from .conftest import PRESET, AddDisplay, AddImage, Screen, change_display, displays_of, settle
 
 DEFAULTS = {
     "source": "latest",
@@ -62,6 +66,16 @@ async def submit(hass: HomeAssistant, form: Any, **fields: Any) -> Any:
     result = await hass.config_entries.subentries.async_configure(form["flow_id"], fields)
     await settle(hass)
     return result
+
+
+def preview_of(result: Any) -> Pillow.Image:
+    """Return the preview in the last dialog."""
+    found = re.fullmatch(
+        r"\n\n!\[\]\(data:image/webp;base64,([A-Za-z0-9+/=]+)\)",
+        result["description_placeholders"]["preview"],
+    )
+    assert found is not None
+    return Pillow.open(BytesIO(b64decode(found[1])))
 
 
 def suggested(form: Any) -> dict[str, Any]:
@@ -252,6 +266,70 @@ async def test_dialog_shows_address_and_what_the_screen_gets(
     state = hass.states.get("image.gaze_hall")
     assert state is not None
     assert state.attributes["entity_picture"] in shown["preview"]
+
+
+@pytest.mark.parametrize(("colors", "most"), [("full", 12), ("black_white_red", 0)])
+async def test_last_dialog_shows_address_and_preview(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_image: AddImage,
+    screen: Screen,
+    colors: str,
+    most: float,
+) -> None:
+    hass.config.internal_url = "http://192.168.1.5:8123"
+    await add_image()
+    form = await start(hass, entry)
+
+    result = await submit(
+        hass,
+        form,
+        name="Hall",
+        address=True,
+        width=120,
+        height=80,
+        rendering={"format": "bmp", "colors": colors},
+    )
+
+    [player] = displays_of(entry).players
+    shown = result["description_placeholders"]
+    assert shown["address"] == f"\n\n```\nhttp://192.168.1.5:8123{screen.path(player)}\n```"
+    preview, fetched = preview_of(result).convert("RGB"), (await screen.fetch(player)).image
+    assert preview.size == fetched.size == (120, 80)
+    difference = ImageStat.Stat(ImageChops.difference(preview, fetched.convert("RGB")))
+    assert max(difference.mean) <= most
+
+
+async def test_last_dialog_shows_path_if_home_assistant_has_no_address(
+    hass: HomeAssistant, entry: MockConfigEntry, screen: Screen
+) -> None:
+    hass.config.api = None
+
+    result = await submit(hass, await start(hass, entry), name="Hall", address=True)
+
+    [player] = displays_of(entry).players
+    assert f"\n{screen.path(player)}\n" in result["description_placeholders"]["address"]
+
+
+async def test_last_dialog_shows_brand_image_before_first_image(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    result = await submit(hass, await start(hass, entry), name="Hall")
+
+    assert result["description_placeholders"]["address"] == ""
+    assert preview_of(result).size == (480, 480)
+
+
+async def test_display_is_added_if_preview_fails(
+    hass: HomeAssistant, entry: MockConfigEntry, add_image: AddImage
+) -> None:
+    job_id = await add_image()
+    entry.runtime_data.gallery.saved_path(job_id).write_bytes(b"no image")
+
+    result = await submit(hass, await start(hass, entry), name="Hall")
+
+    assert result["description_placeholders"] == {"address": "", "preview": ""}
+    assert len(displays_of(entry).players) == 1
 
 
 async def test_dialog_shows_no_address_while_it_is_off(

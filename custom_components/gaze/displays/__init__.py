@@ -4,11 +4,13 @@ from .manager import Displays, ShownImage, async_listen_for_shown_images, async_
 from .models import DEFAULTS, Advance, Display, Order, Source
 from .palettes import Colors
 from .player import Player
+from .preview import CONTENT_TYPE as PREVIEW_CONTENT_TYPE, async_render_preview
 from .rendering import Dithering, Fit, Format, Rendering, render
 from .view import DisplayView
 
 __all__ = [
     "DEFAULTS",
+    "PREVIEW_CONTENT_TYPE",
     "Advance",
     "Colors",
     "Display",
@@ -24,5 +26,6 @@ __all__ = [
     "Source",
     "async_listen_for_shown_images",
     "async_remove_displays",
+    "async_render_preview",
     "render",
 ]

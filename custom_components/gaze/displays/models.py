@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from ..gallery import Selection
 from ..subentries import Subentry
 from .palettes import Colors
-from .rendering import DEFAULT_QUALITY, Dithering, Fit, Format, Rendering
+from .rendering import DEFAULT_QUALITY, MAX_PIXELS, MIN_SIDE, Dithering, Fit, Format, Rendering
 
 
 class Source(StrEnum):
@@ -112,6 +113,28 @@ class Display:
     def has_size(self) -> bool:
         """Return whether people chose the size."""
         return self.width is not None and self.height is not None
+
+    @property
+    def selection(self) -> Selection:
+        """Return which images the source means."""
+        match self.source:
+            case Source.PRESET:
+                return Selection(preset=self.source_value)
+            case Source.TAG:
+                return Selection(tag=self.source_value)
+            case Source.RECIPE:
+                return Selection(recipe=self.source_value)
+            case Source.FAVORITES:
+                return Selection(favorite=True)
+            case Source.LATEST:
+                return Selection()
+
+    def size_for(self, width: int, height: int) -> tuple[int, int]:
+        """Return the size of a rendering for an image of this size, if people chose none."""
+        if self.rendering.rotation % 180:
+            width, height = height, width
+        scale = min((MAX_PIXELS / (width * height)) ** 0.5, 1.0)
+        return max(int(width * scale), MIN_SIDE), max(int(height * scale), MIN_SIDE)
 
     def rendering_for(self, size: tuple[int, int]) -> Rendering:
         """Return how to render in the chosen size, or else in this one."""

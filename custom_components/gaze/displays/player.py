@@ -12,17 +12,16 @@ from typing import Final
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
-from ..gallery import Gallery, GalleryError, Image, Selection
+from ..gallery import Gallery, GalleryError, Image
 from .files import remove_file, write_file
-from .models import Advance, Display, DisplayState, Order, Source
-from .rendering import MAX_PIXELS, MIN_SIDE
+from .models import Advance, Display, DisplayState, Order
 from .renderings import Renderings
 
 _LOGGER = logging.getLogger(__name__)
 
 MAX_IMAGES: Final = 500  # of a source, the newest ones
 MAX_HISTORY: Final = 50
-_BRAND_SIZE: Final = (512, 512)
+BRAND_SIZE: Final = (512, 512)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +141,7 @@ class Player:
     async def _images(self, limit: int = MAX_IMAGES) -> list[Image]:
         """Return the images of the source, newest first."""
         try:
-            return await self._gallery.async_select(self._selection(), limit)
+            return await self._gallery.async_select(self.display.selection, limit)
         except GalleryError as err:
             _LOGGER.debug("Unable to list the images of a display: %s", err)
             return []
@@ -154,21 +153,6 @@ class Player:
         except GalleryError as err:
             _LOGGER.debug("Unable to find the image of a display: %s", err)
             return None
-
-    def _selection(self) -> Selection:
-        """Return what the source means."""
-        value = self.display.source_value
-        match self.display.source:
-            case Source.PRESET:
-                return Selection(preset=value)
-            case Source.TAG:
-                return Selection(tag=value)
-            case Source.RECIPE:
-                return Selection(recipe=value)
-            case Source.FAVORITES:
-                return Selection(favorite=True)
-            case Source.LATEST:
-                return Selection()
 
     async def _new_image(self) -> Image | None:
         """Return the newest image of the source if the display has not taken note of it.
@@ -342,9 +326,4 @@ class Player:
     def _own_size(self) -> tuple[int, int]:
         """Return the size of the image, as far as a screen may have it."""
         width, height = self.state.shown_width, self.state.shown_height
-        if not width or not height:
-            return _BRAND_SIZE
-        if self.display.rendering.rotation % 180:
-            width, height = height, width
-        scale = min((MAX_PIXELS / (width * height)) ** 0.5, 1.0)
-        return max(int(width * scale), MIN_SIDE), max(int(height * scale), MIN_SIDE)
+        return self.display.size_for(width, height) if width and height else BRAND_SIZE
