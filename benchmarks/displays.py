@@ -47,14 +47,20 @@ PANELS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("TV, 1920 x 1080, contain", {"width": 1920, "height": 1080, "fit": Fit.CONTAIN}),
     ("ESPHome board, 320 x 240", {"width": 320, "height": 240}),
     ("TRMNL, 800 x 480, 1 bit", {"width": 800, "height": 480, "colors": Colors.BLACK_WHITE}),
-    ("E-reader, 600 x 800, 4 grays", {"width": 600, "height": 800, "colors": Colors.GRAY_4}),
+    ("Kobo, 600 x 800, 4 grays", {"width": 600, "height": 800, "colors": Colors.GRAY_4}),
     ("Inkplate 10, 1200 x 825, 16 grays", {"width": 1200, "height": 825, "colors": Colors.GRAY_16}),
     (
-        "E-paper, 800 x 480, black, white, red",
+        "Waveshare 7.5 (B), 800 x 480, 3 colors",
         {"width": 800, "height": 480, "colors": Colors.BLACK_WHITE_RED},
     ),
-    ("E-paper, 800 x 480, 7 colors", {"width": 800, "height": 480, "colors": Colors.SEVEN_COLOR}),
-    ("Spectra 6, 1600 x 1200", {"width": 1600, "height": 1200, "colors": Colors.SPECTRA_6}),
+    (
+        "Waveshare 7.3 (F), 800 x 480, 7 colors",
+        {"width": 800, "height": 480, "colors": Colors.SEVEN_COLOR},
+    ),
+    (
+        "Spectra 6, 13.3 in, 1600 x 1200",
+        {"width": 1600, "height": 1200, "colors": Colors.SPECTRA_6},
+    ),
 )
 
 
