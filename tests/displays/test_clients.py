@@ -4,8 +4,10 @@ Each follows what the public documentation of such a device says of its requests
 """
 
 from http import HTTPStatus
+import re
 import struct
 
+from ..pages import blocks
 from .conftest import AddDisplay, AddImage, Screen
 
 
@@ -74,3 +76,23 @@ async def test_curl_may_use_any_file_name(add_display: AddDisplay, screen: Scree
         assert (await screen.request(f"{folder}/{name}")).status == HTTPStatus.OK
     for path in (f"{folder}/", folder):
         assert (await screen.request(path)).status == HTTPStatus.NOT_FOUND
+
+
+async def test_addresses_of_docs_serve_image(
+    add_display: AddDisplay, add_image: AddImage, screen: Screen
+) -> None:
+    player = await add_display(rendering={"format": "png"})
+    await add_image()
+    found = [
+        (block.language, path)
+        for block in blocks("docs/displays.md")
+        for path in re.findall(r"http://[\d.:]+(/api/gaze/display/TOKEN/[^\s\"]+)", block.text)
+    ]
+    assert [language for language, _ in found] == ["yaml", "yaml", "sh"]
+
+    images = [
+        (await screen.request(path.replace("TOKEN", player.state.token))).image for _, path in found
+    ]
+
+    assert {image.format for image in images} == {"PNG"}
+    assert images[0].size == (320, 240)

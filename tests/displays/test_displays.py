@@ -265,6 +265,37 @@ async def test_shuffled_display_shows_each_image_before_repeating(
         await press(hass, "button.gaze_hall_next")
 
 
+async def test_shuffled_display_repeats_nothing_after_reload(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    made = {await add_image() for _ in range(4)}
+    player = await add_display(changing={"order": "shuffle", "advance": "never"})
+    shown = [player.state.shown]
+
+    for _ in range(3):
+        player = await reload(hass, entry)
+        await press(hass, "button.gaze_hall_next")
+        shown.append(player.state.shown)
+
+    assert len(shown) == len(made)
+    assert set(shown) == made
+
+
+async def test_displays_with_same_name_are_separate(
+    hass: HomeAssistant,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    screen: Screen,
+) -> None:
+    one, other = await add_display(width=64, height=32), await add_display(width=32, height=64)
+    older, newer = await add_image(), await add_image()
+
+    await press(hass, "button.gaze_hall_next_2")
+
+    assert (one.state.shown, other.state.shown) == (newer, older)
+    assert [(await screen.fetch(each)).image.size for each in (one, other)] == [(64, 32), (32, 64)]
+
+
 async def test_display_that_never_advances_ignores_new_image(
     add_display: AddDisplay, add_image: AddImage, screen: Screen
 ) -> None:
@@ -304,6 +335,25 @@ async def test_reload_does_not_begin_interval_again(
     player = await reload(hass, entry)
 
     for minutes, shown in ((9, newer), (11, older)):
+        async_fire_time_changed(hass, dt_util.utcnow() + timedelta(minutes=minutes))
+        await settle(hass)
+        assert player.state.shown == shown
+
+
+async def test_clock_that_was_set_back_begins_interval_again(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+) -> None:
+    older, newer = await add_image(), await add_image()
+    player = await add_display(changing={"advance": "interval", "advance_minutes": 30})
+    assert player.state.shown_at is not None
+    player.state.shown_at += 13 * 3600
+
+    player = await reload(hass, entry)
+
+    for minutes, shown in ((29, newer), (31, older)):
         async_fire_time_changed(hass, dt_util.utcnow() + timedelta(minutes=minutes))
         await settle(hass)
         assert player.state.shown == shown

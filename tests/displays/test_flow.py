@@ -1,6 +1,7 @@
 """Displays are added and changed in a form, and described by their subentry."""
 
 from base64 import b64decode
+from http import HTTPStatus
 from io import BytesIO
 import re
 from typing import Any
@@ -330,6 +331,20 @@ async def test_display_is_added_if_preview_fails(
 
     assert result["description_placeholders"] == {"address": "", "preview": ""}
     assert len(displays_of(entry).players) == 1
+
+
+async def test_name_of_any_length_gives_short_address(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, screen: Screen
+) -> None:
+    player = await add_display(name="🎄 Hall " * 200)
+    assert len(player.display.name) <= 80
+
+    subentry = entry.subentries[player.display.display_id]
+    hass.config_entries.async_update_subentry(entry, subentry, title="Hall " * 200)
+    await settle(hass)
+
+    assert len(screen.path(player)) < 200
+    assert (await screen.fetch(player)).status == HTTPStatus.OK
 
 
 async def test_dialog_shows_no_address_while_it_is_off(

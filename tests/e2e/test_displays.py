@@ -1,7 +1,9 @@
 """Displays in a real Home Assistant: a screen fetches, and a person sets it up by clicking."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
+from pathlib import Path
 import re
 
 import aiohttp
@@ -11,6 +13,7 @@ import pytest
 from testing.home_assistant import HomeAssistant, Json, wait_until
 from testing.steps import generate
 
+from ..pages import blocks
 from .browser import ENGLISH
 from .conftest import House, Visit, newest_version
 
@@ -63,8 +66,17 @@ async def show_new_image(home_assistant: HomeAssistant) -> Json:
     return await display(home_assistant)
 
 
+async def run_command_of_docs(url: str, folder: Path) -> bytes:
+    """Fetch with the command for a Raspberry Pi, and return what is in the file then."""
+    [block] = blocks("docs/displays.md", "sh")
+    command = re.sub(r"(?m)^ADDRESS=.*$", f"ADDRESS={url}", block.text)
+    process = await asyncio.create_subprocess_shell(command, cwd=folder)
+    assert await process.wait() == 0
+    return (folder / "image.png").read_bytes()
+
+
 async def test_screen_without_login_gets_bytes_of_snapshot(
-    house: House, screen: aiohttp.ClientSession
+    house: House, screen: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     home_assistant = house.home_assistant
     await add_display(
@@ -89,6 +101,9 @@ async def test_screen_without_login_gets_bytes_of_snapshot(
         assert await response.read() == b""
     async with screen.get(url.replace(token, "x" * len(token))) as response:
         assert response.status == HTTPStatus.NOT_FOUND
+
+    for _ in range(2):  # the second time, the image is unchanged
+        assert await run_command_of_docs(url, tmp_path) == content
 
     file = home_assistant.media / "frame.bmp"
     snapshot = {"entity_id": IMAGE, "filename": str(file)}

@@ -396,8 +396,33 @@ async def test_last_seed_is_used_again(
     first = await run(hass, server, recipe_id)
     second = await run(hass, server, recipe_id)
 
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done()
+    third = await run(hass, server, recipe_id)
+
     assert "seed" not in server.jobs[0].body
-    assert str(server.jobs[1].body["seed"]) == first["seed"] == second["seed"]
+    assert str(server.jobs[1].body["seed"]) == first["seed"] == second["seed"] == third["seed"]
+
+
+async def test_recipes_of_two_servers_may_have_one_name(
+    hass: HomeAssistant,
+    server: GazeServer,
+    second_server: GazeServer,
+    second_entry: MockConfigEntry,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+) -> None:
+    first = await add_recipe(prompt="first")
+    form = await start(hass, second_entry)
+    await submit(hass, form, name="Morning wallpaper", preset=PRESET, prompt="second")
+    [second] = second_entry.subentries
+
+    for recipe in (first, second, "morning_wallpaper", "morning_wallpaper"):
+        await act(hass, "generate", recipe=recipe)
+    await act(hass, "generate", recipe="Morning wallpaper", config_entry_id=second_entry.entry_id)
+
+    assert [job.body["extra_positive"] for job in server.jobs] == ["first", "first"]
+    assert [job.body["extra_positive"] for job in second_server.jobs] == ["second"] * 3
 
 
 async def test_busy_recipe_skips_and_other_recipe_runs(
@@ -677,7 +702,7 @@ async def test_long_text_of_writer_is_truncated(
     add_recipe: AddRecipe,
     writer: Writer,
 ) -> None:
-    writer.says = lambda: _say({"prompt": "fox\n" * 100_000, "title": "Fox\u202e\n" * 1000})
+    writer.says = lambda: _say({"prompt": "fox\n" * 2_500_000, "title": "Fox\u202e\n" * 1000})
     recipe_id = await add_recipe(language_model={"writer": writer.entity_id})
 
     response = await act(hass, "generate", recipe=recipe_id)

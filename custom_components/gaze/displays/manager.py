@@ -22,6 +22,7 @@ from homeassistant.util import dt as dt_util, slugify
 from ..const import DOMAIN, SUBENTRY_DISPLAY
 from ..gallery import Gallery, Image
 from ..ids import display_path, subentry_device_identifier
+from ..names import clean
 from ..subentries import Subentries, Subentry, SubentryListener
 from .files import remove_others, remove_tree
 from .models import Advance, Display, DisplayState
@@ -101,7 +102,7 @@ class Displays:
         """Return the path at which a screen fetches its image, or None while that is off."""
         if not player.display.address:
             return None
-        name = slugify(player.display.name) or SUBENTRY_DISPLAY
+        name = slugify(clean(player.display.name)) or SUBENTRY_DISPLAY
         extension = player.display.rendering.format.extension
         return display_path(player.state.token, f"{name}.{extension}")
 
