@@ -18,7 +18,8 @@ from .generation import async_generate, async_generate_again
 from .recipe_runs import async_generate_recipe, require_recipe
 from .subentries import async_add_subentry_entities
 
-PARALLEL_UPDATES = 1
+# A recipe's prompt writer may take a minute, and no other button has to wait for it.
+PARALLEL_UPDATES = 0
 
 
 @dataclass(frozen=True, kw_only=True)

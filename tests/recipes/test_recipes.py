@@ -695,6 +695,36 @@ async def test_plain_prompt_is_used_when_writer_is_slow(
     assert server.jobs[0].body["extra_positive"] == "a fox"
 
 
+async def test_other_buttons_work_while_writer_is_slow(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    writer: Writer,
+) -> None:
+    asked, may_say = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> Any:
+        asked.set()
+        await may_say.wait()
+        return {"prompt": "a slow fox"}
+
+    writer.says = slow
+    await add_recipe(language_model={"writer": writer.entity_id})
+    pressed = hass.async_create_task(
+        hass.services.async_call("button", "press", {"entity_id": BUTTON}, blocking=True)
+    )
+    await asked.wait()
+
+    await hass.services.async_call(
+        "button", "press", {"entity_id": "button.gaze_neon_city_generate"}, blocking=True
+    )
+    assert [job.body for job in server.jobs] == [{"count": 1}]
+    may_say.set()
+    await pressed
+    assert server.jobs[1].body["extra_positive"] == "a slow fox"
+
+
 async def test_long_text_of_writer_is_truncated(
     hass: HomeAssistant,
     server: GazeServer,
