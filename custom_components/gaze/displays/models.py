@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from ..gallery import Selection
 from ..subentries import Subentry
 from .palettes import Colors
 from .rendering import DEFAULT_QUALITY, MAX_PIXELS, MIN_SIDE, Dithering, Fit, Format, Rendering
+
+BRAND_SIZE: Final = (512, 512)
 
 
 class Source(StrEnum):
@@ -130,7 +132,12 @@ class Display:
                 return Selection()
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size of a rendering for an image of this size, if people chose none."""
+        """Return the size of a rendering if people chose none, for an image of this size.
+
+        The brand image has no width and height.
+        """
+        if not width or not height:
+            return BRAND_SIZE
         if self.rendering.rotation % 180:
             width, height = height, width
         scale = min((MAX_PIXELS / (width * height)) ** 0.5, 1.0)

@@ -21,7 +21,6 @@ _LOGGER = logging.getLogger(__name__)
 
 MAX_IMAGES: Final = 500  # of a source, the newest ones
 MAX_HISTORY: Final = 50
-BRAND_SIZE: Final = (512, 512)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -325,5 +324,4 @@ class Player:
 
     def _own_size(self) -> tuple[int, int]:
         """Return the size of the image, as far as a screen may have it."""
-        width, height = self.state.shown_width, self.state.shown_height
-        return self.display.size_for(width, height) if width and height else BRAND_SIZE
+        return self.display.size_for(self.state.shown_width, self.state.shown_height)

@@ -12,7 +12,6 @@ from ..const import BRAND_IMAGE
 from ..gallery import Gallery, GalleryError, PictureError
 from .models import Display
 from .palettes import Colors
-from .player import BRAND_SIZE
 from .rendering import Rendering, render
 
 _LOGGER = logging.getLogger(__name__)
@@ -29,8 +28,10 @@ async def async_render_preview(
     try:
         async with asyncio.timeout(TIMEOUT):
             images = await gallery.async_select(display.selection, 1)
-            size = display.size_for(images[0].width, images[0].height) if images else BRAND_SIZE
-            content = await gallery.async_read(images[0]) if images else None
+            content, size = None, display.size_for(0, 0)
+            for image in images:
+                content = await gallery.async_read(image)
+                size = display.size_for(image.width, image.height)
             async with gallery.rendering_slots:
                 return await hass.async_add_executor_job(
                     _render_small, content, display.rendering_for(size)

@@ -119,10 +119,8 @@ def _read_smaller(source: Pillow.Image, frame: tuple[int, int]) -> None:
 def _fitted(image: Pillow.Image, frame: tuple[int, int], rendering: Rendering) -> Pillow.Image:
     """Return the image scaled to the frame, still with its transparency and color profile."""
     profile = image.info.get("icc_profile")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-    elif image.mode not in {"L", "RGB", "CMYK"}:
-        image = image.convert("RGB")
+    if image.mode not in {"L", "RGB", "RGBA", "CMYK"} or "transparency" in image.info:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     match rendering.fit:
         case Fit.COVER:
             image = ImageOps.fit(image, frame, Pillow.Resampling.LANCZOS)
