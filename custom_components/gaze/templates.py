@@ -1,6 +1,7 @@
 """Renders templates that people wrote without blocking the event loop."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, override
 
 from homeassistant.core import HomeAssistant
@@ -31,7 +32,8 @@ def _render(template: Template, variables: Mapping[str, Any]) -> str:
     thread.start()
     thread.join(TIMEOUT)
     if thread.is_alive():
-        thread.raise_exc(TimeoutError)
+        with suppress(ValueError):  # it just ended
+            thread.raise_exc(TimeoutError)
         thread.join(_END)
     if isinstance(thread.result, TemplateError):
         raise thread.result
@@ -53,9 +55,8 @@ class _Rendering(ThreadWithException):
     @override
     def run(self) -> None:
         """Render the template. The result is None if that was stopped."""
-        try:
-            self.result = str(self._template.async_render(self._variables, parse_result=False))
-        except TemplateError as err:
-            self.result = None if isinstance(err.__cause__, TimeoutError) else err
-        except TimeoutError:  # it was stopped outside of the template
-            return
+        with suppress(TimeoutError):  # it was stopped outside of the template
+            try:
+                self.result = str(self._template.async_render(self._variables, parse_result=False))
+            except TemplateError as err:
+                self.result = None if isinstance(err.__cause__, TimeoutError) else err

