@@ -418,6 +418,26 @@ async def test_task_waits_only_while_queue_moves(
     assert caught.value.translation_key == "image_not_finished"
 
 
+async def test_task_waits_while_slow_image_before_it_is_generated(
+    hass: HomeAssistant, server: GazeServer, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("custom_components.gaze.ai_task.STALL", 0.3 / 60)
+    await choose(hass, NAME)
+    await act(hass, "generate", preset=PRESET)
+    server.begin()
+    await until(lambda: hass.states.is_state("sensor.gaze_status", "generating"))
+
+    asked = asyncio.create_task(ask())
+    await until(lambda: len(server.jobs) == 2)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await asyncio.shield(asked)
+    await server.finish()
+    await server.finish()
+
+    assert (await asked)["media_source_id"]
+
+
 async def test_job_is_tracked_when_task_is_cancelled(
     hass: HomeAssistant, server: GazeServer, ask: Ask
 ) -> None:

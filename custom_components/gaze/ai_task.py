@@ -37,7 +37,7 @@ PARALLEL_UPDATES = 0
 
 AI_TASK = EntityDescription(key="ai_task")
 MINUTE: Final = 60.0  # seconds
-STALL: Final = 5  # minutes without a change in the queue until an AI task stops waiting
+STALL: Final = 5  # minutes in which the queue does not move until an AI task stops waiting
 MAX_ERROR: Final = 200
 
 # Fields of the controls that apply to AI tasks. Users set the prompt and seed for other images.
@@ -117,7 +117,7 @@ class GazeBaseAITask(GazeEntity, AITaskEntity):
             left = limit - (loop.time() - start) / MINUTE
             coordinator = await async_wait(coordinator, [job.job_id], min(left, STALL) * MINUTE)
             current = coordinator.engine.job(job.job_id) or job
-            stalled = current.status is Status.QUEUED and _get_queue_state(coordinator) == before
+            stalled = current.status is Status.QUEUED and not _is_moving(coordinator, before)
             if current.end_fired or stalled or left <= STALL:
                 return coordinator, (loop.time() - start) / MINUTE
 
@@ -159,6 +159,13 @@ class GazeAITask(GazeBaseAITask):
             SELECT_DOMAIN, DOMAIN, unique_id(self.coordinator.config_entry.entry_id, "preset")
         )
         return entity_id or f"{SELECT_DOMAIN}.{DOMAIN}_preset"
+
+
+def _is_moving(coordinator: GazeCoordinator, before: list[tuple[str, Status]]) -> bool:
+    """Return whether the queue changed, or GAZE is still generating an image of it."""
+    state = _get_queue_state(coordinator)
+    generating = any(status is Status.PROCESSING for _, status in state)
+    return state != before or (generating and coordinator.last_update_success)
 
 
 def _get_queue_state(coordinator: GazeCoordinator) -> list[tuple[str, Status]]:
