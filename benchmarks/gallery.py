@@ -1,9 +1,9 @@
 """Measures the gallery with 5,000 images: browse, search, memory, serve, add, and mark.
 
 The opponents are Home Assistant's local media source on the same folder, full images instead of
-thumbnails, a plain aiohttp server that returns a `FileResponse`, and the index of version 0.1.0,
-for what an addition writes. All are measured in turns in one run of Home Assistant's core. A
-separate process fetches the images.
+thumbnails, a `FileResponse` of a plain aiohttp server and of a view of Home Assistant, and the
+index of version 0.1.0, for what an addition writes. All are measured in turns in one run of Home
+Assistant's core. A separate process fetches the images.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 from homeassistant.auth.const import GROUP_ID_ADMIN
+from homeassistant.components.http import HomeAssistantView
 from homeassistant.components.media_player import SearchMediaQuery
 from homeassistant.components.media_source import async_browse_media, async_search_media
 from homeassistant.config_entries import ConfigEntry
@@ -273,6 +274,21 @@ async def bare_server(file: Path) -> web.AppRunner:
     return runner
 
 
+class FileView(HomeAssistantView):
+    """Serves one file to people who are logged in, and does nothing else."""
+
+    url = "/api/bench/file"
+    name = "api:bench:file"
+
+    def __init__(self, file: Path) -> None:
+        """Take the file."""
+        self._file = file
+
+    async def get(self, _request: web.Request) -> web.FileResponse:
+        """Return the file."""
+        return web.FileResponse(self._file)
+
+
 async def serving_lines(hass: HomeAssistant, entry: ConfigEntry) -> list[Line]:
     """Compare the view and the image entity with a plain file, over HTTP."""
     gallery: Gallery = entry.runtime_data.gallery
@@ -282,12 +298,14 @@ async def serving_lines(hass: HomeAssistant, entry: ConfigEntry) -> list[Line]:
     token = hass.auth.async_create_access_token(refresh_token)
     if newest is None:
         raise DemoError("There is no image")
-    runner = await bare_server(await gallery.async_file(newest))
+    path = await gallery.async_file(newest)
+    hass.http.register_view(FileView(path))
+    runner = await bare_server(path)
     bare = f"http://{LOCALHOST}:{runner.addresses[0][1]}/file"
     home = f"http://{LOCALHOST}:{hass.http.server_port}"
     view = f"{home}/api/gaze/image/{entry.entry_id}/{newest.job_id}"
     proxy = f"{home}/api/image_proxy/image.gaze_latest_image"
-    urls = [bare, view, proxy, f"{view}?size=256"]
+    urls = [bare, f"{home}{FileView.url}", view, proxy, f"{view}?size=256"]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.gallery", "--fetch", token, *urls),
         stdout=asyncio.subprocess.PIPE,
@@ -295,12 +313,13 @@ async def serving_lines(hass: HomeAssistant, entry: ConfigEntry) -> list[Line]:
     output, _ = await process.communicate()
     await runner.cleanup()
     times, sizes = json.loads(output)
-    if sizes[:3] != [newest.size] * 3:
+    if sizes[:4] != [newest.size] * 4:
         raise DemoError("Not all answers are the picture")
-    file, *ours = (seconds * 1000 for seconds in times)
+    file, file_view, *ours = (seconds * 1000 for seconds in times)
     return [
-        against("View (ms)", ours[0], file, 1.5),
-        against("Image entity (ms)", ours[1], file, 1.5),
+        against("View, against a view of the file with a login (ms)", ours[0], file_view, 1.5),
+        against("View, against a file without a login (ms)", ours[0], file),
+        against("Image entity, against a file without a login (ms)", ours[1], file, 1.5),
         Line(figure=Figure(name="View, thumbnail (ms)", value=ours[2])),
     ]
 
