@@ -38,7 +38,7 @@ async def logbook(hass: HomeAssistant) -> None:
 
 def _logbook_entry(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
     """Return how the logbook describes an event with this data."""
-    fields = {"name": "Neon city", "image_entity_id": "image.x", "reason": None, "error": None}
+    fields = {"name": "Neon city", "entity_id": "event.x", "reason": None, "error": None}
     domain, describe = hass.data[LOGBOOK].external_events[EVENT_LOGBOOK]
     assert domain == DOMAIN
     return dict(describe(Event(EVENT_LOGBOOK, {**fields, **data})))
@@ -73,8 +73,8 @@ async def test_each_event_has_message(
 ) -> None:
     assert _logbook_entry(hass, **data) == {
         "name": "Neon city",
-        "message": message,
-        "entity_id": "image.x",
+        "message": f"Neon city {message}",
+        "entity_id": "event.x",
     }
 
 
@@ -93,13 +93,18 @@ async def test_message_is_in_language_of_home_assistant(
 ) -> None:
     monkeypatch.setattr(
         "homeassistant.helpers.translation.load_json",
-        lambda _: {"common": {"logbook_finished": "hat ein neues Bild"}},
+        lambda _: {
+            "common": {
+                "logbook_finished": "jetzt mit Bild",
+                "logbook_sentence": "{name}: {message}",
+            }
+        },
     )
     await hass.config.async_update(language="de")
     await async_get_translations(hass, "de", "common", [DOMAIN])
 
-    assert _logbook_entry(hass, type="finished")["message"] == "hat ein neues Bild"
-    assert _logbook_entry(hass, type="failed")["message"] == "failed"
+    assert _logbook_entry(hass, type="finished")["message"] == "Neon city: jetzt mit Bild"
+    assert _logbook_entry(hass, type="failed")["message"] == "Neon city: failed"
 
 
 @pytest.mark.usefixtures("entry")
@@ -122,16 +127,16 @@ async def test_entry_of_job_has_clean_texts(hass: HomeAssistant, server: GazeSer
 
 
 @pytest.mark.usefixtures("logbook", "entry")
-async def test_entry_without_image_entity_has_no_link(
+async def test_entry_without_event_entity_has_no_link(
     hass: HomeAssistant, server: GazeServer, entity_registry: er.EntityRegistry
 ) -> None:
-    entity_registry.async_remove("image.gaze_neon_city")
+    entity_registry.async_remove("event.gaze_generation")
     events = async_capture_events(hass, EVENT_LOGBOOK)
 
     await make_image(hass, server, "neon_city")
 
     entry = _logbook_entry(hass, **events[-1].data)
-    assert entry == {"name": "Neon city", "message": "has a new image"}
+    assert entry == {"name": "Neon city", "message": "Neon city has a new image"}
 
 
 @pytest.mark.processes  # the recorder's thread needs the real time
@@ -152,25 +157,15 @@ async def test_logbook_shows_each_event_once_to_cards_device_pages_and_activity(
     await async_wait_recording_done(hass)
     client = await hass_ws_client(hass)
 
-    async def list_sentences(**query: list[str]) -> list[tuple[str, str, str]]:
+    async def list_sentences(**query: list[str]) -> list[str]:
         await client.send_json_auto_id(
             {"type": "logbook/get_events", "start_time": start.isoformat(), **query}
         )
         result = (await client.receive_json())["result"]
-        return [
-            (item["name"], item["message"], item["entity_id"])
-            for item in result
-            if item.get("domain") == DOMAIN
-        ]
+        return [item["message"] for item in result if item.get("domain") == DOMAIN]
 
-    of_preset = [
-        ("Neon city", "was queued", "image.gaze_neon_city"),
-        ("Neon city", "has a new image", "image.gaze_neon_city"),
-    ]
-    of_recipe = [
-        ("Doorbell", "was queued", "image.gaze_doorbell"),
-        ("Doorbell", "failed on the server: ComfyUI: out of memory", "image.gaze_doorbell"),
-    ]
+    of_preset = ["Neon city was queued", "Neon city has a new image"]
+    of_recipe = ["Doorbell was queued", "Doorbell failed on the server: ComfyUI: out of memory"]
     everything = of_preset + of_recipe
     preset, recipe = device_id(hass, entry, "neon_city"), device_id(hass, entry, RECIPE)
     assert await list_sentences(entity_ids=["event.gaze_generation"]) == everything

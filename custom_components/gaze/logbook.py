@@ -15,6 +15,7 @@ from .const import DOMAIN, EVENT_LOGBOOK
 from .jobs import JobEvent, Reason
 
 _KEY: Final = f"component.{DOMAIN}.common.logbook"
+_SENTENCE: Final = f"{_KEY}_sentence"
 _FAILED: Final = JobEvent.FAILED.value
 
 
@@ -34,22 +35,23 @@ def async_describe_events(
 
 
 def _describe(texts: Mapping[str, str], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the logbook entry for the data of an event, in plain text."""
-    entry = {
-        LOGBOOK_ENTRY_NAME: data["name"],
-        LOGBOOK_ENTRY_MESSAGE: _message(texts, data),
-    }
-    if (entity_id := data.get("image_entity_id")) is not None:
+    """Return the logbook entry for the data of an event, in plain text.
+
+    Cards with one entity show the message only, so it contains the name of the preset or recipe.
+    """
+    entry = {LOGBOOK_ENTRY_NAME: data["name"], LOGBOOK_ENTRY_MESSAGE: _message(texts, data)}
+    if (entity_id := data["entity_id"]) is not None:
         entry[LOGBOOK_ENTRY_ENTITY_ID] = entity_id
     return entry
 
 
 def _message(texts: Mapping[str, str], data: Mapping[str, Any]) -> str:
-    """Return the sentence for an event. It follows the name of the preset or recipe."""
+    """Return the sentence for an event."""
     keys = [data["type"]]
     if data["type"] == _FAILED:
         keys.insert(0, f"{_FAILED}_{data['reason']}")
         if data["reason"] == Reason.SERVER and data["error"]:
             keys.insert(0, f"{_FAILED}_{data['reason']}_error")
     texts_found = (texts[name] for key in keys if (name := f"{_KEY}_{key}") in texts)
-    return next(texts_found, data["type"]).format(error=data["error"])
+    message = next(texts_found, data["type"]).format(error=data["error"])
+    return texts.get(_SENTENCE, "{name} {message}").format(name=data["name"], message=message)

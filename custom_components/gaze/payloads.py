@@ -169,22 +169,18 @@ def logbook_payload(hass: HomeAssistant, event: Mapping[str, Any]) -> dict[str, 
     """Return the data of the logbook entry for the data of a bus event.
 
     Dashboards' logbook cards find it by `entity_id`, which is the event entity of the server:
-    the logbook ignores image entities. It shows the name of `image_entity_id`, or `name` if there
-    is no image entity of the recipe or preset.
+    the logbook ignores image entities.
     """
-    registry = er.async_get(hass)
-    entry_id, error = event["config_entry_id"], event["error"]
-    latest = registry.async_get_entity_id(IMAGE_DOMAIN, DOMAIN, unique_id(entry_id, "latest_image"))
+    error = event["error"]
     return {
-        "entity_id": registry.async_get_entity_id(
-            EVENT_DOMAIN, DOMAIN, unique_id(entry_id, "generation")
+        "entity_id": er.async_get(hass).async_get_entity_id(
+            EVENT_DOMAIN, DOMAIN, unique_id(event["config_entry_id"], "generation")
         ),
         "device_id": event["device_id"],
         "type": event["type"],
         "reason": event["reason"],
         "error": None if error is None else clean(error, MAX_LOGBOOK_ERROR),
         "name": clean(event["recipe_name"] or event["preset_name"] or event["preset"]),
-        "image_entity_id": None if event["entity_id"] == latest else event["entity_id"],
     }
 
 

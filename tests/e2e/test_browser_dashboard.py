@@ -1,4 +1,4 @@
-"""Test of device pages on a wide screen and on a phone."""
+"""Tests of device pages on a wide screen and on a phone, and of a logbook card."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 from testing.home_assistant import HomeAssistant
 
 from .browser import Visitor
+from .common import DASHBOARD, add_dashboard
 from .conftest import PHONE, WIDE, House, Visit, newest_version
 
 pytestmark = [
@@ -62,4 +63,23 @@ async def _use_device_pages(home_assistant: HomeAssistant, visitor: Visitor) -> 
     width = await page.evaluate("() => window.innerWidth")
     await page.set_viewport_size({"width": width, "height": 2600})
     await visitor.look("server")
+    await _expect_whole(visitor)
+
+
+async def test_logbook_card_shows_sentence_with_name_of_preset(house: House, visit: Visit) -> None:
+    home_assistant = house.home_assistant
+    card = {"type": "logbook", "target": {"entity_id": ["event.gaze_generation"]}}
+    await add_dashboard(home_assistant, {"views": [{"cards": [card]}]})
+    visitor = await visit()
+    await visitor.open(f"/{DASHBOARD}/0")
+    await expect(visitor.page.locator("hui-logbook-card")).to_be_visible()
+
+    data = {"preset": "neon_city", "wait": True}
+    await home_assistant.call_action("gaze", "generate", data, return_response=True)
+
+    sentence = visitor.page.locator("hui-logbook-card").get_by_text("Neon city has a new image")
+    await expect(sentence).to_be_visible()
+    await visitor.look("logbook-live")
+    await visitor.page.reload()
+    await expect(sentence).to_be_visible()
     await _expect_whole(visitor)
