@@ -13,8 +13,9 @@ from typing import override
 
 import pytest
 
+from testing.gaze_server import GazeServer
 from testing.home_assistant import CHECKOUT, HomeAssistant, free_port
-from testing.steps import check_log, connect, first_preset, gaze_stand_in, saved_image
+from testing.steps import check_log, connect, first_preset, saved_image
 
 from ..phone import Push, button, registration
 
@@ -22,8 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 
 NAME = "images_on_phone"
 BLUEPRINT = Path("blueprints") / "automation" / "gaze" / f"{NAME}.yaml"
-# Seconds until an image of one second is pushed
-DELIVERY = 20
+DELIVERY = 60  # seconds until a push arrives
 
 
 class HomeWithPhones(HomeAssistant):
@@ -58,11 +58,11 @@ async def test_notification_buttons_work_from_phone(
 ) -> None:
     api_key = secrets.token_hex(16)
     async with (
-        gaze_stand_in(tmp_path, port=free_port(), api_key=api_key, duration=1) as gaze_url,
+        GazeServer(api_key=api_key, duration=None) as server,
         HomeWithPhones(tmp_path / "home", port=free_port(), hass=hass_program) as home_assistant,
     ):
         await home_assistant.onboard()
-        await connect(home_assistant, gaze_url, api_key)
+        await connect(home_assistant, server.url, api_key)
         webhook = (await home_assistant.post("/api/mobile_app/registrations", registration(push)))[
             "webhook_id"
         ]
@@ -91,7 +91,11 @@ async def test_notification_buttons_work_from_phone(
         await home_assistant.call_action(
             "gaze", "generate", {"preset": await first_preset(home_assistant)}
         )
-        await _arrived(lambda: any("seed" in text for text in push.texts))
+        await _arrived(lambda: push.texts == ["Queued"])
+        server.begin()
+        await _arrived(lambda: push.texts == ["Queued", "Being made"])
+        await server.finish()
+        await _arrived(lambda: "seed" in push.texts[-1])
         (first,) = await images()
         (shown,) = push.shown.values()
         picture, content_type = await home_assistant.fetch(shown["data"]["image"])
@@ -99,14 +103,15 @@ async def test_notification_buttons_work_from_phone(
 
         await press("Favorite")
         await press("Again")
-        await _arrived(lambda: len(push.shown) == 2 and "seed" in push.texts[-1])
+        await _arrived(lambda: len(push.shown) == 2)
+        await server.finish()
+        await _arrived(lambda: "seed" in push.texts[-1])
         second, *_ = await images()
 
         await press("Not this one")
         await _arrived(lambda: push.texts[-1] == "clear_notification")
         left = await images()
 
-        assert push.texts[0] in {"Queued", "Being made"}  # a poll may see the start at once
         assert len(push.shown) == 1
         assert (picture, content_type) == (made, "image/png")
         assert second != first
