@@ -153,6 +153,10 @@ async def test_display_is_added_and_changed_by_clicking(house: House, visit: Vis
     await page.get_by_role("spinbutton", name="Height").fill("96")
     await visitor.turn_on(page.get_by_role("switch"))
     await visitor.button("Submit").click()
+    address = page.locator("ha-markdown code")
+    await expect(address).to_be_visible()
+    await expect(address).to_contain_text((await display(home_assistant))["path"])
+    await visitor.expect_pictures(page.locator("ha-markdown img"), 1)
     await visitor.look("added")
     await visitor.button("Finish").click()
 
