@@ -81,7 +81,7 @@ def prepare_home(folder: Path, server: GazeServer) -> None:
     picture = folder / "picture.png"
     Image.new("RGB", (64, 96), "navy").save(picture)
     for number in range(IMAGES):
-        _add_image(store, folder / "media" / "gaze", picture, number)
+        _add_image(store, folder / "media" / "gaze" / "gaze", picture, number)
     store.commit()
     store.close()
 
