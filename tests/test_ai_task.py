@@ -121,6 +121,21 @@ async def test_action_returns_image_with_media_id(
     assert image["images"][0]["job_id"] == job_id
 
 
+async def test_task_returns_first_image_when_server_queues_more_jobs(
+    hass: HomeAssistant, server: GazeServer, ask: Ask
+) -> None:
+    server.faults.on(Fault.EXTRA_JOBS, value=2)
+    await choose(hass, NAME)
+
+    asked = asyncio.create_task(ask())
+    job_id = await finish_when_queued(server, jobs=3)
+    answer = await asked
+
+    media = await async_resolve_media(hass, answer["media_source_id"], None)
+    assert media.path is not None
+    assert media.path.read_bytes() == server.picture(job_id)
+
+
 async def test_image_of_task_is_saved_and_shown(
     hass: HomeAssistant, server: GazeServer, ask: Ask
 ) -> None:

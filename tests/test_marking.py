@@ -131,6 +131,21 @@ async def test_empty_call_raises_error(
     assert raised.value.translation_key == key
 
 
+async def test_entity_of_unloaded_server_raises_error(
+    hass: HomeAssistant,
+    act: Act,
+    images: list[str],
+    entry: MockConfigEntry,
+    second_entry: MockConfigEntry,
+) -> None:
+    await hass.config_entries.async_unload(entry.entry_id)
+
+    with pytest.raises(ServiceValidationError) as raised:
+        await act("mark_images", entity_id="image.gaze_latest_image", favorite=True)
+
+    assert raised.value.translation_key == "not_an_image_entity"
+
+
 async def test_image_of_entity_is_hidden_and_previous_one_is_shown(
     hass: HomeAssistant, act: Act, images: list[str]
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
+from custom_components.gaze.gallery import Gallery, GalleryError, Image
 from custom_components.gaze.jobs import Job
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
@@ -364,6 +365,76 @@ async def test_unknown_statuses_mean_still_open(
 
     assert still_open == 1
     assert job["status"] == "done"
+
+
+async def test_started_job_with_unknown_status_is_still_processing(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    answer = await generate(hass)
+    server.begin()
+    await reached(lambda: len(events) == 2)
+    server.faults.on(Fault.UNKNOWN_STATUS, value="upscaling")
+    await asyncio.sleep(60)
+    status = coordinator(entry).engine.open_jobs[0].status
+    await server.finish()
+    jobs = await ended(hass, answer)
+
+    assert status == "processing"
+    assert types(events, jobs[0]["job_id"]) == ["queued", "started", "finished"]
+
+
+async def test_started_job_that_returns_to_queue_fires_one_started_event(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    answer = await generate(hass)
+    server.begin()
+    await reached(lambda: len(events) == 2)
+    with server.faults.on(Fault.SET_FIELDS, "job", value={"status": "pending"}):
+        await reached(lambda: coordinator(entry).engine.open_jobs[0].status == "queued")
+    await reached(lambda: coordinator(entry).engine.open_jobs[0].status == "processing")
+    await server.finish()
+    jobs = await ended(hass, answer)
+
+    assert types(events, jobs[0]["job_id"]) == ["queued", "started", "finished"]
+
+
+async def test_request_fails_when_server_repeats_id_of_earlier_job(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    answer = await generate(hass)
+    job_id = answer["jobs"][0]["job_id"]
+
+    with (
+        server.faults.on(Fault.SET_FIELDS, "generate", value={"job_id": job_id}),
+        pytest.raises(HomeAssistantError) as raised,
+    ):
+        await generate(hass)
+    await server.finish(job_id)
+    jobs = await ended(hass, answer)
+
+    assert raised.value.translation_key == "unexpected_response"
+    assert jobs[0]["status"] == "done"
+    assert types(events, job_id) == ["queued", "finished"]
+
+
+async def test_job_goes_on_when_index_cannot_be_read_at_start(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(_gallery: Gallery, _job_id: str) -> Image:
+        raise GalleryError("the list of images cannot be read")
+
+    answer = await generate(hass)
+    await hass.config_entries.async_unload(entry.entry_id)
+    with monkeypatch.context() as patched:
+        patched.setattr(Gallery, "async_get", fail)
+        await hass.config_entries.async_setup(entry.entry_id)
+        await reached(lambda: server.requests["job"] >= 2)
+    await server.finish()
+
+    assert (await ended(hass, answer))[0]["status"] == "done"
 
 
 async def test_jobs_wait_for_a_new_key(

@@ -8,7 +8,7 @@ from homeassistant.core import HomeAssistant
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
-from custom_components.gaze.api import GazeClient
+from custom_components.gaze.api import GazeClient, Preset
 from custom_components.gaze.api.models import JobReport
 from custom_components.gaze.gallery import Gallery
 from testing.faults import Fault
@@ -40,6 +40,24 @@ async def test_job_with_malformed_status_delays_no_other(
     assert hass.loop.time() - finished_at <= DELAY
     assert hass.states.get("binary_sensor.gaze_connectivity").state == "on"  # type: ignore[union-attr]
     assert good
+
+
+async def test_many_jobs_with_hanging_status_delay_no_other(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await generate(hass, count=7)
+    *bad, good = [job["job_id"] for job in answer["jobs"]]
+    for job_id in bad:
+        server.faults.on(Fault.HANG, "job", job=job_id)
+    server.begin()
+    await asyncio.sleep(600)
+    for _ in range(7):
+        await server.finish()
+    finished_at = hass.loop.time()
+
+    await reached(lambda: good not in open_ids(entry), every=1)
+
+    assert hass.loop.time() - finished_at <= DELAY
 
 
 @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.HANG, Fault.IMAGE_DELETED])
@@ -135,6 +153,56 @@ async def test_no_page_of_a_proxy_ends_a_job(
     assert reasons == {None}
     assert {job["status"] for job in jobs} == {"done"}
     assert not hass.config_entries.flow.async_progress()
+
+
+async def test_job_is_not_lost_when_second_poll_is_garbled(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await generate(hass)
+    polled = server.requests["job"]
+    server.faults.on(Fault.JOBS_404, times=1)
+    server.faults.on(Fault.GARBAGE_JSON, "job", times=1)
+    await reached(lambda: server.requests["job"] >= polled + 2)
+    await server.finish()
+
+    assert (await ended(hass, answer))[0]["status"] == "done"
+
+
+async def test_job_is_open_while_server_hangs(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await generate(hass)
+    with server.faults.on(Fault.HANG):
+        await asyncio.sleep(1800)
+        still_open = len(open_ids(entry))
+    await server.finish()
+    jobs = await ended(hass, answer)
+
+    assert still_open == 1
+    assert jobs[0]["status"] == "done"
+
+
+async def test_job_is_not_lost_when_listing_raises_unexpected_error(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def crash(_client: GazeClient) -> list[Preset]:
+        raise ZeroDivisionError("unforeseen")
+
+    answer = await generate(hass)
+    server.faults.on(Fault.JOBS_404)
+    with monkeypatch.context() as patched:
+        patched.setattr(GazeClient, "list_presets", crash)
+        await asyncio.sleep(60)
+    server.faults.clear()
+    await server.finish()
+    jobs = await ended(hass, answer)
+
+    assert jobs[0]["status"] == "done"
+    assert caplog.text.count("Unexpected error while listing presets") == 1
 
 
 async def test_lost_jobs_share_one_confirmation(

@@ -18,7 +18,7 @@ from custom_components.gaze.jobs.pacing import Pacer
 from custom_components.gaze.jobs.supervision import MAX_BACK_OFF, CrashLog, back_off
 from testing.gaze_server import GazeServer
 
-from .common import coordinator, ended, generate, job, types
+from .common import coordinator, ended, generate, job, open_ids, reached, types
 
 HOUR = 3600.0
 
@@ -178,3 +178,26 @@ async def test_job_does_not_stay_open_when_its_end_fails(
     assert coordinator(entry).engine.open_jobs == []
     messages = [record.getMessage() for record in errors(caplog)]
     assert len(messages) == len(set(messages))
+
+
+async def test_job_ends_although_its_events_cannot_be_fired(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def crash(*_: Any) -> dict[str, Any]:
+        raise ZeroDivisionError("unforeseen")
+
+    answer = await generate(hass)
+    with monkeypatch.context() as patched:
+        patched.setattr("custom_components.gaze.coordinator.job_payload", crash)
+        await server.finish()
+        await reached(lambda: not open_ids(entry))
+
+    jobs = await ended(hass, answer)
+    assert jobs[0]["status"] == "done"
+    assert [record.getMessage() for record in errors(caplog)] == [
+        "Unexpected error while firing an event"
+    ]
