@@ -1,11 +1,14 @@
 """Tests that nothing is lost on missing, unreadable, replaced, and unusual disks."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 import errno
 import os
 from pathlib import Path
 import shutil
+import sqlite3
+from typing import Any
 
 from homeassistant.core import HomeAssistant
 import pytest
@@ -20,7 +23,7 @@ from custom_components.gaze.gallery import (
     Selection,
     files as files_module,
 )
-from custom_components.gaze.gallery.files import MARKER
+from custom_components.gaze.gallery.files import MARKER, read_marker, write_marker
 
 from .conftest import ENTRY_ID, OpenGallery
 from .pictures import MADE_AT, image, names, picture, picture_with_text
@@ -439,6 +442,83 @@ async def test_two_disks_that_were_swapped_keep_their_images(
     assert len(await _listed(gallery)) == 3
 
 
+async def test_unreadable_earlier_folder_loses_and_delays_nothing(
+    hass: HomeAssistant,
+    open_gallery: OpenGallery,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [first] = await _add(await open_gallery(), 1)
+    hass.config.media_dirs = {"local": str(tmp_path / "other")}
+    await _add(await open_gallery(), 2)
+    open_path = os.open
+
+    def fail(path: object, *arguments: Any, **options: Any) -> int:
+        if path == folder:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return open_path(path, *arguments, **options)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", fail)
+        gallery = await open_gallery(GalleryOptions(keep_images=1))
+        await _add(gallery, 3)
+
+        assert _reason(gallery) is None
+        assert first.job_id in await _listed(gallery)
+
+    assert await (await open_gallery()).async_read(first) == picture(shade=1)
+
+
+async def test_images_of_0_1_0_are_not_lost_while_their_disk_is_away(
+    hass: HomeAssistant, open_gallery: OpenGallery, folder: Path, tmp_path: Path
+) -> None:
+    gallery = await open_gallery()
+    await _add(gallery, 1)
+    await gallery.async_close()
+    index = Path(hass.config.path(".storage", f"gaze.{ENTRY_ID}.gallery.db"))
+    with closing(sqlite3.connect(index, autocommit=True)) as connection:  # it had no markers
+        connection.execute("UPDATE image SET root = ''")
+        connection.execute("DELETE FROM root")
+    (folder / MARKER).unlink()
+    away = folder.rename(tmp_path / "away")
+
+    gallery = await open_gallery()
+    [found] = await gallery.async_select(Selection())
+    with pytest.raises(GalleryError):
+        await gallery.async_read(found)
+    assert _reason(gallery) == "missing"
+    away.rename(folder)
+
+    gallery = await open_gallery()
+    [found] = await gallery.async_select(Selection())
+    assert await gallery.async_read(found) == picture(shade=1)
+
+
+@pytest.mark.parametrize("writable", [True, False])
+async def test_marker_follows_address_of_server(
+    open_gallery: OpenGallery, folder: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    [kept] = await _add(await open_gallery(), 1)
+    marker = read_marker(folder)
+    assert marker is not None
+    write_marker(folder, replace(marker, server="earlier"))
+
+    with monkeypatch.context() as patched:
+        if not writable:
+            patched.setattr(os, "replace", _refuse_all)
+        gallery = await open_gallery()
+
+    found = read_marker(folder)
+    assert found is not None
+    assert (found.gallery, found.server) == (marker.gallery, "" if writable else "earlier")
+    assert await gallery.async_read(kept) == picture(shade=1)
+
+
+def _refuse_all(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
 async def test_media_directories_in_another_order_keep_their_images(
     hass: HomeAssistant, open_gallery: OpenGallery, media_dir: Path, tmp_path: Path
 ) -> None:
@@ -583,7 +663,7 @@ async def test_prompts_of_adopted_png_can_be_searched(
     graph = (
         '{"3": {"class_type": "KSampler", "inputs": {"seed": 42}},'
         ' "6": {"class_type": "CLIPTextEncode", "inputs": {"text": "rain on glass"}},'
-        ' "7": "odd"}'
+        ' "7": "odd", "8": {"inputs": {"seed": true, "text": "\\ud83d"}, "is_changed": [NaN]}}'
     )
     gallery = await open_gallery()
     await gallery.async_add(image(seed=None), picture_with_text(prompt=graph))
@@ -595,6 +675,32 @@ async def test_prompts_of_adopted_png_can_be_searched(
 
     [found] = await gallery.async_select(Selection(search="GLASS rain"))
     assert found.seed == "42"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        picture("WEBP"),
+        picture("JPEG"),
+        picture_with_text(prompt="{broken"),
+        picture_with_text(prompt="[" * 100_000),
+        picture_with_text(prompt="[]", parameters="rain"),
+    ],
+    ids=["WebP", "JPEG", "broken prompt", "deep prompt", "other prompt"],
+)
+async def test_image_without_readable_prompt_is_adopted(
+    hass: HomeAssistant, open_gallery: OpenGallery, content: bytes
+) -> None:
+    gallery = await open_gallery()
+    kept = await gallery.async_add(image(seed=None), content)
+    await gallery.async_close()
+    await Gallery(hass, ENTRY_ID, "GAZE").async_remove()
+
+    gallery = await open_gallery()
+    assert await gallery.async_adopt({}) == 1
+
+    [found] = await gallery.async_select(Selection())
+    assert (found.content_type, found.width, found.seed) == (kept.content_type, 96, None)
 
 
 async def test_file_of_open_job_is_not_found(

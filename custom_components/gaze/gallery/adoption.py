@@ -5,9 +5,8 @@ was restored. What cannot be found out from the name and the text in a PNG stays
 """
 
 from collections.abc import Iterator, Mapping
+import json
 from typing import Any, Final
-
-import orjson
 
 from .files import Files
 from .models import Image
@@ -58,20 +57,20 @@ def _read_texts(texts: Mapping[str | tuple[int, int], Any]) -> tuple[str | None,
     words: list[str] = []
     if isinstance(graph := texts.get("prompt"), str):
         for name, value in _inputs(graph):
-            if name in {"seed", "noise_seed"} and isinstance(value, int):
+            if name in {"seed", "noise_seed"} and type(value) is int:
                 seed = str(value)
             elif name in {"text", "ckpt_name"} and isinstance(value, str):
                 words.append(value)
     if isinstance(parameters := texts.get("parameters"), str):
         words.append(parameters)
-    return seed, "\n".join(words)
+    return seed, "\n".join(words).encode(errors="replace").decode()
 
 
 def _inputs(graph: str) -> Iterator[tuple[str, Any]]:
     """Yield the inputs of the nodes of a ComfyUI graph."""
     try:
-        nodes = orjson.loads(graph)
-    except orjson.JSONDecodeError:
+        nodes = json.loads(graph)  # unlike orjson, it reads NaN, which ComfyUI writes
+    except ValueError, RecursionError:
         return
     for node in nodes.values() if isinstance(nodes, Mapping) else ():
         inputs = node.get("inputs") if isinstance(node, Mapping) else None
