@@ -8,12 +8,14 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
 
 from custom_components.gaze.const import CONF_SAVE_IMAGES, EVENT_GAZE
-from custom_components.gaze.payloads import JOB_FIELDS
+from custom_components.gaze.jobs import JobEvent
+from custom_components.gaze.payloads import JOB_FIELDS, event_payload, job_payload
 from custom_components.gaze.request import MAX_TEXT
 from testing.gaze_server import GazeServer
 
 from .common import PRESET, act, made, make_image, press
 from .conftest import SetUp
+from .jobs.common import job
 
 EXTRA = {"type", "config_entry_id", "device_id"}
 LIMIT = 16 * 2**10
@@ -113,3 +115,10 @@ async def test_long_preset_name_is_bounded(hass: HomeAssistant, server: GazeServ
     names += [preset["name"] for preset in presets if preset["slug"] == "long"]
 
     assert all(len(name) <= 150 and name.startswith("nnn") for name in names)
+
+
+async def test_payload_of_removed_server_names_no_entity_or_device(hass: HomeAssistant) -> None:
+    payload = job_payload(hass, "removed", job("a"))
+    event = event_payload(hass, "removed", JobEvent.FINISHED, payload)
+
+    assert (event["entity_id"], event["device_id"]) == (None, None)

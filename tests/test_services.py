@@ -340,21 +340,27 @@ async def test_generate_again_uses_same_seed_and_changes_on_request(
     assert server.jobs[1].body == {"count": 2, "extra_positive": "a dog", "seed": int(job["seed"])}
 
 
-async def test_generate_again_works_when_only_image_is_stored(
+@pytest.mark.parametrize("size", [{}, {"width": 128, "height": 64}], ids=["of preset", "requested"])
+async def test_generate_again_requests_same_size_when_only_image_is_stored(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
     monkeypatch: pytest.MonkeyPatch,
+    size: dict[str, int],
 ) -> None:
     monkeypatch.setattr("custom_components.gaze.jobs.engine.KEPT_ENDED", 1)
-    job = await made(hass, server, extra_positive="a cat")
+    job = await made(hass, server, extra_positive="a cat", **size)
     await made(hass, server)
     await until(lambda: len(entry.runtime_data.engine.jobs) == 1)
 
     await act(hass, "regenerate", job_id=job["job_id"], same_seed=True)
 
-    assert server.jobs[2].body["extra_positive"] == "a cat"
-    assert server.jobs[2].body["seed"] == int(job["seed"])
+    assert server.jobs[2].body == {
+        "count": 1,
+        "extra_positive": "a cat",
+        "seed": int(job["seed"]),
+        **size,
+    }
 
 
 async def test_generate_again_fails_for_unknown_job(

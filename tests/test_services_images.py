@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+import errno
 from http import HTTPStatus
+import os
 from pathlib import Path
 import shutil
 from typing import Any
@@ -323,6 +325,42 @@ async def test_image_is_saved_with_suffix_of_its_format(
     await save(job_id="a", filename=str(allowed / f"copy{suffix}"))
 
     assert pixels((allowed / f"copy{suffix}").read_bytes()) == pixels(picture(kind))
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP, errno.EMLINK])
+async def test_image_is_saved_on_file_system_without_hard_links(
+    save: Call,
+    entry: MockConfigEntry,
+    allowed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    await entry.runtime_data.gallery.async_add(image("a"), picture())
+    monkeypatch.setattr(os, "link", refuse)
+
+    await save(job_id="a", filename=str(allowed / "copy.png"))
+
+    assert names(allowed) == ["copy.png"]
+    with pytest.raises(ServiceValidationError):
+        await save(job_id="a", filename=str(allowed / "copy.png"))
+
+
+async def test_failed_link_leaves_no_file(
+    save: Call, entry: MockConfigEntry, allowed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    await entry.runtime_data.gallery.async_add(image("a"), picture())
+    monkeypatch.setattr(os, "link", fail)
+
+    with pytest.raises(HomeAssistantError):
+        await save(job_id="a", filename=str(allowed / "copy.png"))
+
+    assert names(allowed) == []
 
 
 async def test_copy_has_metadata_only_in_media_folder(

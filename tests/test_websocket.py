@@ -255,3 +255,62 @@ async def test_prompts_are_truncated_in_list_and_complete_in_single_image(
 
     assert len(listed["extra_positive"]) == 1000
     assert whole["extra_positive"].strip() == text.strip()
+
+
+async def test_unknown_job_has_no_image(client: MockHAClientWebSocket) -> None:
+    assert (await list_images(client, job_id="unknown"))["result"]["images"] == []
+
+
+async def test_closed_index_is_an_error(
+    client: MockHAClientWebSocket, entry: MockConfigEntry
+) -> None:
+    await entry.runtime_data.gallery.async_close()
+
+    answer = await list_images(client)
+
+    assert answer["error"]["translation_key"] == "gallery_failed"
+
+
+async def test_subscription_continues_when_another_one_ends(
+    hass: HomeAssistant,
+    client: MockHAClientWebSocket,
+    server: GazeServer,
+    hass_ws_client: WebSocketGenerator,
+) -> None:
+    await subscribe(client)
+    other = await hass_ws_client(hass)
+    await subscribe(other)
+
+    await other.close()
+    await hass.async_block_till_done()
+    job_id = await make_image(hass, server, NEON)
+
+    assert await next_server(client, images={"newest": job_id, "count": 1})
+
+
+async def test_each_server_is_watched_while_it_is_loaded(
+    hass: HomeAssistant,
+    client: MockHAClientWebSocket,
+    entry: MockConfigEntry,
+    second_entry: MockConfigEntry,
+    second_server: GazeServer,
+) -> None:
+    first = await subscribe(client)
+    await hass.config_entries.async_unload(entry.entry_id)
+    await hass.services.async_call(
+        DOMAIN,
+        "generate",
+        {"preset": NEON, "config_entry_id": second_entry.entry_id},
+        blocking=True,
+    )
+
+    async with asyncio.timeout(10):
+        while True:
+            servers = (await client.receive_json())["event"]["servers"]
+            if [len(server["jobs"]) for server in servers] == [0, 1]:
+                break
+
+    assert [server["entry_id"] for server in first["servers"]] == [
+        entry.entry_id,
+        second_entry.entry_id,
+    ]

@@ -36,7 +36,7 @@ from .coordinator import GazeCoordinator
 from .gallery import GalleryError, Image
 from .jobs import EngineStoppedError, Job, Origin, TooManyOpenJobsError
 from .names import clean
-from .request import validate_request
+from .request import validate_request, validate_text
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -128,6 +128,7 @@ async def async_track_job(
     coordinator: GazeCoordinator, job_id: str, preset: str, tag: str | None
 ) -> list[Job]:
     """Track a job that was queued elsewhere. Raises what `async_generate` raises."""
+    tag = validate_text({"tag": tag}, "tag")
     found = await _async_require_preset(coordinator, preset)
     try:
         return await coordinator.engine.async_track(job_id, found, tag)

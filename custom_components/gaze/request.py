@@ -45,10 +45,10 @@ def validate_request(preset: Preset, fields: Mapping[str, Any]) -> GenerateReque
         seed=seed,
         width=width,
         height=height,
-        extra_positive=_validate_text(fields, "extra_positive"),
-        extra_negative=_validate_text(fields, "extra_negative"),
-        checkpoint=_validate_text(fields, "checkpoint"),
-        tag=_validate_text(fields, "tag"),
+        extra_positive=validate_text(fields, "extra_positive"),
+        extra_negative=validate_text(fields, "extra_negative"),
+        checkpoint=validate_text(fields, "checkpoint"),
+        tag=validate_text(fields, "tag"),
     )
 
 
@@ -81,12 +81,16 @@ def _validate_side(fields: Mapping[str, Any], field: str) -> int | None:
     return side
 
 
-def _validate_text(fields: Mapping[str, Any], field: str) -> str | None:
-    """Return a text, or None if it is empty. Raises ServiceValidationError."""
+def validate_text(fields: Mapping[str, Any], field: str) -> str | None:
+    """Return a text, or None if it is empty. Raises ServiceValidationError.
+
+    Half of a surrogate pair, as YAML and templates can contain it, becomes a question mark: such
+    a job could not be stored.
+    """
     text: str = fields.get(field) or ""
     if len(text) > MAX_TEXT:
         raise _create_error("text_too_long", field=field, max=MAX_TEXT)
-    return text or None
+    return text.encode(errors="replace").decode() or None
 
 
 def _create_error(key: str, **placeholders: object) -> ServiceValidationError:

@@ -15,6 +15,7 @@ from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.jobs import Job, Records
+from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
 from ..common import PRESET, act
@@ -223,3 +224,41 @@ async def test_urls_of_whole_batch_work_when_images_are_not_saved(
         assert image.status == HTTPStatus.OK
         bodies.append(await image.read())
     assert bodies == [server.picture(job["job_id"]) for job in response["jobs"]]
+
+
+async def test_half_a_surrogate_pair_in_a_prompt_loses_no_job(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    odd = "Neon \ud83d"
+    answer = await generate(hass, extra_positive=odd, extra_negative=odd, checkpoint=odd, tag=odd)
+    server.add_foreign_jobs(1)
+    job_id = server.jobs[-1].job_id
+    tracked = await act(hass, "track_job", job_id=job_id, preset=PRESET, tag=odd)
+    for _ in range(2):
+        await server.finish()
+    jobs = await ended(hass, answer) + await ended(hass, tracked)
+
+    assert [(job["status"], job["tag"]) for job in jobs] == [("done", "Neon ?")] * 2
+    for job in jobs:
+        assert milestones(events, job["job_id"]) == ["queued", "finished"]
+
+
+async def test_late_download_of_earlier_job_leaves_newer_image_shown(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, events: list[dict[str, Any]]
+) -> None:
+    answer = await generate(hass, count=2)
+    late, newer = [job["job_id"] for job in answer["jobs"]]
+    server.faults.on(Fault.SERVER_ERROR, image=late, times=3)
+    for _ in range(2):
+        await server.finish()
+    await reached(lambda: types(events, newer)[-1] == "finished")
+    shown = hass.states.get("image.gaze_latest_image")
+    was_late = types(events, late)[-1] != "finished"
+    await ended(hass, answer)
+
+    assert was_late
+    assert hass.states.get("image.gaze_latest_image") == shown
+    assert [image["job_id"] for image in (await act(hass, "list_images"))["images"]] == [
+        newer,
+        late,
+    ]
