@@ -20,7 +20,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.gaze.const import CONF_PRESETS, DOMAIN
-from custom_components.gaze.repairs import LEAST_FREE, LOOK_INTERVAL, RemoveStoreFlow
+from custom_components.gaze.repairs import CHECK_INTERVAL, LEAST_FREE, RemoveStoreFlow
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
@@ -62,7 +62,7 @@ async def other_server(socket_enabled: None) -> AsyncGenerator[GazeServer]:
 
 async def look(hass: HomeAssistant, freezer: FrozenDateTimeFactory) -> None:
     """Let the time pass until the next look has been taken."""
-    freezer.tick(LOOK_INTERVAL)
+    freezer.tick(CHECK_INTERVAL)
     async_fire_time_changed(hass)
     await hass.async_block_till_done()
 
@@ -569,7 +569,7 @@ async def test_full_disk_is_reported_when_image_does_not_fit(
     await wait_for(hass, await server.finish())
     full = told()
     monkeypatch.setattr(shutil, "disk_usage", real)
-    async_fire_time_changed(hass, dt_util.utcnow() + LOOK_INTERVAL)
+    async_fire_time_changed(hass, dt_util.utcnow() + CHECK_INTERVAL)
     await hass.async_block_till_done()
 
     placeholders = full["disk_full"].translation_placeholders

@@ -39,7 +39,7 @@ from .preset_usage import PresetUsage, find_references, find_usages
 
 _LOGGER = logging.getLogger(__name__)
 
-LOOK_INTERVAL: Final = timedelta(minutes=5)
+CHECK_INTERVAL: Final = timedelta(minutes=5)
 LEAST_FREE: Final = 64 * 2**20  # bytes: one image at its largest
 
 # By config entry: the slug of the preset of each device, or nothing for the other devices.
@@ -61,7 +61,7 @@ def async_delete_repairs(
     hass: HomeAssistant, entry: GazeConfigEntry, *, persistent: bool = False
 ) -> None:
     """Delete the issues of a server, those that a person has to confirm only if `persistent`."""
-    for issue in _issues(hass, entry):
+    for issue in _list_issues(hass, entry):
         if persistent or not issue.is_persistent:
             ir.async_delete_issue(hass, DOMAIN, issue.issue_id)
 
@@ -74,17 +74,17 @@ async def async_create_fix_flow(
 
 
 class RemoveStoreFlow(ConfirmRepairFlow):
-    """Asks whether to remove the file of a damaged store."""
+    """Deletes the file of a damaged store after confirmation."""
 
     def __init__(self, file: str) -> None:
-        """Take the name of the file in Home Assistant's storage directory."""
+        """Store the name of the file in Home Assistant's storage directory."""
         self._file = file
 
     @override
     async def async_step_confirm(
         self, user_input: dict[str, str] | None = None
     ) -> RepairsFlowResult:
-        """Remove the file after confirmation."""
+        """Delete the file after confirmation."""
         if user_input is not None:
             path = Path(self.hass.config.path(STORAGE_DIR), Path(self._file).name)
             try:
@@ -99,21 +99,21 @@ class RemoveStoreFlow(ConfirmRepairFlow):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Finding:
-    """Something that is wrong: the key of its text, and what is filled in."""
+    """A problem: the key of its text, and the placeholders."""
 
     key: str
     placeholders: dict[str, str]
 
 
 class _Watch:
-    """Reports what is wrong with one server until it is fixed."""
+    """Creates the issues of one server, and deletes them when they are fixed."""
 
     def __init__(self, hass: HomeAssistant, entry: GazeConfigEntry) -> None:
-        """Look at nothing yet."""
+        """Store the server. Checks begin with `async_start`."""
         self._hass = hass
         self._entry = entry
         self._coordinator = entry.runtime_data
-        self._looking = asyncio.Lock()
+        self._check_lock = asyncio.Lock()
 
     @callback
     def async_report_set_aside(self) -> None:
@@ -133,39 +133,41 @@ class _Watch:
 
     @callback
     def async_start(self, _hass: HomeAssistant) -> None:
-        """Look now, when something relevant happens, and every few minutes."""
+        """Check now, when something relevant happens, and every few minutes."""
         on_unload = self._entry.async_on_unload
-        on_unload(self._coordinator.async_add_listener(self._look_soon))
+        on_unload(self._coordinator.async_add_listener(self._schedule_check))
         on_unload(self._coordinator.async_add_event_listener(self._on_event))
-        on_unload(self._coordinator.async_add_gallery_listener(self._look_soon))
-        on_unload(self._hass.bus.async_listen(EVENT_AUTOMATION_RELOADED, self._look_soon))
-        on_unload(async_track_time_interval(self._hass, self._look_soon, LOOK_INTERVAL))
-        self._look_soon()
+        on_unload(self._coordinator.async_add_gallery_listener(self._schedule_check))
+        on_unload(self._hass.bus.async_listen(EVENT_AUTOMATION_RELOADED, self._schedule_check))
+        on_unload(async_track_time_interval(self._hass, self._schedule_check, CHECK_INTERVAL))
+        self._schedule_check()
 
     @callback
-    def _look_soon(self, *_: object) -> None:
-        """Look in a task of its own."""
-        self._entry.async_create_task(self._hass, self._look(), "gaze repairs")
+    def _schedule_check(self, *_: object) -> None:
+        """Check in a separate task."""
+        self._entry.async_create_task(self._hass, self._check(), "gaze repairs")
 
     @callback
     def _on_event(self, event: JobEvent, fields: Mapping[str, Any]) -> None:
-        """Look when an image could not be saved."""
+        """Check when an image could not be saved."""
         if event is JobEvent.FAILED and fields["reason"] == Reason.DOWNLOAD:
-            self._look_soon()
+            self._schedule_check()
 
-    async def _look(self) -> None:
-        """Find what is wrong now and update the issues."""
-        async with self._looking:
-            full_disk = await self._full_disk()
+    async def _check(self) -> None:
+        """Find the current problems, then create and delete issues to match."""
+        async with self._check_lock:
+            full_disk = await self._check_disk()
             texts = await async_get_translations(
                 self._hass, self._hass.config.language, "options", [DOMAIN]
             )
             if self._entry.state is not ConfigEntryState.UNLOAD_IN_PROGRESS:
-                self._report(full_disk | self._missing_presets(texts) | self._removed_targets())
+                self._report(
+                    full_disk | self._find_missing_presets(texts) | self._find_removed_targets()
+                )
 
     def _report(self, found: Mapping[str, _Finding]) -> None:
         """Create the issues that were found and delete the others."""
-        for issue in _issues(self._hass, self._entry):
+        for issue in _list_issues(self._hass, self._entry):
             if issue.translation_key in GALLERY_ISSUES:
                 continue
             if issue.issue_id not in found and not issue.is_persistent:
@@ -182,7 +184,7 @@ class _Watch:
             )
 
     def _finding(self, key: str, which: str = "", **placeholders: str) -> dict[str, _Finding]:
-        """Return a finding by the ID of its issue. `which` tells those of one key apart."""
+        """Return a finding by the ID of its issue. `which` distinguishes equal keys."""
         found_id = "-".join(filter(None, (self._entry.entry_id, key, which)))
         return {found_id: _Finding(key=key, placeholders=self._placeholders(**placeholders))}
 
@@ -200,26 +202,26 @@ class _Watch:
         number = 1 + [entry.entry_id for entry in entries].index(self._entry.entry_id)
         return text.replace(f"({URL(self._entry.data[CONF_HOST]).host})", f"({number})")
 
-    async def _full_disk(self) -> dict[str, _Finding]:
-        """Return whether a disk that is written to has no room for an image."""
+    async def _check_disk(self) -> dict[str, _Finding]:
+        """Return a finding if a disk that is written to has no room for an image."""
         folders = (self._coordinator.gallery.folder, Path(self._hass.config.path(STORAGE_DIR)))
-        folder, free = await self._hass.async_add_executor_job(_fullest, *folders)
+        folder, free = await self._hass.async_add_executor_job(_find_fullest, *folders)
         if free >= LEAST_FREE and self._coordinator.gallery.unavailable_reason != "full":
             return {}
         return self._finding(
             "disk_full", folder=str(folder.parent).replace("`", "'"), free=str(free // _MEBIBYTE)
         )
 
-    def _missing_presets(self, texts: Mapping[str, str]) -> dict[str, _Finding]:
-        """Return which presets are used that the server does not have, and where."""
+    def _find_missing_presets(self, texts: Mapping[str, str]) -> dict[str, _Finding]:
+        """Return the presets that are used but that the server doesn't have, and where."""
         if not self._coordinator.presets_listed:
             return {}
         places: dict[str, list[str]] = {}
         names: dict[str, str] = {}
         for preset, place in [
-            *self._of_controls(),
-            *self._of_option(texts),
-            *self._of_automations(),
+            *self._find_preset_of_controls(),
+            *self._find_presets_of_option(texts),
+            *self._find_presets_of_automations(),
         ]:
             key = preset.strip().casefold()
             names.setdefault(key, preset)
@@ -236,7 +238,7 @@ class _Watch:
             )
         return found
 
-    def _of_controls(self) -> Iterator[tuple[str, str]]:
+    def _find_preset_of_controls(self) -> Iterator[tuple[str, str]]:
         """Yield the preset of the controls if it is missing."""
         slug = self._coordinator.controls.preset
         entity_id = er.async_get(self._hass).async_get_entity_id(
@@ -251,7 +253,7 @@ class _Watch:
                 _link(self._without_host(state.name), f"/config/devices/device/{entity.device_id}"),
             )
 
-    def _of_option(self, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    def _find_presets_of_option(self, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Yield the presets chosen to be devices that are missing."""
         label = texts.get(f"component.{DOMAIN}.options.step.init.data.{CONF_PRESETS}", CONF_PRESETS)
         place = _link(label, f"/config/integrations/integration/{DOMAIN}")
@@ -259,26 +261,24 @@ class _Watch:
             if slug not in self._coordinator.data:
                 yield slug, place
 
-    def _of_automations(self) -> Iterator[tuple[str, str]]:
+    def _find_presets_of_automations(self) -> Iterator[tuple[str, str]]:
         """Yield the missing presets that automations and scripts use.
 
-        They name a preset in an action, or an entity or device that went with the preset.
+        They name a preset in an action, or an entity or device that was removed with the preset.
         """
-        for config, place in self._configs():
+        for config, place in self._list_configs():
             for usage in find_usages(config):
                 if self._is_missing(usage):
                     yield usage.preset, place
-        yield from self._references(
-            {used: slug for used, slug in self._gone().items() if self._is_gone(slug)}
-        )
+        yield from self._find_references(self._list_removed(of_missing_presets=True))
 
-    def _references(self, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """Yield what `ids` has for each ID that an automation or script uses, and where that is."""
-        for config, place in self._configs():
+    def _find_references(self, ids: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Yield the value of each ID that an automation or script uses, and its place."""
+        for config, place in self._list_configs():
             for found in find_references(config, ids):
                 yield found, place
 
-    def _configs(self) -> Iterator[tuple[object, str]]:
+    def _list_configs(self) -> Iterator[tuple[object, str]]:
         """Yield the configuration of each automation that is on and of each script, with a link."""
         for domain in (AUTOMATION_DOMAIN, SCRIPT_DOMAIN):
             component = self._hass.data.get(domain)
@@ -291,43 +291,44 @@ class _Watch:
                 yield entity.raw_config, place
 
     def _is_missing(self, usage: PresetUsage) -> bool:
-        """Return whether a step requests a preset in vain and this server is to report it."""
-        servers = self._meant_servers(usage.entry_id)
+        """Return whether a step requests a missing preset and this server has to report it."""
+        servers = self._list_matching_servers(usage.entry_id)
         if servers[:1] != [self._coordinator]:
-            return False  # another one reports it, or none can
+            return False  # another server reports it, or no server can
         return not any(server.find_preset(usage.preset) for server in servers)
 
-    def _meant_servers(self, entry_id: object) -> list[GazeCoordinator]:
-        """Return the servers that a step may mean; none while one of them is not up."""
+    def _list_matching_servers(self, entry_id: object) -> list[GazeCoordinator]:
+        """Return the servers that a step may use, or none if one of them is not loaded."""
         entries: list[GazeConfigEntry] = self._hass.config_entries.async_entries(
             DOMAIN, include_ignore=False, include_disabled=False
         )
-        meant = [entry for entry in entries if entry_id is None or entry_id == entry.entry_id]
+        matching = [entry for entry in entries if entry_id is None or entry_id == entry.entry_id]
         if any(
             entry.state is not ConfigEntryState.LOADED and entry is not self._entry
-            for entry in meant
+            for entry in matching
         ):
             return []
-        servers = [entry.runtime_data for entry in meant]
+        servers = [entry.runtime_data for entry in matching]
         return servers if all(server.presets_listed for server in servers) else []
 
-    def _removed_targets(self) -> dict[str, _Finding]:
+    def _find_removed_targets(self) -> dict[str, _Finding]:
         """Return where automations and scripts use devices and entities that were removed.
 
         Those of presets that the server no longer has are reported with the preset.
         """
-        removed = {used: slug for used, slug in self._gone().items() if not self._is_gone(slug)}
-        places = dict.fromkeys(place for _, place in self._references(removed))
+        removed = self._list_removed(of_missing_presets=False)
+        places = dict.fromkeys(place for _, place in self._find_references(removed))
         if not places:
             return {}
         listed = "\n".join(f"- {place}" for place in places)
         return self._finding("target_removed", places=listed)
 
-    def _gone(self) -> dict[str, str]:
-        """Return the IDs of removed entities and devices, with the preset's slug or nothing.
+    def _list_removed(self, *, of_missing_presets: bool) -> dict[str, str]:
+        """Return removed entities and devices of missing presets, or all others.
 
-        The entity registry stores removed entities. IDs of devices are remembered here, until
-        Home Assistant restarts. It then validates automations itself.
+        The keys are IDs, the values the preset's slug or nothing. The entity registry stores
+        removed entities. This class stores the IDs of devices until Home Assistant restarts,
+        which then validates automations.
         """
         entities = er.async_get(self._hass)
         devices = dr.async_get(self._hass)
@@ -335,17 +336,22 @@ class _Watch:
         for device in dr.async_entries_for_config_entry(devices, self._entry.entry_id):
             for _, identifier in device.identifiers:
                 known[device.id] = self._slug(identifier)
-        gone = {used: slug for used, slug in known.items() if devices.async_get(used) is None}
-        return gone | {
+        removed = {used: slug for used, slug in known.items() if devices.async_get(used) is None}
+        removed |= {
             entity.entity_id: self._slug(entity.unique_id.rpartition("-")[0])
             for entity in entities.deleted_entities.values()
             if self._owned(entity.platform, entity.config_entry_id)
             and entity.entity_id not in entities.entities
             and self._hass.states.get(entity.entity_id) is None
         }
+        return {
+            used: slug
+            for used, slug in removed.items()
+            if self._is_preset_missing(slug) is of_missing_presets
+        }
 
     def _owned(self, domain: str | None, entry_id: str | None) -> bool:
-        """Return whether something that was removed is for this server to report.
+        """Return whether this server has to report a removed entity.
 
         Home Assistant does not know which server the entity of a removed recipe or display
         belonged to. The first server reports it.
@@ -359,12 +365,12 @@ class _Watch:
         prefix = f"{self._entry.entry_id}-"
         return identifier.removeprefix(prefix) if identifier.startswith(prefix) else ""
 
-    def _is_gone(self, slug: str) -> bool:
+    def _is_preset_missing(self, slug: str) -> bool:
         """Return whether the server no longer has a preset."""
         return bool(slug) and slug not in self._coordinator.data
 
 
-def _issues(hass: HomeAssistant, entry: GazeConfigEntry) -> list[ir.IssueEntry]:
+def _list_issues(hass: HomeAssistant, entry: GazeConfigEntry) -> list[ir.IssueEntry]:
     """Return the issues of a server, from this run or an earlier one."""
     return [
         issue
@@ -373,7 +379,7 @@ def _issues(hass: HomeAssistant, entry: GazeConfigEntry) -> list[ir.IssueEntry]:
     ]
 
 
-def _fullest(*folders: Path) -> tuple[Path, int]:
+def _find_fullest(*folders: Path) -> tuple[Path, int]:
     """Return the folder whose disk has the least room, and the room in bytes. Blocks."""
     return min(((folder, _room(folder)) for folder in folders), key=lambda item: item[1])
 
@@ -381,7 +387,7 @@ def _fullest(*folders: Path) -> tuple[Path, int]:
 def _room(folder: Path) -> int:
     """Return the room on the disk of a folder in bytes. Blocks.
 
-    A disk that does not say how much it has counts as empty: other issues report that.
+    A disk that doesn't report its room counts as empty. Other issues report such a disk.
     """
     there = next(path for path in (folder, *folder.parents) if path.exists())
     try:

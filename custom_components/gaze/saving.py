@@ -17,7 +17,7 @@ from typing import Final
 
 from homeassistant.core import HomeAssistant
 
-from .gallery import PictureError, strip_metadata
+from .gallery import ImageContentError, strip_metadata
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def save_copy(
             raise SaveError("path_not_allowed", filename=filename[:200]) from err
         _LOGGER.warning("Failed to write %r: %s", filename[:200], err)
         raise SaveError("save_failed", filename=filename[:200]) from err
-    except (ValueError, PictureError) as err:
+    except (ValueError, ImageContentError) as err:
         _LOGGER.warning("Failed to write %r: %s", filename[:200], err)
         raise SaveError("save_failed", filename=filename[:200]) from err
 

@@ -10,7 +10,7 @@ import pytest
 
 from custom_components.gaze.displays import Colors, Dithering, Fit, Format, Rendering, render
 from custom_components.gaze.displays.palettes import PALETTES
-from custom_components.gaze.gallery import PictureError
+from custom_components.gaze.gallery import ImageContentError
 
 RED = (255, 0, 0)
 GREEN = (0, 255, 0)
@@ -301,5 +301,5 @@ def test_jpeg_is_baseline() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n", b"<svg/>"])
 def test_content_that_is_no_image_raises(content: bytes) -> None:
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageContentError):
         render(content, Rendering(width=40, height=20))

@@ -19,8 +19,8 @@ from custom_components.gaze.gallery import (
     GalleryError,
     GalleryOptions,
     Image,
+    ImageContentError,
     ImageGoneError,
-    PictureError,
     Selection,
 )
 from custom_components.gaze.gallery.files import MARKER
@@ -125,7 +125,7 @@ async def test_job_added_twice_has_one_image(gallery: Gallery, folder: Path) -> 
 async def test_content_that_is_no_image_is_not_saved(
     gallery: Gallery, folder: Path, content: bytes
 ) -> None:
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageContentError):
         await gallery.async_add(image(), content)
 
     assert await _kept(gallery) == []

@@ -6,7 +6,7 @@ from typing import Any
 from PIL import Image as Pillow, ImageCms
 import pytest
 
-from custom_components.gaze.gallery import PictureError
+from custom_components.gaze.gallery import ImageContentError
 from custom_components.gaze.gallery.metadata import strip
 
 from .pictures import picture, pixels, written_picture
@@ -101,19 +101,19 @@ def test_jpeg_fill_bytes_are_skipped() -> None:
 def test_truncated_image_is_rejected(kind: str, part: float) -> None:
     content = picture(kind)
 
-    with pytest.raises(PictureError, match="metadata cannot be removed"):
+    with pytest.raises(ImageContentError, match="metadata cannot be removed"):
         strip(content[: int(len(content) * part)], CONTENT_TYPES[kind])
 
 
 def test_webp_with_oversized_chunk_is_rejected() -> None:
     content = picture("WEBP")
 
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageContentError):
         strip(content[:16] + b"\xff\xff\xff\x7f" + content[20:], "image/webp")
 
 
 def test_jpeg_with_bytes_between_segments_is_rejected() -> None:
     content = picture("JPEG")
 
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageContentError):
         strip(content[:2] + b"\x00\x00" + content[2:], "image/jpeg")

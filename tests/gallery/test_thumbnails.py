@@ -14,7 +14,7 @@ import pytest
 from custom_components.gaze.gallery import (
     Gallery,
     GalleryError,
-    picture as picture_module,
+    decoding,
     thumbnails as thumbnails_module,
 )
 
@@ -37,7 +37,7 @@ class Counter:
             self._at_once += 1
             self.made += 1
             self.most_at_once = max(self.most_at_once, self._at_once)
-        result = picture_module.shrink(content, *sides)
+        result = decoding.shrink(content, *sides)
         with self._lock:
             self._at_once -= 1
         return result

@@ -9,7 +9,7 @@ from homeassistant.core import HomeAssistant
 from PIL import Image as Pillow
 
 from ..const import BRAND_IMAGE
-from ..gallery import Gallery, GalleryError, PictureError
+from ..gallery import Gallery, GalleryError, ImageContentError
 from .models import Display
 from .palettes import Colors
 from .rendering import Rendering, render
@@ -36,13 +36,13 @@ async def async_render_preview(
                 return await hass.async_add_executor_job(
                     _render_small, content, display.rendering_for(size)
                 )
-    except (GalleryError, PictureError, OSError) as err:
+    except (GalleryError, ImageContentError, OSError) as err:
         _LOGGER.debug("Unable to render a preview: %r", err)
         return None
 
 
 def _render_small(content: bytes | None, rendering: Rendering) -> bytes:
-    """Return a rendering in a small size. Blocks. Raises PictureError, OSError."""
+    """Return a rendering in a small size. Blocks. Raises ImageContentError, OSError."""
     if content is None:
         content = BRAND_IMAGE.read_bytes()
     result = BytesIO()

@@ -12,7 +12,7 @@ from typing import Final
 
 from PIL import ExifTags, Image as Pillow, ImageChops, ImageCms, ImageOps
 
-from ..gallery.picture import in_8_bits, opened
+from ..gallery.decoding import in_8_bits, open_image
 from .palettes import BLACK, PALETTES, WHITE, Colors, Palette, Rgb
 
 MIN_SIDE: Final = 16
@@ -83,12 +83,12 @@ class Rendering:
 def render(content: bytes, rendering: Rendering) -> bytes:
     """Return an image in the size, colors, and format of a screen.
 
-    Raises PictureError if `content` is not a whole PNG, JPEG, or WebP image.
+    Raises ImageContentError if `content` is not a whole PNG, JPEG, or WebP image.
     """
     upright = rendering.rotation % 180 == 0
     size = (rendering.width, rendering.height)
     frame = size if upright else (rendering.height, rendering.width)
-    with opened(content) as source:
+    with open_image(content) as source:
         _read_smaller(source, frame)
         image = in_8_bits(ImageOps.exif_transpose(source))
         image = _fitted(image, frame, rendering)

@@ -8,7 +8,7 @@ from typing import Final
 from homeassistant.core import HomeAssistant
 
 from ..const import BRAND_IMAGE
-from ..gallery import Gallery, GalleryError, PictureError
+from ..gallery import Gallery, GalleryError, ImageContentError
 from .files import prune, write_file
 from .rendering import Rendering, render
 
@@ -79,5 +79,5 @@ def _rendered(image: Path | None, rendering: Rendering) -> bytes:
         if image is not None:
             raise
         raise GalleryError("the brand image is missing") from err
-    except (OSError, PictureError) as err:
+    except (OSError, ImageContentError) as err:
         raise GalleryError("the image cannot be rendered") from err

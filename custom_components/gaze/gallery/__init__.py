@@ -3,8 +3,8 @@
 from .errors import (
     GalleryError,
     GalleryUnavailableError,
+    ImageContentError,
     ImageGoneError,
-    PictureError,
     UnknownImagesError,
     UnsupportedFormatError,
 )
@@ -21,11 +21,11 @@ __all__ = [
     "GalleryOptions",
     "GalleryUnavailableError",
     "Image",
+    "ImageContentError",
     "ImageGoneError",
     "ImageView",
     "ListedImage",
     "Overview",
-    "PictureError",
     "Selection",
     "UnknownImagesError",
     "UnsupportedFormatError",

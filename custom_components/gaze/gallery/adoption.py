@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 import json
 from typing import Any, Final
 
+from .decoding import FORMATS, open_image
 from .files import Files
 from .models import Image
 from .names import FoundFile
-from .picture import FORMATS, opened
 
 _HEAD: Final = 2 * 2**20  # bytes in which the text of a PNG is
 _MOST_TEXT: Final = 8_000  # characters
@@ -20,12 +20,12 @@ _MOST_TEXT: Final = 8_000  # characters
 def describe(files: Files, found: FoundFile, preset: str, preset_name: str) -> tuple[Image, str]:
     """Return the image of a file, and more text in which it can be searched.
 
-    Raises GalleryError if the file is not readable, and PictureError if it is no image.
+    Raises GalleryError if the file is not readable, and ImageContentError if it is no image.
     """
     content, size = files.read_head(found.path, _HEAD)
     if content.startswith(b"RIFF"):  # Pillow takes a WebP only as a whole
         content = files.read(found.path)[0] or b""
-    with opened(content) as opened_image:
+    with open_image(content) as opened_image:
         width, height = opened_image.size
         content_type, _ = FORMATS[opened_image.format or ""]
         texts = dict(opened_image.info)
@@ -52,7 +52,7 @@ def describe(files: Files, found: FoundFile, preset: str, preset_name: str) -> t
 
 
 def _read_texts(texts: Mapping[str | tuple[int, int], Any]) -> tuple[str | None, str]:
-    """Return the seed and the prompts that the text in a PNG tells."""
+    """Return the seed and the prompts in the texts of a PNG."""
     seed: str | None = None
     words: list[str] = []
     if isinstance(graph := texts.get("prompt"), str):

@@ -34,11 +34,11 @@ class UnknownImagesError(GalleryError):
         self.job_ids = job_ids
 
 
-class PictureError(Exception):
+class ImageContentError(Exception):
     """The bytes are not a complete PNG, JPEG, or WebP image of acceptable size."""
 
 
-class UnsupportedFormatError(PictureError):
+class UnsupportedFormatError(ImageContentError):
     """The bytes are a file of another format. Downloading it again changes nothing."""
 
     def __init__(self, name: str) -> None:

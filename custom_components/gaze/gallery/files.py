@@ -45,7 +45,7 @@ _COARSE: Final = 2 * _SECOND  # the resolution of FAT's time stamps
 class Marker:
     """What the marker file of a root says.
 
-    gallery: the ID of the folder. server: what tells servers apart, without naming them.
+    gallery: the ID of the folder. server: a text that identifies the server without its address.
     """
 
     gallery: str
@@ -207,7 +207,7 @@ class Files:
             return None
 
     def confirm_missing(self, paths: Collection[str]) -> set[str]:
-        """Return which files are not there when asked for by name; none if that is unknown.
+        """Return which files are missing when requested by name, or none if that is unknown.
 
         Network shares may list a folder incompletely.
         """
@@ -332,7 +332,7 @@ def etag_of(found: os.stat_result) -> str:
 
 
 def modified_ns(found: os.stat_result) -> int:
-    """Return when a file or folder was last changed, as its file system tells it."""
+    """Return when a file or folder was last changed, according to its file system."""
     return found.st_mtime_ns
 
 

@@ -15,11 +15,12 @@ from homeassistant.core import HomeAssistant
 
 from ..const import DOMAIN
 from .adoption import describe
+from .decoding import read_properties
 from .errors import (
     GalleryError,
     GalleryUnavailableError,
+    ImageContentError,
     ImageGoneError,
-    PictureError,
     UnknownImagesError,
 )
 from .files import Files
@@ -27,7 +28,6 @@ from .index import Index
 from .metadata import strip
 from .models import Content, GalleryOptions, Image, ListedImage, Overview, Selection
 from .names import FoundFile, file_stem, job_prefix, parse_path, preset_folder
-from .picture import examine
 from .roots import Roots
 from .thumbnails import Thumbnails
 
@@ -42,7 +42,7 @@ _MOST_REJECTED: Final = 1000
 _RECENT_PATHS: Final = 1000  # more than the jobs that the engine remembers
 
 # Images that entities show are requested again and again.
-_RECENT_PICTURES: Final = 4
+_RECENT_IMAGES: Final = 4
 _RECENT_BYTES: Final = 8 * 2**20  # each
 
 
@@ -64,7 +64,7 @@ class Gallery:
     ) -> None:
         """Name the gallery. The title names its folder from the first time on.
 
-        on_changed: called when images are gone, hidden, or back, for any reason, and when
+        on_changed: called when images were removed, hidden, or added again, and when
         `unavailable_reason` changes.
         """
         self._hass = hass
@@ -278,20 +278,22 @@ class Gallery:
     # Changing
 
     async def async_add(self, image: Image, content: bytes) -> Image:
-        """Validate and save an image, and return it with what the bytes and the disk tell.
+        """Validate and save an image, and return it with its properties and its path.
 
-        Adding a job's image again replaces it. Raises PictureError if the bytes are no image, and
-        GalleryUnavailableError if the disk is away or cannot be written. Then nothing is left
+        Adding a job's image again replaces it. Raises ImageContentError if the bytes are no image,
+        and GalleryUnavailableError if the disk is away or cannot be written. Then nothing is left
         behind.
         """
-        picture = await self._hass.async_add_executor_job(examine, content)
+        properties = await self._hass.async_add_executor_job(read_properties, content)
         if self._options.strip_metadata:
-            content = await self._hass.async_add_executor_job(strip, content, picture.content_type)
+            content = await self._hass.async_add_executor_job(
+                strip, content, properties.content_type
+            )
         image = replace(
             image,
-            content_type=picture.content_type,
-            width=picture.width,
-            height=picture.height,
+            content_type=properties.content_type,
+            width=properties.width,
+            height=properties.height,
             size=len(content),
             saved=self._options.save_images,
         )
@@ -300,7 +302,7 @@ class Gallery:
             image = replace(image, root=files.marker or "")
             path = await self._hass.async_add_executor_job(self._found_path, image, content)
             if path is None:
-                path = await self._free_path(files, image, picture.extension)
+                path = await self._free_path(files, image, properties.extension)
             image = replace(image, path=path)
             earlier = await self._index.async_get(image.job_id)
             image = await self._save(files, image, content, earlier)
@@ -379,7 +381,7 @@ class Gallery:
         Its images leave the index. Raises GalleryError.
         """
         async with self._changing:
-            await self._forget(await self._roots.async_start_again())
+            await self._remove_images(await self._roots.async_start_again())
 
     # Inside
 
@@ -501,12 +503,12 @@ class Gallery:
     async def _original(self, files: Files, image: Image, known: Collection[str]) -> Content:
         """Return an image, from memory if it is one of the newest and unchanged."""
         recent = self._recent.get(image.job_id)
-        asked = {*known, recent.etag} if recent is not None else known
-        data, etag = await self._hass.async_add_executor_job(files.read, image.path, asked)
+        known_etags = {*known, recent.etag} if recent is not None else known
+        data, etag = await self._hass.async_add_executor_job(files.read, image.path, known_etags)
         if data is not None and len(data) <= _RECENT_BYTES and self.newest(image.preset) == image:
             recent = Content(data=data, etag=etag, content_type=image.content_type)
             self._recent[image.job_id] = recent
-            if len(self._recent) > _RECENT_PICTURES:
+            if len(self._recent) > _RECENT_IMAGES:
                 self._recent.popitem(last=False)
         elif recent is not None and recent.etag == etag and etag not in known:
             data = recent.data
@@ -550,7 +552,7 @@ class Gallery:
         self._preset_folders = {image.preset: image.path.partition("/")[0] for image in newest}
 
     def _report_change(self) -> None:
-        """Say that images are gone, hidden, or back, or that the disk is away or back."""
+        """Report that images were removed, hidden, or added again, or that the disk changed."""
         if self._on_changed is not None:
             self._on_changed()
 
@@ -578,12 +580,12 @@ class Gallery:
         return any(files.changed() for files in (*self._roots.all, self._unsaved))
 
     async def _remove_gone(self, image: Image) -> None:
-        """Remove an image whose file was found gone, and look for others at once."""
+        """Remove an image whose file is missing, and find others."""
         async with self._changing:
             await self._compare(image)
 
     async def _compare(self, gone: Image | None = None) -> None:
-        """Remove images that have no file any more, and one that is known to be gone.
+        """Remove images whose files are missing, and one that is known to be missing.
 
         Notes which files may be images that the index does not have.
         """
@@ -602,7 +604,7 @@ class Gallery:
         if gone is not None and any((gone.job_id, gone.path) == row[:2] for row in rows):
             deleted.append(gone.job_id)
         if deleted:
-            await self._forget(list(dict.fromkeys(deleted)))
+            await self._remove_images(list(dict.fromkeys(deleted)))
 
     async def _discard_unsaved(self, preset: str, added: Image | None = None) -> None:
         """Remove the unsaved images of a preset but for those of the last batch.
@@ -619,7 +621,7 @@ class Gallery:
             await self._discard_quietly(surplus)
 
     async def _discard_oldest(self) -> None:
-        """Remove the oldest images beyond the number that people want to keep."""
+        """Remove the oldest images beyond the maximum number in the options."""
         limit = self._options.keep_images
         if 0 < limit < self._count:
             roots = await self._roots.async_available()
@@ -654,13 +656,13 @@ class Gallery:
                 removed.append(image)
         before = self._count
         if removed:
-            await self._forget([image.job_id for image in removed])
+            await self._remove_images([image.job_id for image in removed])
         if error is not None:
             raise error
         return before - self._count
 
-    async def _forget(self, job_ids: list[str]) -> None:
-        """Remove images from index, memory, and thumbnails, and say so."""
+    async def _remove_images(self, job_ids: list[str]) -> None:
+        """Remove images from the index, the memory, and the thumbnails, and report it."""
         await self._index.async_delete(job_ids)
         await self._hass.async_add_executor_job(self._thumbnails.remove, job_ids)
         for job_id in job_ids:
@@ -697,7 +699,7 @@ def _describe(
         name = names.get(slug) or slug.replace("_", " ").capitalize()
         try:
             described.append(describe(files, file, slug, name))
-        except (ImageGoneError, PictureError) as err:
+        except (ImageGoneError, ImageContentError) as err:
             _LOGGER.debug("A file is no image: %s", err)
     return described
 

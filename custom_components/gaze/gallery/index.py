@@ -144,7 +144,7 @@ class Index:
         await self._change(change)
 
     async def async_delete_roots(self, roots: Iterable[str]) -> None:
-        """Forget folders."""
+        """Delete folders that no longer exist."""
         await self._write("DELETE FROM root WHERE id = ?", *((root,) for root in roots))
 
     async def async_add(

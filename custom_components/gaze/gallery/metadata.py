@@ -1,7 +1,7 @@
-"""Removes what a picture file tells beside its pixels, such as the prompt it was made from.
+"""Removes the metadata of image files, such as the prompt.
 
-Works on the bytes of the file: the compressed pixels, their colour profile and animation stay
-as they are. What a format does not need for showing the picture goes, known or not.
+Works on the bytes of the file: the compressed pixels, their color profile, and animation stay
+as they are. Everything that a format doesn't need to show the image is removed.
 Sources: PNG specification (third edition), ITU-T T.81 annex B, RFC 9649.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import re
 from typing import Final
 
-from .errors import PictureError
+from .errors import ImageContentError
 
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_SHOWN: Final = frozenset(
@@ -20,7 +20,7 @@ _PNG_SHOWN: Final = frozenset(
 _JPEG_MARK, _JPEG_START, _JPEG_END, _JPEG_SCAN = 0xFF, 0xD8, 0xD9, 0xDA
 _JPEG_COMMENT: Final = 0xFE
 _JPEG_APPLICATION: Final = range(0xE0, 0xF0)
-_JPEG_SHOWN: Final = {  # application segments that matter for the colours, by their beginning
+_JPEG_SHOWN: Final = {  # application segments that matter for the colors, by their beginning
     0xE0: b"JFIF\0",
     0xE2: b"ICC_PROFILE\0",
     0xEE: b"Adobe",
@@ -33,17 +33,17 @@ _WEBP_FLAGS_GONE: Final = 0x08 | 0x04  # Exif, XMP
 
 
 def strip(content: bytes, content_type: str) -> bytes:
-    """Return the picture without metadata. Raises PictureError where it cannot be taken apart."""
+    """Return an image without metadata. Raises ImageContentError if its structure is invalid."""
     parts = _FORMATS[content_type]
     try:
         stripped = b"".join(parts(content))
     except (IndexError, ValueError) as err:
-        raise PictureError("its metadata cannot be removed") from err
+        raise ImageContentError("its metadata cannot be removed") from err
     return stripped
 
 
 def _png(content: bytes) -> Iterator[bytes]:
-    """Yield the signature and the chunks that stay; what follows the end goes, too."""
+    """Yield the signature and the chunks to save, up to the end of the image."""
     yield _PNG_SIGNATURE
     position, kind = len(_PNG_SIGNATURE), b""
     while kind != b"IEND":
@@ -57,7 +57,7 @@ def _png(content: bytes) -> Iterator[bytes]:
 
 
 def _jpeg(content: bytes) -> Iterator[bytes]:
-    """Yield the segments that stay, up to the end of the picture."""
+    """Yield the segments that stay, up to the end of the image."""
     yield bytes((_JPEG_MARK, _JPEG_START))
     position = 2
     while (marker := content[position + 1]) != _JPEG_END:
@@ -72,7 +72,7 @@ def _jpeg(content: bytes) -> Iterator[bytes]:
             raise ValueError("a segment is cut off")
         if marker == _JPEG_SCAN:
             if (following := _JPEG_MARKER.search(content, end)) is None:
-                raise ValueError("the picture has no end")
+                raise ValueError("the image has no end")
             end = following.start()
         if _jpeg_shows(marker, content[start:end]):
             yield content[position:end]
@@ -100,7 +100,7 @@ def _webp_chunks(content: bytes) -> Iterator[bytes]:
     position = 12
     all_end = 8 + int.from_bytes(content[4:8], "little")
     if all_end > len(content):
-        raise ValueError("the picture is cut off")
+        raise ValueError("the image is cut off")
     while position < all_end:
         kind = content[position : position + 4]
         size = int.from_bytes(content[position + 4 : position + 8], "little")

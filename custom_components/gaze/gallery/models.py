@@ -9,8 +9,8 @@ from ..const import DEFAULT_KEEP_IMAGES
 class Image:
     """A finished image, identified by its job ID.
 
-    `made_at` is in seconds since the epoch. `requested_width` and `requested_height` are what the
-    request asked for, `width` and `height` what the file has, in pixels. `size` is in bytes.
+    `made_at` is in seconds since the epoch. `requested_width` and `requested_height` are those
+    of the request, `width` and `height` those of the file, in pixels. `size` is in bytes.
 
     `path` is the file, relative to the folder of the gallery whose ID is `root`. An image that is
     not `saved` lies outside the media folder and is removed with the batch of its preset.

@@ -74,7 +74,7 @@ def job_prefix(job_id: str) -> str:
 
 
 def parse_path(path: str) -> FoundFile | None:
-    """Return what the path of an image's file tells, or None if it is not the name of one."""
+    """Return what the path of an image file contains, or None if it is another file."""
     folder, _, name = path.partition("/")
     if (found := _FILE.fullmatch(name)) is None:
         return None

@@ -13,10 +13,10 @@ from weakref import WeakValueDictionary
 
 from homeassistant.core import HomeAssistant
 
-from .errors import GalleryError, PictureError
+from .decoding import THUMBNAIL_TYPE, shrink
+from .errors import GalleryError, ImageContentError
 from .files import Files, etag_of, modified_ns, reason
 from .models import Content, Image
-from .picture import THUMBNAIL_TYPE, shrink
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Thumbnails:
         content, _ = files.read(image.path)
         try:
             thumbnails = shrink(content or b"", *sides)
-        except PictureError as err:
+        except ImageContentError as err:
             raise GalleryError(f"the image cannot be made smaller: {err}") from err
         return [
             self._store(self._path(image.job_id, side), data, changed_at)

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from homeassistant.core import HomeAssistant
 
 from ..api import GazeBusyError, GazeError, GazeImageError
-from ..gallery import Gallery, GalleryError, Image, PictureError, UnsupportedFormatError
+from ..gallery import Gallery, GalleryError, Image, ImageContentError, UnsupportedFormatError
 from .models import Job, Reason
 from .supervision import CrashLog, back_off, outlive
 
@@ -147,7 +147,7 @@ class Downloads:
             await outlive(saving)
 
     async def _save(self, job: Job, content: bytes) -> None:
-        """Save an image and end its job. Raises PictureError or GalleryError."""
+        """Save an image and end its job. Raises ImageContentError or GalleryError."""
         await self._gallery.async_add(
             Image(
                 job_id=job.job_id,
@@ -185,13 +185,13 @@ class Downloads:
         """
         if isinstance(error, GazeBusyError | GalleryError):
             return False
-        if isinstance(error, GazeError | PictureError):
+        if isinstance(error, GazeError | ImageContentError):
             return await self._server.async_is_working()
         return True
 
     def _describe(self, error: Exception) -> str:
         """Return the text for the job of a failed download."""
-        if isinstance(error, GazeError | PictureError | GalleryError):
+        if isinstance(error, GazeError | ImageContentError | GalleryError):
             return str(error)
         self._crashes.report("downloading an image", error)
         return f"unexpected error: {type(error).__name__}"

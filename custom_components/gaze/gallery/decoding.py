@@ -9,7 +9,7 @@ import warnings
 
 from PIL import Image as Pillow, ImageOps
 
-from .errors import PictureError, UnsupportedFormatError
+from .errors import ImageContentError, UnsupportedFormatError
 from .formats import other_format
 
 MAX_PIXELS: Final = 2**26
@@ -26,8 +26,8 @@ _REDUCING_GAP: Final = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """What the bytes of an image are; sides in pixels."""
+class ImageProperties:
+    """The properties of an image. Width and height are in pixels."""
 
     content_type: str
     extension: str
@@ -35,25 +35,27 @@ class Picture:
     height: int
 
 
-def examine(content: bytes) -> Picture:
-    """Decode the image once and return what it is, whatever a header claimed.
+def read_properties(content: bytes) -> ImageProperties:
+    """Decode an image once and return its properties. Ignore what headers claim.
 
-    Raises PictureError, and UnsupportedFormatError for a file of another format.
+    Raises ImageContentError, and UnsupportedFormatError for a file of another format.
     """
-    with opened(content) as image:
+    with open_image(content) as image:
         width, height = image.size
         content_type, extension = FORMATS[image.format or ""]
         image.load()
-    return Picture(content_type=content_type, extension=extension, width=width, height=height)
+    return ImageProperties(
+        content_type=content_type, extension=extension, width=width, height=height
+    )
 
 
 def shrink(content: bytes, *sides: int) -> list[bytes]:
     """Return the image as WebP files whose longer sides are at most `sides` pixels.
 
-    Decodes it once. Raises PictureError.
+    Decodes it once. Raises ImageContentError.
     """
     largest = max(sides)
-    with opened(content) as image:
+    with open_image(content) as image:
         image.draft("RGB", (largest * 2, largest * 2))
         image.thumbnail((largest, largest), reducing_gap=_REDUCING_GAP)
         profile = image.info.get("icc_profile")
@@ -84,8 +86,8 @@ def in_8_bits(image: Pillow.Image) -> Pillow.Image:
 
 
 @contextmanager
-def opened(content: bytes) -> Generator[Pillow.Image]:
-    """Open an image of acceptable size. Whatever fails with it is a PictureError."""
+def open_image(content: bytes) -> Generator[Pillow.Image]:
+    """Open an image of acceptable size. Raises ImageContentError for every failure."""
     if (name := other_format(content)) is not None:
         raise UnsupportedFormatError(name)
     try:
@@ -94,11 +96,11 @@ def opened(content: bytes) -> Generator[Pillow.Image]:
             with Pillow.open(BytesIO(content), formats=list(FORMATS)) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
-                    raise PictureError("it has too many pixels")
+                    raise ImageContentError("it has too many pixels")
                 yield image
-    except PictureError:
+    except ImageContentError:
         raise
     except Pillow.DecompressionBombError as err:
-        raise PictureError("it has too many pixels") from err
-    except Exception as err:  # Pillow lets through whatever its decoders stumble over
-        raise PictureError("it is not a complete PNG, JPEG, or WebP image") from err
+        raise ImageContentError("it has too many pixels") from err
+    except Exception as err:  # Pillow passes on all errors of its decoders
+        raise ImageContentError("it is not a complete PNG, JPEG, or WebP image") from err

@@ -7,8 +7,8 @@ import zlib
 from PIL import Image as Pillow
 import pytest
 
-from custom_components.gaze.gallery import PictureError, UnsupportedFormatError
-from custom_components.gaze.gallery.picture import examine, shrink
+from custom_components.gaze.gallery import ImageContentError, UnsupportedFormatError
+from custom_components.gaze.gallery.decoding import read_properties, shrink
 
 from .pictures import picture, png_claiming
 
@@ -29,7 +29,7 @@ def _bomb(side: int) -> bytes:
     [("PNG", "image/png", "png"), ("JPEG", "image/jpeg", "jpg"), ("WEBP", "image/webp", "webp")],
 )
 def test_format_is_detected_from_bytes(kind: str, content_type: str, extension: str) -> None:
-    found = examine(picture(kind, size=(40, 24)))
+    found = read_properties(picture(kind, size=(40, 24)))
 
     assert (found.content_type, found.extension) == (content_type, extension)
     assert (found.width, found.height) == (40, 24)
@@ -48,8 +48,8 @@ def test_format_is_detected_from_bytes(kind: str, content_type: str, extension: 
     ids=["empty", "html", "html with an svg", "text", "cut off", "lying header"],
 )
 def test_incomplete_image_is_rejected(content: bytes) -> None:
-    with pytest.raises(PictureError, match="not a complete"):
-        examine(content)
+    with pytest.raises(ImageContentError, match="not a complete"):
+        read_properties(content)
 
 
 def _boxes(*brands: bytes) -> bytes:
@@ -79,14 +79,14 @@ def _boxes(*brands: bytes) -> bytes:
 )
 def test_unsupported_format_is_rejected_with_its_name(content: bytes, name: str) -> None:
     with pytest.raises(UnsupportedFormatError, match=name) as raised:
-        examine(content)
+        read_properties(content)
 
     assert raised.value.format == name
-    assert isinstance(raised.value, PictureError)
+    assert isinstance(raised.value, ImageContentError)
 
 
 def test_largest_image_is_accepted() -> None:
-    assert examine(_bomb(8192)).width == 8192  # 67,108,864 pixels
+    assert read_properties(_bomb(8192)).width == 8192  # 67,108,864 pixels
 
 
 @pytest.mark.parametrize("side", [8200, 16384])
@@ -94,9 +94,9 @@ def test_decompression_bomb_is_rejected_before_decoding(side: int) -> None:
     content = _bomb(side)
     assert len(content) < 50_000
 
-    with pytest.raises(PictureError, match="too many pixels"):
-        examine(content)
-    with pytest.raises(PictureError, match="too many pixels"):
+    with pytest.raises(ImageContentError, match="too many pixels"):
+        read_properties(content)
+    with pytest.raises(ImageContentError, match="too many pixels"):
         shrink(content, 256)
 
 
