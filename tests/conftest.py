@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+import logging
 import os
 from pathlib import Path
 import ssl
@@ -28,6 +29,30 @@ from testing.gaze_server import GazeServer
 
 from .common import CallAs
 
+# Home Assistant logs each step of a start at this level. The fixture `caplog` still gets all.
+logging.getLogger().setLevel(logging.WARNING)
+
+# The quick lane leaves out tests with these markers, and these folders and modules.
+SLOW = ("e2e", "timing", "processes", "hypothesis")
+THOROUGH = (
+    "demo/",
+    "displays/test_clients",
+    "displays/test_faults",
+    "displays/test_view",
+    "gallery/test_disks",
+    "hostile/",
+    "jobs/test_estimates",
+    "jobs/test_homes",
+    "jobs/test_isolation",
+    "jobs/test_pacing",
+    "jobs/test_reload",
+    "jobs/test_state_machine",
+    "jobs/test_time",
+    "test_blueprints",
+    "test_docs",
+    "testing/",
+)
+
 type SetUp = Callable[[MockConfigEntry], Awaitable[None]]
 
 
@@ -38,6 +63,29 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("e2e") or item.get_closest_marker("processes"):
         return {"real": asyncio.SelectorEventLoop}
     return {"jumping": JumpingLoop}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the quick lane."""
+    parser.addoption(
+        "--quick", action="store_true", help="run only tests that are worth running while editing"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Select the tests of the quick lane: one case of each quick test."""
+    if not config.getoption("quick"):
+        return
+    cases = {item.nodeid.partition("[")[0]: item for item in reversed(items) if is_quick(item)}
+    selected = set(cases.values())
+    config.hook.pytest_deselected(items=[item for item in items if item not in selected])
+    items[:] = [item for item in items if item in selected]
+
+
+def is_quick(item: pytest.Item) -> bool:
+    """Return whether a test is quick, and about more than faults or the course of time."""
+    path = item.path.relative_to(Path(__file__).parent).as_posix()
+    return not path.startswith(THOROUGH) and not any(map(item.get_closest_marker, SLOW))
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """Offers the current presets and recipes as options in the fields of every action."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,9 +92,13 @@ DATA_CHOICES: Final[HassKey[LiveChoices]] = HassKey(f"{DOMAIN}.choices")
 
 async def async_setup_choices(hass: HomeAssistant) -> None:
     """Read the descriptions of the actions. Call this after the actions are registered."""
-    file = Path(__file__).with_name("services.yaml")
-    actions = await hass.async_add_executor_job(load_yaml_dict, str(file))
-    hass.data[DATA_CHOICES] = LiveChoices(hass, actions)
+    hass.data[DATA_CHOICES] = LiveChoices(hass, await hass.async_add_executor_job(_read_actions))
+
+
+@cache
+def _read_actions() -> Mapping[str, Any]:
+    """Return the content of `services.yaml`, which changes only with the integration. Blocks."""
+    return load_yaml_dict(str(Path(__file__).with_name("services.yaml")))
 
 
 def _has_field(fields: Mapping[str, Any]) -> bool:

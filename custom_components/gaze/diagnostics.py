@@ -94,10 +94,10 @@ def _jobs(coordinator: GazeCoordinator) -> dict[str, Any]:
 
 
 def _job(coordinator: GazeCoordinator, job: Job) -> dict[str, Any]:
-    """Return a job's fields without what people wrote.
+    """Return a job's fields without texts of users.
 
-    The server's own words are kept, as they are what explains a failure, but for addresses
-    and for what of the request they repeat.
+    Error messages of the server stay, because they explain a failure. Addresses and texts of the
+    request are removed from them.
     """
     fields = async_redact_data(
         job_payload(coordinator.hass, coordinator.config_entry.entry_id, job), _PRIVATE
@@ -125,7 +125,7 @@ def _durations(coordinator: GazeCoordinator) -> list[dict[str, Any]]:
 
 
 async def _gallery(coordinator: GazeCoordinator) -> dict[str, Any]:
-    """Return how many images are kept, in all, by preset and by month."""
+    """Return how many images are saved, in total, by preset, and by month."""
     found: dict[str, Any] = {"count": coordinator.gallery.count}
     try:
         overview = await coordinator.gallery.async_overview()

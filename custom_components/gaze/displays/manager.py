@@ -88,7 +88,7 @@ class Displays:
     def find(self, token: str) -> Player | None:
         """Return the display whose address is turned on and has this token.
 
-        Compares with all tokens in constant time, so that a response tells nothing of them.
+        Compares with all tokens in constant time, so that the response time reveals nothing.
         """
         given = token.encode(errors="replace")
         found = None
@@ -133,7 +133,7 @@ class Displays:
         await self._hass.async_add_executor_job(self._remove_others)
 
     def _remove_others(self) -> None:
-        """Remove the files of displays that are gone, and copies that a crash left. Blocks."""
+        """Delete the files of removed displays, and copies that a crash left. Blocks."""
         copies = {state.get("copy") for state in self._states.values()}
         remove_others(displays_folder(self._hass, self._entry.entry_id), copies)
         remove_others(self._cache, self._states.keys())

@@ -64,7 +64,7 @@ DEFAULTS: dict[str, Any] = {
 class Display:
     """A screen that shows images.
 
-    width, height: pixels; None if the screen tells its size when it fetches. source_value: a
+    width, height: pixels, or None if the screen sends its size with a fetch. source_value: a
     recipe, the slug of a preset, or a tag. address: whether the screen may fetch without a
     login. advance_minutes: the interval.
     """

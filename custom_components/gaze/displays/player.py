@@ -92,7 +92,7 @@ class Player:
             if self.state.shown is None or await self._is_hidden():
                 await self._replace()
             elif not self.state.hold and (image := await self._new_image()) is not None:
-                await self._take_new(image)
+                await self._show_new(image)
 
     def change_source(self) -> None:
         """Show the newest image of another source at the next update."""
@@ -167,7 +167,7 @@ class Player:
             return images[0] if images[0].number > known.number else None
         return images[0] if state.newest is None or images[0].made_at > state.newest_at else None
 
-    async def _take_new(self, image: Image) -> None:
+    async def _show_new(self, image: Image) -> None:
         """Show an image that is new, or the first one of another source. A failure is retried."""
         is_first = self.state.newest is None
         is_due = is_first or self.display.advance is Advance.ON_NEW_IMAGE
@@ -186,13 +186,13 @@ class Player:
     # What is shown
 
     async def _restore_copy(self) -> None:
-        """Copy the image again if its copy is gone, for example after a restored backup."""
+        """Copy the image again if its copy is missing, for example after a restored backup."""
         copy, shown = self._copy, self.state.shown
         if shown is None or (
             copy is not None and await self._hass.async_add_executor_job(copy.is_file)
         ):
             return
-        _LOGGER.debug("The image of a display is gone")
+        _LOGGER.debug("The image of a display is missing")
         self.state.copy = None
         image = await self._get(shown)
         if image is None or image.hidden or not await self._show(image):
@@ -234,7 +234,7 @@ class Player:
                 return image.made_at >= state.shown_made_at
             return image.number > shown.number
 
-        return sorted(others, key=is_later)  # the order is kept otherwise
+        return sorted(others, key=is_later)  # sorting doesn't change the order otherwise
 
     async def _show(self, image: Image, *, into_history: bool = True) -> bool:
         """Show an image. Returns False if that failed."""

@@ -56,7 +56,7 @@ def _read_texts(texts: Mapping[str | tuple[int, int], Any]) -> tuple[str | None,
     seed: str | None = None
     words: list[str] = []
     if isinstance(graph := texts.get("prompt"), str):
-        for name, value in _inputs(graph):
+        for name, value in _list_inputs(graph):
             if name in {"seed", "noise_seed"} and type(value) is int:
                 seed = str(value)
             elif name in {"text", "ckpt_name"} and isinstance(value, str):
@@ -66,7 +66,7 @@ def _read_texts(texts: Mapping[str | tuple[int, int], Any]) -> tuple[str | None,
     return seed, "\n".join(words).encode(errors="replace").decode()
 
 
-def _inputs(graph: str) -> Iterator[tuple[str, Any]]:
+def _list_inputs(graph: str) -> Iterator[tuple[str, Any]]:
     """Yield the inputs of the nodes of a ComfyUI graph."""
     try:
         nodes = json.loads(graph)  # unlike orjson, it reads NaN, which ComfyUI writes

@@ -184,7 +184,7 @@ class Gallery:
 
         The files of open jobs do not count.
         """
-        return len(self._adoptable(open_job_ids))
+        return len(self._list_adoptable(open_job_ids))
 
     async def async_get(self, job_id: str) -> Image | None:
         """Return one image, or None. Raises GalleryError."""
@@ -257,7 +257,7 @@ class Gallery:
         try:
             if side is not None:
                 return await self._thumbnails.async_get(files, image, side, known)
-            return await self._original(files, image, known)
+            return await self._read_original(files, image, known)
         except ImageGoneError:
             await self._remove_gone(image)
             raise
@@ -284,25 +284,13 @@ class Gallery:
         and GalleryUnavailableError if the disk is away or cannot be written. Then nothing is left
         behind.
         """
-        properties = await self._hass.async_add_executor_job(read_properties, content)
-        if self._options.strip_metadata:
-            content = await self._hass.async_add_executor_job(
-                strip, content, properties.content_type
-            )
-        image = replace(
-            image,
-            content_type=properties.content_type,
-            width=properties.width,
-            height=properties.height,
-            size=len(content),
-            saved=self._options.save_images,
-        )
+        image, content, extension = await self._prepare(image, content)
         async with self._changing, self._noting_disk():
-            files = await self._writable_files()
+            files = await self._require_writable_files()
             image = replace(image, root=files.marker or "")
-            path = await self._hass.async_add_executor_job(self._found_path, image, content)
+            path = await self._hass.async_add_executor_job(self._find_adopted_path, image, content)
             if path is None:
-                path = await self._free_path(files, image, properties.extension)
+                path = await self._find_free_path(files, image, extension)
             image = replace(image, path=path)
             earlier = await self._index.async_get(image.job_id)
             image = await self._save(files, image, content, earlier)
@@ -358,7 +346,7 @@ class Gallery:
             slugs = {preset_folder(slug, ()): slug for slug in presets}
             slugs |= {folder: slug for slug, folder in self._preset_folders.items()}
             adopted = 0
-            for part in batched(self._adoptable(open_job_ids), _ADOPTED_AT_ONCE, strict=False):
+            for part in batched(self._list_adoptable(open_job_ids), _ADOPTED_AT_ONCE, strict=False):
                 described = await self._hass.async_add_executor_job(
                     _describe, files, part, slugs, presets
                 )
@@ -389,14 +377,14 @@ class Gallery:
         """Return the files that an image's file is among."""
         return self._roots.files(image.root) if image.saved else self._unsaved
 
-    async def _writable_files(self) -> Files:
+    async def _require_writable_files(self) -> Files:
         """Return the files that new images go to. Raises GalleryUnavailableError."""
         return await self._roots.async_require() if self._options.save_images else self._unsaved
 
     async def _probe(self) -> None:
         """Note whether images can be saved again. Raises GalleryUnavailableError."""
         async with self._noting_disk():
-            files = await self._writable_files()
+            files = await self._require_writable_files()
             await self._hass.async_add_executor_job(files.probe)
 
     @asynccontextmanager
@@ -424,7 +412,7 @@ class Gallery:
         for files in (*self._roots.all, self._unsaved):
             files.remove_parts()
 
-    def _adoptable(self, open_job_ids: Iterable[str]) -> list[FoundFile]:
+    def _list_adoptable(self, open_job_ids: Iterable[str]) -> list[FoundFile]:
         """Return the files that can be adopted, oldest first."""
         jobs = {job_prefix(job_id) for job_id in open_job_ids}
         found = [
@@ -434,7 +422,7 @@ class Gallery:
         ]
         return sorted(found, key=lambda file: (file.made_at, file.path))
 
-    def _found_path(self, image: Image, content: bytes) -> str | None:
+    def _find_adopted_path(self, image: Image, content: bytes) -> str | None:
         """Return the path of a file that has the image already, after a backup was restored."""
         files = self._roots.current
         for found in list(self._found.values()):
@@ -444,9 +432,9 @@ class Gallery:
                         return found.path
         return None
 
-    async def _free_path(self, files: Files, image: Image, extension: str) -> str:
+    async def _find_free_path(self, files: Files, image: Image, extension: str) -> str:
         """Return the path for an image's file. That of another image or thing is not taken."""
-        folder = await self._free_folder(files, image.preset)
+        folder = await self._find_free_folder(files, image.preset)
         stem = f"{folder}/{file_stem(image)}"
         path, number = f"{stem}.{extension}", 1
         while not await self._is_free(files, image, path):
@@ -454,7 +442,7 @@ class Gallery:
             path = f"{stem}_{number}.{extension}"
         return path
 
-    async def _free_folder(self, files: Files, preset: str) -> str:
+    async def _find_free_folder(self, files: Files, preset: str) -> str:
         """Return the folder of a preset, a new one if a file or link has that name."""
         taken = list(self._preset_folders.values())
         folder = self._preset_folders.get(preset) or preset_folder(preset, taken)
@@ -471,6 +459,25 @@ class Gallery:
             return False
         owner = await self._index.async_owner(path, image.root, saved=image.saved)
         return owner in {None, image.job_id}
+
+    async def _prepare(self, image: Image, content: bytes) -> tuple[Image, bytes, str]:
+        """Return an image with its properties, the bytes to save, and the file name extension.
+
+        Raises ImageContentError if the bytes are no image.
+        """
+        properties = await self._hass.async_add_executor_job(read_properties, content)
+        content_type = properties.content_type
+        if self._options.strip_metadata:
+            content = await self._hass.async_add_executor_job(strip, content, content_type)
+        image = replace(
+            image,
+            content_type=content_type,
+            width=properties.width,
+            height=properties.height,
+            size=len(content),
+            saved=self._options.save_images,
+        )
+        return image, content, properties.extension
 
     async def _save(
         self, files: Files, image: Image, content: bytes, earlier: Image | None
@@ -500,7 +507,7 @@ class Gallery:
         except GalleryError as err:
             _LOGGER.debug("The earlier file of an image stays: %s", err)
 
-    async def _original(self, files: Files, image: Image, known: Collection[str]) -> Content:
+    async def _read_original(self, files: Files, image: Image, known: Collection[str]) -> Content:
         """Return an image, from memory if it is one of the newest and unchanged."""
         recent = self._recent.get(image.job_id)
         known_etags = {*known, recent.etag} if recent is not None else known
@@ -531,11 +538,11 @@ class Gallery:
         self._preset_folders[image.preset] = image.path.partition("/")[0]
         if image.hidden:
             return
-        self._newest[image.preset] = _later(image, self._newest.get(image.preset))
+        self._newest[image.preset] = _choose_later(image, self._newest.get(image.preset))
         if image.recipe is not None:
             newest = self._newest_of_recipe.get(image.recipe)
-            self._newest_of_recipe[image.recipe] = _later(image, newest)
-        self._newest_of_all = _later(image, self._newest_of_all)
+            self._newest_of_recipe[image.recipe] = _choose_later(image, newest)
+        self._newest_of_all = _choose_later(image, self._newest_of_all)
 
     async def _reload(self) -> None:
         """Read from the index which images are the newest, and how many there are."""
@@ -597,7 +604,7 @@ class Gallery:
                 for job_id, path, root, saved in rows
                 if (root == files.marker if saved else files is self._unsaved)
             }
-            missing, found = await self._hass.async_add_executor_job(_differ, files, owned)
+            missing, found = await self._hass.async_add_executor_job(_compare_files, files, owned)
             deleted += (owned[path] for path in missing)
             if files is self._roots.current and found is not None:
                 self._found = found
@@ -672,12 +679,14 @@ class Gallery:
         self._report_change()
 
 
-def _later(image: Image, other: Image | None) -> Image:
+def _choose_later(image: Image, other: Image | None) -> Image:
     """Return the image that was finished later."""
     return image if other is None or image.number >= other.number else other
 
 
-def _differ(files: Files, owned: Collection[str]) -> tuple[set[str], dict[str, FoundFile] | None]:
+def _compare_files(
+    files: Files, owned: Collection[str]
+) -> tuple[set[str], dict[str, FoundFile] | None]:
     """Return which files are certainly missing, and which are there but not owned. Blocks.
 
     The latter are None if the folder cannot be read now.

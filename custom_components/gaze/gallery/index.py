@@ -150,10 +150,10 @@ class Index:
     async def async_add(
         self, *images: Image, words: Mapping[str, str] | None = None
     ) -> list[Image]:
-        """Add images, or replace what is known of them, and return them as they are stored.
+        """Add or replace images, and return them as they are stored.
 
-        An image that is known already keeps its number and marks. words: more text, by job ID,
-        in which an image is searched.
+        The number and the marks of an image that is already known don't change. words: more text to
+        search for an image, by job ID.
         """
         now = dt_util.utcnow().timestamp()
 
@@ -273,14 +273,14 @@ class Index:
         self, selection: Selection, limit: int = -1, offset: int = 0
     ) -> list[Image]:
         """Return the selected images, newest first; -1 for all of them."""
-        where, values = _where(selection)
+        where, values = _build_condition(selection)
         return await self._images(
             f"{where} ORDER BY number DESC LIMIT ? OFFSET ?", (*values, limit, offset)
         )
 
     async def async_page(self, selection: Selection, limit: int) -> list[tuple[int, Image]]:
         """Return the selected images with their numbers, newest first."""
-        where, values = _where(selection)
+        where, values = _build_condition(selection)
         rows = await self._read(
             f"SELECT number, {_COLUMNS} FROM image {where} ORDER BY number DESC LIMIT ?",
             (*values, limit),
@@ -289,7 +289,7 @@ class Index:
 
     async def async_entries(self, selection: Selection, limit: int) -> list[ListedImage]:
         """Return the selected images as a listing shows them, newest first."""
-        where, values = _where(selection)
+        where, values = _build_condition(selection)
         rows = await self._read(
             f"SELECT {_ENTRY_COLUMNS} FROM image {where} ORDER BY number DESC LIMIT ?",
             (*values, limit),
@@ -298,7 +298,7 @@ class Index:
 
     async def async_summary(self, key: str, selection: Selection) -> Folder | None:
         """Return the selected images as one folder, or None without any."""
-        where, values = _where(selection)
+        where, values = _build_condition(selection)
         rows = await self._read(f"SELECT job_id, count(*), max(number) FROM image {where}", values)
         job_id, count, _ = rows[0]
         return Folder(key, key, int(count), str(job_id)) if count else None
@@ -358,16 +358,16 @@ def _add(connection: sqlite3.Connection, image: Image, now: float, words: str) -
         number, favorite, hidden = known
         image = replace(image, number=number, favorite=favorite, hidden=hidden)
     else:
-        number = image.number or _number_of_time(connection, image.made_at, now)
-        image = replace(image, number=_free_number(connection, number))
+        number = image.number or _get_number_of_time(connection, image.made_at, now)
+        image = replace(image, number=_find_free_number(connection, number))
     connection.execute(
         f"INSERT OR REPLACE INTO image ({_COLUMNS}, month, words) VALUES ({_MARKS}, ?, ?)",
-        (*astuple(image), _month(image), _words(image, words)),
+        (*astuple(image), _get_month(image), _collect_words(image, words)),
     )
     return image
 
 
-def _number_of_time(connection: sqlite3.Connection, made_at: float, now: float) -> int:
+def _get_number_of_time(connection: sqlite3.Connection, made_at: float, now: float) -> int:
     """Return the number of an image that was finished at this time.
 
     A clock that was wrong may have made images of the future. New images come after those.
@@ -379,7 +379,7 @@ def _number_of_time(connection: sqlite3.Connection, made_at: float, now: float) 
     return number
 
 
-def _free_number(connection: sqlite3.Connection, number: int) -> int:
+def _find_free_number(connection: sqlite3.Connection, number: int) -> int:
     """Return this number, or the next one that no image has."""
     if connection.execute("SELECT 1 FROM image WHERE number = ?", (number,)).fetchone() is None:
         return number
@@ -391,7 +391,7 @@ def _free_number(connection: sqlite3.Connection, number: int) -> int:
     return int(free)
 
 
-def _where(selection: Selection) -> tuple[str, Row]:
+def _build_condition(selection: Selection) -> tuple[str, Row]:
     """Return the condition for a selection, and its values."""
     conditions = {
         "preset = ?": selection.preset,
@@ -412,12 +412,12 @@ def _where(selection: Selection) -> tuple[str, Row]:
     return f"WHERE {' AND '.join(parts)}" if parts else "", tuple(values)
 
 
-def _month(image: Image) -> str:
+def _get_month(image: Image) -> str:
     """Return the month in which an image was made, where Home Assistant is."""
     return f"{dt_util.as_local(dt_util.utc_from_timestamp(image.made_at)):%Y-%m}"
 
 
-def _words(image: Image, more: str) -> str:
+def _collect_words(image: Image, more: str) -> str:
     """Return the text in which an image is searched."""
     texts = (
         image.preset_name,

@@ -58,7 +58,7 @@ class Roots:
         name = await self._index.async_property(_FOLDER_PROPERTY)
         if name is None:
             name = await self._async_choose_name()
-        self._parent = _media_folder(self._hass) / DOMAIN
+        self._parent = _find_media_folder(self._hass) / DOMAIN
         self.path = self._parent / name
         for root, path in (await self._index.async_roots()).items():
             self._files[root] = Files(Path(path), root)
@@ -218,12 +218,12 @@ class Roots:
     def _server(self) -> str:
         """Return what the marker says of this server."""
         entry = self._hass.config_entries.async_get_entry(self._entry_id)
-        return "" if entry is None else _digest(entry.data.get(CONF_HOST, ""))
+        return "" if entry is None else _hash_text(entry.data.get(CONF_HOST, ""))
 
     def _is_foreign(self, marker: Marker) -> bool:
         """Return whether the marker is that of another server that Home Assistant has."""
         return marker.server in {
-            _digest(entry.data.get(CONF_HOST, ""))
+            _hash_text(entry.data.get(CONF_HOST, ""))
             for entry in self._hass.config_entries.async_entries(DOMAIN)
             if entry.entry_id != self._entry_id
         }
@@ -246,7 +246,7 @@ def _is_there(files: Files) -> bool:
     return marker is not None and marker.gallery == files.marker
 
 
-def _media_folder(hass: HomeAssistant) -> Path:
+def _find_media_folder(hass: HomeAssistant) -> Path:
     """Return the first media directory, or one in the configuration directory."""
     for folder in hass.config.media_dirs.values():
         return Path(folder)
@@ -255,6 +255,6 @@ def _media_folder(hass: HomeAssistant) -> Path:
     return fallback
 
 
-def _digest(text: str) -> str:
+def _hash_text(text: str) -> str:
     """Return what identifies a text without containing it."""
     return blake2b(text.encode(), digest_size=16).hexdigest()
