@@ -1,8 +1,8 @@
-"""Compares the delay and the number of requests of this integration with three other clients.
+"""Compares the lateness and the requests of this integration with four other clients.
 
-All clients make the same images at the same time, each on a GAZE server of its own that takes
-the same durations. Ours is a real Home Assistant with the integration; what it costs alone is
-measured by `benchmarks.support.alone`.
+All clients make the same images at the same time, each on a separate GAZE server with the same
+durations. Ours is a real Home Assistant with the integration. `benchmarks.support.alone` measures
+the integration without other clients. `--simulate` compares them without processes.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+import secrets
 import sys
 import tempfile
 import time
@@ -18,17 +19,12 @@ from typing import Final
 
 from testing.fake_servers import API_KEY, PICTURE_SEED, PRESET, FakeServer, Wanted, fake_servers
 from testing.home_assistant import DemoError, HomeAssistant, Json, free_port
-from testing.pacing_simulation import (
-    SCENES as SIMULATED,
-    find_cost_floor,
-    find_scene_optimum,
-    simulate,
-)
+from testing.pacing_simulation import OURS, REQUEST_COST as COST
 
 from .support.alone import AT_ONCE, IDLE_WINDOW, JOBS, WINDOW, Measured, measured
-from .support.report import Figure, compared, listed, machine, nearest_rank
+from .support.pacing_report import add_arguments, report_simulation
+from .support.report import Figure, Report, compared, listed, machine, nearest_rank
 
-OURS: Final = "this integration"
 # Home Assistant's own work after its start is over by then, in seconds
 SETTLING: Final = 10.0
 # How long a client may need for a scene, beyond the time that the server takes, in seconds
@@ -36,6 +32,7 @@ GRACE: Final = 120.0
 
 type Noticed = dict[str, float]
 type Client = Callable[[FakeServer, int], Awaitable[Noticed]]
+type Section = tuple[str, list[Figure]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +40,7 @@ class Scene:
     """Images that every client generates: `count` in one request, behind `ahead` others.
 
     They take `seconds`, give or take the share `jitter`. The limits are for ours: how late
-    images are noticed, in seconds, and requests an image.
+    images are noticed, in seconds, and polls per image.
     """
 
     letter: str
@@ -54,7 +51,7 @@ class Scene:
     ahead: int = 0
     p50: float | None = None
     p95: float | None = None
-    requests: float | None = None
+    polls: float | None = None
 
 
 SCENES: Final = (
@@ -65,7 +62,7 @@ SCENES: Final = (
         seconds=8,
         p50=0.4,
         p95=1.0,
-        requests=5,
+        polls=4.5,
     ),
     Scene(
         letter="b",
@@ -75,7 +72,6 @@ SCENES: Final = (
         jitter=0,
         p50=1.0,
         p95=1.0,
-        requests=33,
     ),
     Scene(letter="b", title="The same, of 30 s ± 10 %", count=1, seconds=30),
     Scene(letter="c", title="3 images behind 10 of somebody else", count=3, seconds=8, ahead=10),
@@ -99,7 +95,7 @@ class Ours:
         self._entries[server.url] = step["result"]["entry_id"]
 
     async def listen(self, events: asyncio.Queue[Json]) -> None:
-        """Note when which job is told to have ended, until cancelled."""
+        """Note when the `finished` event of each job fires, until cancelled."""
         while True:
             event = await events.get()
             if event["data"]["type"] == "failed":
@@ -127,18 +123,22 @@ class Ours:
         return self._finished.setdefault(job_id, asyncio.get_running_loop().create_future())
 
 
-async def ask_for_the_first(server: FakeServer, count: int) -> Noticed:
-    """Make images as the guide's example does: one after the other, each asked for every 5 s."""
-    noticed: Noticed = {}
-    for job_id in await server.generate(count):
-        while not await server.fetched(job_id):  # noqa: ASYNC110 - another process sets no event
-            await asyncio.sleep(5)
-        noticed[job_id] = time.time()
-    return noticed
+def poll_first_job(pause: float) -> Client:
+    """Return a client that polls the first open job every so many seconds."""
+
+    async def make(server: FakeServer, count: int) -> Noticed:
+        noticed: Noticed = {}
+        for job_id in await server.generate(count):
+            while not await server.fetched(job_id):  # noqa: ASYNC110 - in another process
+                await asyncio.sleep(pause)
+            noticed[job_id] = time.time()
+        return noticed
+
+    return make
 
 
-def asks_for_every_job(pause: float) -> Client:
-    """Return a client that asks for every open job, and again after so many seconds."""
+def poll_all_jobs(pause: float) -> Client:
+    """Return a client that polls each open job every so many seconds."""
 
     async def make(server: FakeServer, count: int) -> Noticed:
         noticed: Noticed = {}
@@ -155,12 +155,12 @@ def asks_for_every_job(pause: float) -> Client:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """What came of one client in one scene: lateness of each image in seconds, and requests."""
+    """The result of one client in one scene: the lateness of each image in seconds, and polls."""
 
     scene: Scene
     client: str
     late: list[float]
-    requests: int
+    polls: int
 
 
 async def perform(scene: Scene, name: str, client: Client, server: FakeServer) -> Run:
@@ -176,16 +176,17 @@ async def perform(scene: Scene, name: str, client: Client, server: FakeServer) -
         scene=scene,
         client=name,
         late=[when - made[job_id] for job_id, when in noticed.items()],
-        requests=sum(number for endpoint, number in requests.items() if endpoint != "presets"),
+        polls=requests["job"],
     )
 
 
 async def compare(scenes: Sequence[Scene], *, seed: int, repeat: int, folder: Path) -> list[Run]:
     """Let all clients perform all scenes at once, each `repeat` times side by side."""
     opponents: dict[str, Client] = {
-        "every open job each 5 s": asks_for_every_job(5),
-        "the first open job each 5 s": ask_for_the_first,
-        "every open job each 2 s": asks_for_every_job(2),
+        "the first open job every 1 s": poll_first_job(1),
+        "the first open job every 5 s": poll_first_job(5),
+        "each open job every 2 s": poll_all_jobs(2),
+        "each open job every 5 s": poll_all_jobs(5),
     }
     parts = [
         (scene, name, number)
@@ -218,36 +219,38 @@ async def compare(scenes: Sequence[Scene], *, seed: int, repeat: int, folder: Pa
     return [run.result() for run in runs]
 
 
-def show(scene: Scene, runs: Sequence[Run]) -> bool:
-    """Print the table of a scene; return whether ours met the limits."""
+def show(report: Report, scene: Scene, runs: Sequence[Run]) -> bool:
+    """Report the table of a scene; return whether ours met the limits."""
     clients: dict[str, list[Figure]] = {}
     for name in dict.fromkeys(run.client for run in runs):
         performed = [run for run in runs if run.scene is scene and run.client == name]
         late = [seconds for run in performed for seconds in run.late]
-        requests = sum(run.requests for run in performed) / len(late)
+        polls = sum(run.polls for run in performed) / len(late)
         clients[name] = [
             Figure(name="p50 late, s", value=nearest_rank(late, 0.5), limit=scene.p50),
             Figure(name="p95 late, s", value=nearest_rank(late, 0.95), limit=scene.p95),
             Figure(name="most, s", value=max(late)),
-            Figure(name="requests an image", value=requests, limit=scene.requests, digits=1),
+            Figure(name="polls per image", value=polls, limit=scene.polls, digits=1),
+            Figure(name="J", value=sum(late) / len(late) + COST * polls),
         ]
-    print(f"\n**{scene.letter}. {scene.title}** ({len(late)} images a client)\n")
-    print(compared(clients), flush=True)
+    report.add_section(
+        f"{scene.letter}. {scene.title}, {len(late)} images per client", compared(clients)
+    )
     return all(figure.met for figure in clients[OURS])
 
 
-async def measure_comparison(options: argparse.Namespace, folder: Path) -> bool:
-    """Measure and show scenes a to c; return whether ours met the limits."""
+async def measure_comparison(options: argparse.Namespace, folder: Path, report: Report) -> bool:
+    """Measure and report scenes a to c; return whether ours met the limits."""
     scenes = [scene for scene in SCENES if scene.letter in options.scene]
     if not scenes:
         return True
     runs = await compare(scenes, seed=options.seed, repeat=options.repeat, folder=folder)
-    met = [show(scene, runs) for scene in scenes]
+    met = [show(report, scene, runs) for scene in scenes]
     return all(met)
 
 
-async def measure_alone(options: argparse.Namespace, folder: Path) -> bool:
-    """Measure and show scenes d to f; return whether ours met the limits."""
+async def measure_alone(options: argparse.Namespace, folder: Path, report: Report) -> bool:
+    """Measure and report scenes d to f; return whether ours met the limits."""
     wanted = {"d": ("crowd", "memory"), "e": ("idle", "core"), "f": ("crowd",)}
     modes = list(dict.fromkeys(mode for letter in options.scene for mode in wanted.get(letter, ())))
     servers = [Wanted(duration=8, jitter=0.1, seed=options.seed) for _ in modes]
@@ -257,37 +260,47 @@ async def measure_alone(options: argparse.Namespace, folder: Path) -> bool:
             for mode, server in zip(modes, running, strict=True)
         }
     found = {mode: task.result() for mode, task in tasks.items()}
-    shown = [tell(found) for letter, tell in ALONE.items() if letter in options.scene]
+    shown = [
+        show_figures(report, describe(found))
+        for letter, describe in ALONE.items()
+        if letter in options.scene
+    ]
     return all(shown)
 
 
-def show_crowd(found: dict[str, Measured]) -> bool:
-    """Print what a thousand open jobs cost."""
+def describe_crowd(found: dict[str, Measured]) -> Section:
+    """Return what a thousand open jobs cost."""
     crowd = found["crowd"]
-    return show_figures(
+    return (
         f"d. {JOBS} open jobs of 8 s, the next {WINDOW:g} s after queueing",
-        Figure(name="requests a minute", value=crowd["job"] + crowd["image"], limit=60, digits=1),
-        Figure(name="of these, images fetched", value=crowd["image"], digits=1),
-        Figure(name="CPU, % of a core", value=crowd["cpu"] * 100, limit=1),
-        Figure(name="memory a job, KiB", value=found["memory"]["bytes"] / 1024, digits=1),
+        [
+            Figure(
+                name="requests per minute", value=crowd["job"] + crowd["image"], limit=60, digits=1
+            ),
+            Figure(name="of these, downloads of images", value=crowd["image"], digits=1),
+            Figure(name="CPU, % of a core", value=crowd["cpu"] * 100, limit=1),
+            Figure(name="memory per job, KiB", value=found["memory"]["bytes"] / 1024, digits=1),
+        ],
     )
 
 
-def show_idle(found: dict[str, Measured]) -> bool:
-    """Print what an entry without jobs costs, beside Home Assistant's core without an entry."""
+def describe_idle(found: dict[str, Measured]) -> Section:
+    """Return what an entry without jobs costs, beside Home Assistant's core without an entry."""
     idle, core = found["idle"], found["core"]
-    return show_figures(
+    return (
         f"e. An idle entry, {IDLE_WINDOW:g} s",
-        Figure(name="requests", value=idle["requests"], limit=1, digits=0),
-        Figure(name="wake-ups of the event loop", value=idle["wakeups"], digits=0),
-        Figure(name="the same without an entry", value=core["wakeups"], digits=0),
-        Figure(name="CPU, % of a core", value=idle["cpu"] * 100, digits=3),
-        Figure(name="the same without an entry", value=core["cpu"] * 100, digits=3),
+        [
+            Figure(name="requests", value=idle["requests"], limit=1, digits=0),
+            Figure(name="wake-ups of the event loop", value=idle["wakeups"], digits=0),
+            Figure(name="the same without an entry", value=core["wakeups"], digits=0),
+            Figure(name="CPU, % of a core", value=idle["cpu"] * 100, digits=3),
+            Figure(name="the same without an entry", value=core["cpu"] * 100, digits=3),
+        ],
     )
 
 
-def show_longest_steps(found: dict[str, Measured]) -> bool:
-    """Print how long the event loop was held with a thousand open jobs."""
+def describe_longest_steps(found: dict[str, Measured]) -> Section:
+    """Return how long the event loop was held with a thousand open jobs."""
     crowd = found["crowd"]
     phases = {
         "queueing": f"queueing the first {JOBS}, {AT_ONCE} at once",
@@ -302,87 +315,46 @@ def show_longest_steps(found: dict[str, Measured]) -> bool:
             Figure(name=text, value=held, limit=20, digits=1),
             Figure(name="… with the wait for a core", value=in_all, digits=1),
         ]
-    return show_figures(
-        f"f. The longest turn of the event loop with {JOBS} open jobs, ms", *figures
-    )
+    return f"f. The longest turn of the event loop with {JOBS} open jobs, ms", figures
 
 
-def show_figures(title: str, *figures: Figure) -> bool:
-    """Print a table; return whether the limits are met."""
-    print(f"\n**{title}**\n\n{listed(figures)}", flush=True)
+def show_figures(report: Report, section: Section) -> bool:
+    """Report a table; return whether the limits are met."""
+    title, figures = section
+    report.add_section(title, listed(figures))
     return all(figure.met for figure in figures)
 
 
-ALONE: Final = {"d": show_crowd, "e": show_idle, "f": show_longest_steps}
+ALONE: Final = {"d": describe_crowd, "e": describe_idle, "f": describe_longest_steps}
 
 
 async def measure(options: argparse.Namespace, folder: Path) -> bool:
-    """Measure and show what the command line asks for; return whether ours met the limits."""
-    compared_well = await measure_comparison(options, folder)
-    return await measure_alone(options, folder) and compared_well
-
-
-def show_simulation(options: argparse.Namespace) -> bool:
-    """Print and save the tables of the simulation; return whether ours met the goals."""
-    met, parts = True, [f"# Pace, simulated\n\nSeed {options.seed}, 30 ms for a request."]
-    for scene in SIMULATED:
-        repeat = options.repeat * (200 if scene.first else 10)
-        outcomes = simulate(scene, seed=options.seed, repeat=repeat)
-        optimum = find_scene_optimum(scene)
-        limit = 1.05 * outcomes["every 1 s"].late(0.95)
-        best = min(each.cost for name, each in outcomes.items() if name != OURS)
-        clients = {
-            name: [
-                Figure(name="p50 late, s", value=each.late(0.5)),
-                Figure(name="p95 late, s", value=each.late(0.95), limit=limit),
-                Figure(name="most, s", value=each.late(1)),
-                Figure(name="requests an image", value=each.requests, digits=1),
-                Figure(name="J", value=each.cost, limit=best),
-            ]
-            for name, each in outcomes.items()
-        }
-        text = f"Optimum for the known distribution: J {optimum.cost:.2f}"
-        if scene.letter == "B":
-            floor = find_cost_floor(scene, limit)
-            text += f". No schedule within this p95 has a J below {floor:.2f}"
-        if scene.learned:
-            third, sixth = outcomes[OURS].since(3), outcomes[OURS].since(6)
-            goals = [
-                Figure(name="from the third on: p50, s", value=third.late(0.5), limit=0.25),
-                Figure(name="from the third on: p95, s", value=third.late(0.95), limit=0.7),
-                Figure(name="from the third on: requests", value=third.requests, limit=4.5),
-                Figure(
-                    name="from the sixth on: J / optimum",
-                    value=sixth.cost / optimum.cost,
-                    limit=1.5,
-                ),
-            ]
-            text += f".\n\n{listed(goals)}"
-            met = met and all(goal.met for goal in goals)
-        met = met and all(figure.met for figure in clients[OURS])
-        parts.append(f"**{scene.letter}. {scene.title}**\n\n{compared(clients)}\n\n{text}")
-    report = "\n\n".join(parts) + "\n"
-    print(report)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "pace-simulated.md").write_text(report, encoding="utf-8")
+    """Measure and report the scenes of the command line; return whether ours met the limits."""
+    report = Report("pace", "Pace")
+    report.add(f"{machine()}. Seed {options.seed}. Percentiles by nearest rank.")
+    compared_well = await measure_comparison(options, folder, report)
+    met = await measure_alone(options, folder, report) and compared_well
+    if {scene.letter for scene in SCENES} | ALONE.keys() <= set(options.scene):
+        report.save()
     return met
 
 
-RESULTS: Final = Path(__file__).parent / "results"
+def seed(text: str) -> int:
+    """Return a seed of the command line."""
+    return secrets.randbelow(1_000_000) if text == "random" else int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 when ours misses a limit."""
     parser = argparse.ArgumentParser(prog="scripts/bench pace", description=__doc__)
     add = parser.add_argument
-    add("--scene", default="abcdef", metavar="LETTERS", help="only these scenes (abcdef)")
-    add("--seed", type=int, default=1, help="of the durations (1)")
+    add("--scene", default="abcdefABCDEFB'", metavar="LETTERS", help="only these scenes")
+    add("--seed", type=seed, default=1, help="of the durations, a number or random (1)")
     add("--repeat", type=int, default=3, help="how often scenes a to c are made, at once (3)")
-    add("--simulate", action="store_true", help="simulate scenes A to F; takes seconds")
+    add_arguments(parser)
     options = parser.parse_args(arguments)
     if options.simulate:
-        return 0 if show_simulation(options) else 1
-    print(f"{machine()}; seed {options.seed}; percentiles by nearest rank", flush=True)
+        return 0 if report_simulation(options) else 1
     with tempfile.TemporaryDirectory(prefix="gaze-pace-") as folder:
         met = asyncio.run(measure(options, Path(folder)))
     return 0 if met else 1

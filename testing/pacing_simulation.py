@@ -4,14 +4,16 @@ No process, no network, no clock: seconds are numbers, so that hours take second
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 import math
 import random
-from typing import Final
+from typing import Any, Final
 
 from custom_components.gaze.jobs.durations import Durations, Key
 from custom_components.gaze.jobs.pacing import REQUEST_COST, Pacer
 
+OURS: Final = "this integration"
 REQUEST_TIME: Final = 0.03  # seconds from a request to its response
 PAUSE: Final = 5.0  # seconds between the end of a batch and the next request for images
 INTERVALS: Final = (0.5, 1.0, 2.0, 5.0)
@@ -40,6 +42,13 @@ class Scene:
     learned: bool = False
     first: bool = False
     shuffled: bool = False
+
+    def changed(self, **changes: Any) -> Scene:
+        """Return a scene with other parameters, whose title says them."""
+        if "seconds" in changes and "low" not in changes:
+            changes |= {"low": 0.0, "high": 0.0}
+        text = ", ".join(f"{name} = {value}" for name, value in changes.items())
+        return replace(self, title=f"{self.title}, with {text}", **changes)
 
     def draw(self, rng: random.Random) -> list[list[Made]]:
         """Return batches of images with their durations."""
@@ -129,6 +138,16 @@ class Outcome:
         return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
 
     @property
+    def mean_late(self) -> float:
+        """Return the mean lateness."""
+        return sum(image.late for image in self.images) / len(self.images)
+
+    @property
+    def first_late(self) -> float:
+        """Return the most by which an image was late, as a share of what a first one may be."""
+        return max(image.late / allow_first(image.took) for image in self.images)
+
+    @property
     def requests(self) -> float:
         """Return the requests per image."""
         return sum(image.requests for image in self.images) / len(self.images)
@@ -204,16 +223,23 @@ def simulate(
     scene: Scene, *, seed: int, repeat: int, request_time: float = REQUEST_TIME
 ) -> dict[str, Outcome]:
     """Let each client make the same images, `repeat` times."""
-    clients: dict[str, Client] = {"this integration": poll_with_pacer}
+    clients: dict[str, Client] = {OURS: poll_with_pacer}
     clients |= {f"every {interval:g} s": poll_at_intervals(interval) for interval in INTERVALS}
-    outcomes: dict[str, Outcome] = {}
-    for name, poll in clients.items():
-        images: list[Made] = []
-        for number in range(repeat):
-            rng = random.Random(f"{scene.letter} {seed + number}")  # noqa: S311 - a simulation
-            images += poll(scene.draw(rng), request_time).images
-        outcomes[name] = Outcome(images)
-    return outcomes
+    return {
+        name: perform(scene, poll, seed=seed, repeat=repeat, request_time=request_time)
+        for name, poll in clients.items()
+    }
+
+
+def perform(
+    scene: Scene, poll: Client, *, seed: int, repeat: int, request_time: float = REQUEST_TIME
+) -> Outcome:
+    """Let a client make the images of a scene, `repeat` times."""
+    images: list[Made] = []
+    for number in range(repeat):
+        rng = random.Random(f"{scene.letter} {seed + number}")  # noqa: S311 - a simulation
+        images += poll(scene.draw(rng), request_time).images
+    return Outcome(images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,41 +251,50 @@ class Optimum:
     requests: float
 
 
-def find_optimum(
+def find_optimum(  # noqa: PLR0913 - each is a different question
     remaining: Callable[[float], float],
     *,
     request_time: float = REQUEST_TIME,
+    request_cost: float = REQUEST_COST,
     fine: float = 0.0,
     late_after: float = math.inf,
+    longest: Callable[[float], float] | None = None,
+    points: int = 900,
 ) -> Optimum:
     """Return the optimum by dynamic programming over the time of the last poll.
 
-    `fine`: seconds that an image costs that is noticed later than `late_after`.
+    `fine`: seconds that an image costs that is noticed later than `late_after`. `longest`: the
+    latest that an image may be noticed that ends after so many seconds. `points`: how many
+    different times polls may have.
     """
     last = _find_edge(remaining, lambda share: share <= _NONE)
     first = _find_edge(remaining, lambda share: share < 1)
-    step = max((last - first) / 900, 0.01)
+    step = max((last - first) / points, 0.01)
     count = math.ceil((last - first) / step)
     shares = [remaining(first + step * index) for index in range(count)] + [0.0]
     ending = [shares[index] - shares[index + 1] for index in range(count)]
+    # Sums up to a point: of the shares that end, and of these times when they end, in steps
+    ended = [0.0, *accumulate(ending)]
+    moments = [0.0, *accumulate((index + 0.5) * share for index, share in enumerate(ending))]
+    half = request_time / 2
+    allowed = count if math.isinf(late_after) else math.ceil((late_after - half) / step)
     # best[i]: cost, lateness, and requests from the i-th point on, times the share that is left
     best: list[tuple[float, float, float]] = [(0.0, 0.0, 0.0)] * (count + 1)
-    half = request_time / 2
     for index in range(count - 1, -1, -1):
         found = (math.inf, 0.0, 0.0)
-        waited = ended = fined = 0.0
+        farthest = float(count)
+        if longest is not None:
+            # One more step makes up for times of polls that are multiples of a step.
+            farthest = 1 + (longest(first + step * index) - half) / step
         for to in range(index + 1, count + 1):
-            # Those that ended before wait a step longer. Those that end in this step wait half.
-            waited += ended * step + ending[to - 1] * step / 2
-            ended += ending[to - 1]
-            if fine and (behind := to - math.ceil((late_after - half) / step)) > index:
-                fined += ending[behind - 1]
-            late = waited + ended * half
-            cost = late + REQUEST_COST * shares[index] + fine * fined + best[to][0]
+            share = ended[to] - ended[index]
+            if to - index > farthest or (share > 0 and (to - index) * step > MAX_GAP_SEARCHED):
+                break
+            late = step * (to * share - moments[to] + moments[index]) + half * share
+            fined = ended[max(to - allowed, index)] - ended[index]
+            cost = late + request_cost * shares[index] + fine * fined + best[to][0]
             if cost < found[0]:
                 found = (cost, late + best[to][1], shares[index] + best[to][2])
-            if (to - index) * step > MAX_GAP_SEARCHED and ended > 0:
-                break
         best[index] = found
     return Optimum(*best[0])
 
@@ -279,7 +314,9 @@ def _find_edge(remaining: Callable[[float], float], passed: Callable[[float], bo
     return low
 
 
-def find_scene_optimum(scene: Scene, request_time: float = REQUEST_TIME) -> Optimum:
+def find_scene_optimum(
+    scene: Scene, request_time: float = REQUEST_TIME, request_cost: float = REQUEST_COST
+) -> Optimum:
     """Return the mean optimum of the images of a scene."""
     weights: dict[int, int] = {}
     for preset, count in scene.batches:
@@ -287,7 +324,10 @@ def find_scene_optimum(scene: Scene, request_time: float = REQUEST_TIME) -> Opti
         weights[kind] = weights.get(kind, 0) + count
     total = sum(weights.values())
     found = {
-        kind: find_optimum(scene.remaining(kind), request_time=request_time) for kind in weights
+        kind: find_optimum(
+            scene.remaining(kind), request_time=request_time, request_cost=request_cost
+        )
+        for kind in weights
     }
     return Optimum(
         cost=sum(found[kind].cost * count for kind, count in weights.items()) / total,
@@ -296,18 +336,41 @@ def find_scene_optimum(scene: Scene, request_time: float = REQUEST_TIME) -> Opti
     )
 
 
-def find_cost_floor(scene: Scene, late_after: float, request_time: float = REQUEST_TIME) -> float:
-    """Return a J that no schedule beats which notices 95 % of images within `late_after` seconds.
+def find_lowest_cost(
+    scene: Scene,
+    *,
+    late_after: float = math.inf,
+    longest: Callable[[float], float] | None = None,
+    request_time: float = REQUEST_TIME,
+) -> float:
+    """Return a J that no schedule beats which notices images as early as required.
 
-    The Lagrange dual: with any fine for a late image, the optimum minus the fines that 5 % late
-    images pay is a lower bound.
+    It notices 95 % of images within `late_after` seconds, and each within `longest`. This is the
+    Lagrange dual: with any fine for a late image, the optimum minus the fines that 5 % late images
+    pay is a lower bound.
     """
     remaining = scene.remaining(0)
+    fines = (0.0,) if math.isinf(late_after) else (0.0, 1.0, 1.25, 1.5)
     return max(
-        find_optimum(remaining, request_time=request_time, fine=fine, late_after=late_after).cost
+        find_optimum(
+            remaining,
+            request_time=request_time,
+            fine=fine,
+            late_after=late_after,
+            longest=longest,
+            points=FINE_POINTS,
+        ).cost
         - 0.05 * fine
-        for fine in (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+        for fine in fines
     )
+
+
+FINE_POINTS: Final = 3000
+
+
+def allow_first(took: float) -> float:
+    """Return how late a first image may be noticed: 1 s, or 3 % of its duration."""
+    return max(1.0, 0.03 * took)
 
 
 SCENES: Final = (

@@ -348,7 +348,7 @@ async def test_generate_again_requests_same_size_when_only_image_is_stored(
     monkeypatch: pytest.MonkeyPatch,
     size: dict[str, int],
 ) -> None:
-    monkeypatch.setattr("custom_components.gaze.jobs.engine.KEPT_ENDED", 1)
+    monkeypatch.setattr("custom_components.gaze.jobs.engine.MAX_ENDED", 1)
     job = await made(hass, server, extra_positive="a cat", **size)
     await made(hass, server)
     await until(lambda: len(entry.runtime_data.engine.jobs) == 1)

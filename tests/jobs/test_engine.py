@@ -733,7 +733,7 @@ async def test_old_ended_jobs_are_forgotten(
     entry: MockConfigEntry,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("custom_components.gaze.jobs.engine.KEPT_ENDED", 2)
+    monkeypatch.setattr("custom_components.gaze.jobs.engine.MAX_ENDED", 2)
     for _ in range(4):
         await generate(hass)
         server.fail()

@@ -30,6 +30,7 @@ if its preset or the hardware changes: `EARLY`.
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 import math
 from typing import Final
 
@@ -62,7 +63,9 @@ MAX_LENDERS: Final = 32  # keys to borrow from: the error of their spread is the
 # An image becomes faster than all before about twice in ten thousand: people edit a preset or
 # replace a GPU a few times a year, and a home makes ten thousand images in a year.
 EARLY: Final = 0.0002
-LATE_IMAGES: Final = 0.05  # the share beyond the 95th percentile, which the project's goals bound
+# The project's goals bound the 95th percentile. Half of the images beyond it may end before
+# `soonest`. The other half is for distributions that are wrong.
+EARLY_IMAGES: Final = 0.025
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +77,37 @@ class Component:
     spread: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Distribution:
     """How long an image will take: log-normal components and log-uniform tails.
 
     `late` and `early` are the weights of the tails above and below the `typical` duration, in
-    seconds. Before `soonest`, few images end: the 5 % that may be late. Without components, the
-    whole range is one log-uniform distribution.
+    seconds. Without components, the whole range is one log-uniform distribution.
     """
 
     components: tuple[Component, ...] = ()
     late: float = 1.0
     early: float = 0.0
     typical: float = SHORTEST
-    soonest: float = SHORTEST
 
     @property
     def known(self) -> bool:
         """Whether anything was learned about it."""
         return bool(self.components)
+
+    @cached_property
+    def soonest(self) -> float:
+        """Return the seconds before which few images end: `EARLY_IMAGES`."""
+        if not self.components:
+            return SHORTEST
+        low, high = math.log(LEAST), math.log(self.typical)
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            if self.evaluate(math.exp(middle))[1] > 1 - EARLY_IMAGES:
+                low = middle
+            else:
+                high = middle
+        return math.exp(low)
 
     def widened(self, seconds: float) -> Distribution:
         """Return the distribution of the end if the start is unknown by so many seconds.
@@ -110,8 +125,14 @@ class Distribution:
             )
             for part in self.components
         )
-        before = math.hypot(self.typical - self.soonest, _SCORE_OF_5_PERCENT * seconds / _ROOT_12)
-        return replace(self, components=parts, soonest=max(self.typical - before, LEAST))
+        return replace(self, components=parts)
+
+    def find_soonest(self, start_unknown: float) -> float:
+        """Return the seconds before which few images end if the start is unknown by so many."""
+        if not self.components:
+            return max(self.soonest - start_unknown / 2, LEAST)
+        spread = _EARLY_SCORE * start_unknown / _ROOT_12
+        return max(self.typical - math.hypot(self.typical - self.soonest, spread), LEAST)
 
     def evaluate(self, seconds: float) -> tuple[float, float]:
         """Return the density of images that end after so many seconds, and the share after it."""
@@ -164,8 +185,9 @@ class Distribution:
         is expected one standard deviation from now.
         """
         best, duration, deviation = 0.0, self.typical, self.typical
+        log = math.log(max(elapsed, LEAST))
         for part in self.components:
-            score = (math.log(max(elapsed, LEAST)) - part.center) / part.spread
+            score = (log - part.center) / part.spread
             weight = part.weight * 0.5 * math.erfc(score / _ROOT_2)
             if weight > best:
                 best, duration = weight, math.exp(part.center)
@@ -326,16 +348,14 @@ class Durations:
             for part in core.parts
             if part.weight > _NEGLIGIBLE
         ]
-        for age, interval in enumerate(reversed(known.intervals)):
-            center, width = _log(interval)
-            if not _is_member(interval, core.center):
-                parts.append(
-                    Component(share * RECENCY**age, center, math.hypot(width, core.spread))
-                )
-        return _find_soonest(
-            Distribution(
-                components=tuple(parts), late=late, early=EARLY, typical=math.exp(core.center)
-            )
+        if core.weight < total - _TINY:  # some samples are outside the core
+            for age, interval in enumerate(reversed(known.intervals)):
+                center, width = _log(interval)
+                if not _is_member(interval, core.center):
+                    spread = math.hypot(width, core.spread)
+                    parts.append(Component(share * RECENCY**age, center, spread))
+        return Distribution(
+            components=tuple(parts), late=late, early=EARLY, typical=math.exp(core.center)
         )
 
     def _describe_censored(self, known: _Samples) -> Distribution:
@@ -346,10 +366,8 @@ class Durations:
             Component(share, center, math.hypot(width, _UNKNOWN_SPREAD))
             for center, width in map(_log, reversed(known.intervals))
         )
-        return _find_soonest(
-            Distribution(
-                components=parts, late=late, early=EARLY, typical=math.exp(parts[0].center)
-            )
+        return Distribution(
+            components=parts, late=late, early=EARLY, typical=math.exp(parts[0].center)
         )
 
     def _borrow(self, key: Key) -> Distribution:
@@ -365,13 +383,11 @@ class Durations:
         between = (USUAL_DIFFERENCE**2 + squares) / len(centers)
         spread = math.sqrt(_UNKNOWN_SPREAD**2 + between * (1 + 1 / len(centers)))
         late = _expect_late(len(centers))
-        return _find_soonest(
-            Distribution(
-                components=(Component(1 - late - EARLY, center, spread),),
-                late=late,
-                early=EARLY,
-                typical=math.exp(center),
-            )
+        return Distribution(
+            components=(Component(1 - late - EARLY, center, spread),),
+            late=late,
+            early=EARLY,
+            typical=math.exp(center),
         )
 
     def _expect_spreads(self, apart: _Samples) -> list[float]:
@@ -401,7 +417,8 @@ _LOG_QUARTER: Final = math.log(QUARTER) + 1e-9
 _UNKNOWN_SPREAD: Final = math.sqrt(SPREADS[0] * SPREADS[-1])
 _NEGLIGIBLE: Final = 0.01
 _STEPS: Final = 4  # of expectation maximization: the error of the center is then below a tenth
-_SCORE_OF_5_PERCENT: Final = 1.645
+_EARLY_SCORE: Final = 1.96  # standard deviations of a normal distribution before `EARLY_IMAGES`
+_HALVINGS: Final = 15  # of a range of six orders of magnitude: the error is below a thousandth
 
 
 def _expect_late(count: int) -> float:
@@ -534,15 +551,3 @@ def _truncate(low: float, high: float, center: float, spread: float) -> tuple[fl
     shift = (before - after) / share
     left = 1 + (first * before - last * after) / share - shift * shift
     return math.log(share), center + spread * shift, min(max(left, 0.0), 1.0)
-
-
-def _find_soonest(distribution: Distribution) -> Distribution:
-    """Return a distribution with the time before which few images end."""
-    low, high = math.log(LEAST), math.log(LONGEST)
-    for _ in range(20):
-        middle = (low + high) / 2
-        if distribution.evaluate(math.exp(middle))[1] > 1 - LATE_IMAGES:
-            low = middle
-        else:
-            high = middle
-    return replace(distribution, soonest=math.exp(low))

@@ -46,7 +46,7 @@ from .supervision import CrashLog, back_off, outlive
 
 _LOGGER = logging.getLogger(__name__)
 
-KEPT_ENDED: Final = 500
+MAX_ENDED: Final = 500
 UNKNOWN_DURATION: Final = 20.0
 MAX_UNKNOWN_STATUSES: Final = 20
 # A request to GAZE takes at most the client's timeout. The rest is for the disk.
@@ -633,7 +633,7 @@ class JobEngine:
             await self._request(self._client.list_presets())
         except GazeError:
             return False
-        except Exception as err:  # noqa: BLE001 - whatever it is, GAZE was not seen working
+        except Exception as err:  # noqa: BLE001 - GAZE was not seen working
             self._crash_log.report("listing presets", err)
             return False
         finally:
@@ -807,7 +807,7 @@ class JobEngine:
     async def _fire_queued(self, job_ids: list[str]) -> None:
         """Fire the events of queued jobs that have none yet, and note it.
 
-        While Home Assistant stops, automations no longer hear of it: the next start fires them.
+        While Home Assistant stops, no automation would run: the next start fires them.
         """
         if self._hass.is_stopping:
             return
@@ -844,7 +844,7 @@ class JobEngine:
     async def _shorten_history(self) -> None:
         """Discard the oldest of the ended jobs."""
         ended = [job.job_id for job in self._jobs.values() if job.end_fired]
-        if surplus := ended[:-KEPT_ENDED]:
+        if surplus := ended[:-MAX_ENDED]:
             for job_id in surplus:
                 del self._jobs[job_id]
             await self._records.async_discard(surplus)

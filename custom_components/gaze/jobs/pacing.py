@@ -10,12 +10,14 @@ is √(2c / h). Where h changes within a gap, the polls lie where the integral o
 whole numbers (Keller, *Optimum checking schedules for systems subject to random failure*, 1974).
 h comes from the distribution in `durations.py`, widened by the uncertainty of the start.
 
-*How late at most.* From the moment when an image may end, gaps are limited by what is unknown: the
-time that has passed since then, or the range of 90 % of images. The limit is `LATEST`, a second, or
-`LATE_SHARE` of what is unknown. Until `USUAL`, when usual images have ended, it is at most `CLOSE`.
-So 19 of 20 are noticed as early as with a poll a second: a third of log-uniform durations of 3 to
-120 s are longer than 1 s / `LATE_SHARE`. One in eight of these ends in the part of a gap that is
-beyond a second. No gap is longer than `MAX_GAP`.
+*How late at most.* From the moment when few images have ended (`Distribution.soonest`), gaps are
+limited by what is unknown: the time that has passed since then, or twice the time from then to the
+typical duration. The limit is `LATEST`, a second, or `LATE_SHARE` of what is unknown. Until
+`USUAL`, when usual images have ended, it is at most `CLOSE`. So 19 of 20 first images are noticed
+as early as with a poll a second: a third of log-uniform durations of 3 to 120 s are longer than
+1 s / `LATE_SHARE`, and one in twenty of these ends in the part of a gap that counts as later. This
+costs about 0.2 of J. The figures in `benchmarks/results/` show that no schedule has both: a J
+below that of a poll every 2 s, and these limits. No gap is longer than `MAX_GAP`.
 
 *When to poll a waiting job.* Foreign jobs of unknown length may be ahead. After w seconds of
 waiting, the next start has a hazard of about 1 / w (the log-uniform prior). Polling every g
@@ -33,7 +35,7 @@ one is polled at once. If that fails as well, the trouble is the server's: it is
 many seconds as jobs failed in a row. After an error of the connection it is left alone for 1, 2,
 4 … 60 s, or as long as it says.
 
-*Ceiling.* `BURST` requests at once, then one a second on average, whatever happens. Images that
+*Ceiling.* `BURST` requests at once, then one a second on average, in all cases. Images that
 take less than a second are therefore noticed later than the above if there are many.
 
 Times are seconds on one clock. If it runs backward, the difference is added to all later times.
@@ -50,10 +52,11 @@ from .durations import LEAST, Distribution, Durations, Interval, Key, is_known
 
 REQUEST_COST: Final = 0.05  # seconds of mean lateness that one request is worth: the project's goal
 # The project's limits: a first image is noticed within 1 s or 3 % of its duration, and 19 of 20
-# usual ones about as early as with a poll a second. The rest of the second is for the request.
-LATEST: Final = 0.98
+# usual ones about as early as with a poll a second.
+LATEST: Final = 1.0
 LATE_SHARE: Final = 0.03
-CLOSE: Final = 1.13
+REQUEST_TIME: Final = 0.02  # seconds of these limits that are for the request in a home network
+CLOSE: Final = 1.1
 USUAL: Final = 120.0
 # A longer silence lets people doubt that anything works. The rest is for a request that is slow.
 MAX_GAP: Final = 55.0
@@ -301,7 +304,7 @@ class Pacer:
                 job.due = now
 
     def note_success(self) -> None:
-        """Note that the server responds, whatever it says."""
+        """Note that the server responds, also with an error about a job."""
         self._server_failures = 0
         self._quiet_until = 0.0
         self._suspects.clear()
@@ -513,11 +516,11 @@ def find_next_poll(distribution: Distribution, started: Interval, open_at: float
         first = min(max(first, open_at - longest), last)
     middle = (first + last) / 2
     elapsed = max(open_at - middle, 0.0)
+    soonest = distribution.find_soonest(last - first)
     distribution = distribution.widened(last - first)
-    soonest = distribution.soonest
-    unknown = max(2 * (distribution.typical - soonest), elapsed - soonest)
-    if not distribution.components:
-        unknown = elapsed
+    unknown = elapsed
+    if distribution.components:
+        unknown = min(max(2 * (distribution.typical - soonest), elapsed - soonest), elapsed)
     latest = min(max(elapsed, soonest) + find_longest_gap(unknown), elapsed + MAX_GAP)
     passed, before = 0.0, elapsed
     density = _polls_per_second(distribution, before)
@@ -534,7 +537,7 @@ def find_next_poll(distribution: Distribution, started: Interval, open_at: float
 def find_longest_gap(unknown: float) -> float:
     """Return the longest gap between polls if so many seconds of a duration are unknown."""
     share = LATE_SHARE * unknown
-    return max(LATEST, share if unknown > USUAL else min(share, CLOSE))
+    return max(LATEST, share if unknown > USUAL else min(share, CLOSE)) - REQUEST_TIME
 
 
 def _polls_per_second(distribution: Distribution, seconds: float) -> float:
