@@ -27,7 +27,7 @@ def learn(entry: MockConfigEntry, seconds: float) -> None:
         engine.durations.learn(("neon_city", "", ""), seconds, seconds)
 
 
-async def test_last_duration_is_the_processing_without_the_queue(
+async def test_last_duration_is_time_of_processing_without_queue(
     hass: HomeAssistant, quick_server: GazeServer, setup_integration: SetUp
 ) -> None:
     await setup_integration(entry_for(quick_server))
@@ -43,7 +43,7 @@ async def test_last_duration_is_the_processing_without_the_queue(
         assert (times[1] - times[0]).total_seconds() == pytest.approx(job["duration"], abs=0.06)
 
 
-async def test_duration_of_a_job_found_done_is_unknown(
+async def test_duration_is_unknown_if_first_poll_finds_job_done(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     answer = await generate(hass)
@@ -55,7 +55,7 @@ async def test_duration_of_a_job_found_done_is_unknown(
     assert state(hass, "last_duration") == "unknown"
 
 
-async def test_estimated_finish_of_an_overdue_job_stays_in_the_future(
+async def test_estimated_finish_of_overdue_job_stays_in_future(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
@@ -87,7 +87,7 @@ async def test_estimated_finish_of_an_overdue_job_stays_in_the_future(
     assert state(hass, "estimated_finish") == "unknown"
 
 
-async def test_each_open_job_is_estimated_in_the_order_of_the_queue(
+async def test_open_jobs_are_estimated_in_order_of_queue(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     learn(entry, 10.0)
