@@ -36,8 +36,11 @@ async def test_last_duration_is_time_of_processing_without_queue(
     jobs = await ended(hass, await generate(hass, count=3))
 
     assert before == "unknown"
-    assert float(state(hass, "last_duration")) == jobs[-1]["duration"]
-    for job in jobs:
+    # An image may end before the first poll after its start. Its duration is then unknown.
+    assert state(hass, "last_duration") == str(jobs[-1]["duration"] or "unknown")
+    known = [job for job in jobs if job["duration"] is not None]
+    assert jobs[0] in known
+    for job in known:
         assert 8.0 * 0.9 / QUARTER <= job["duration"] <= 8.0 * 1.1 * QUARTER
         times = [datetime.fromisoformat(job[name]) for name in ("started_at", "finished_at")]
         assert (times[1] - times[0]).total_seconds() == pytest.approx(job["duration"], abs=0.06)
