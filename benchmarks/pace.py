@@ -17,9 +17,10 @@ import tempfile
 import time
 from typing import Final
 
+from custom_components.gaze.jobs.pacing import REQUEST_COST as COST
 from testing.fake_servers import API_KEY, PICTURE_SEED, PRESET, FakeServer, Wanted, fake_servers
 from testing.home_assistant import DemoError, HomeAssistant, Json, free_port
-from testing.pacing_simulation import OURS, REQUEST_COST as COST
+from testing.pacing_simulation import OURS
 
 from .support.alone import AT_ONCE, IDLE_WINDOW, JOBS, WINDOW, Measured, measured
 from .support.pacing_report import add_arguments, report_simulation

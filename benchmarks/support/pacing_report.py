@@ -106,7 +106,8 @@ def report_simulation(options: argparse.Namespace) -> bool:
 
 def _repeat(scene: Scene, options: argparse.Namespace) -> int:
     """Return how often to make a scene for enough images."""
-    return -(-options.images // sum(count for _, count in scene.batches))
+    images: int = options.images
+    return -(-images // sum(count for _, count in scene.batches))
 
 
 def _report_scene(scene: Scene, options: argparse.Namespace, report: Report) -> list[Figure]:
