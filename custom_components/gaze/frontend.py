@@ -4,6 +4,9 @@ The path of the modules contains their hash, so that browsers can cache them per
 relative imports lead to the same version. The loader is a view that browsers always validate. It
 imports the modules of the running version. A version in the query isn't sufficient, because Home
 Assistant's service worker serves an index page with the old one after an upgrade.
+
+A page that stays open over an upgrade loads its other modules from the old path. It gets the
+modules of the running version.
 """
 
 import hashlib
@@ -12,7 +15,7 @@ from typing import Final
 
 from aiohttp import ETag, hdrs, web
 from homeassistant.components.frontend import DOMAIN as FRONTEND_DOMAIN, add_extra_js_url
-from homeassistant.components.http import HomeAssistantView, StaticPathConfig
+from homeassistant.components.http import KEY_HASS, HomeAssistantView, StaticPathConfig
 from homeassistant.core import HomeAssistant
 
 LOADER_URL: Final = "/api/gaze/cards.js"
@@ -26,6 +29,7 @@ async def async_setup_frontend(hass: HomeAssistant) -> None:
     url = f"{MODULES_URL}/{digest}"
     await hass.http.async_register_static_paths([StaticPathConfig(url, str(MODULES), True)])
     hass.http.register_view(LoaderView(url, digest))
+    hass.http.register_view(OldModulesView())
     if FRONTEND_DOMAIN in hass.config.components:
         add_extra_js_url(hass, LOADER_URL)
 
@@ -55,6 +59,21 @@ class LoaderView(HomeAssistantView):
         response.headers[hdrs.CACHE_CONTROL] = "no-cache"
         response.etag = self._etag
         return response
+
+
+class OldModulesView(HomeAssistantView):
+    """`GET /gaze_static/<hash of another version>/<module>`: the module of the running version."""
+
+    url = f"{MODULES_URL}/{{digest:[0-9a-f]{{16}}}}/{{name:(?:vendor/)?[a-z]+\\.js}}"
+    name = "gaze:modules"
+    requires_auth = False
+
+    async def get(self, request: web.Request, name: str, **_: str) -> web.FileResponse:
+        """Return the module, which browsers must not store under the old path."""
+        path = MODULES / name
+        if not await request.app[KEY_HASS].async_add_executor_job(path.is_file):
+            raise web.HTTPNotFound
+        return web.FileResponse(path, headers={hdrs.CACHE_CONTROL: "no-store"})
 
 
 def hash_files(folder: Path) -> str:
