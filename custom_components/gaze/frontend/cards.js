@@ -103,6 +103,14 @@ function define(name, element) {
   if (!customElements.get(name)) customElements.define(name, element);
 }
 
+/** Whether a card is in the card picker or the editor, and not on a dashboard. @param {Node} card */
+function isInDialog(card) {
+  /** @type {any} */
+  let node = card;
+  while (node && !/^hui-dialog/.test(node.localName)) node = node.parentNode || node.host;
+  return Boolean(node);
+}
+
 /** Define a card and offer it. @param {"generate" | "gallery"} kind @param {Rules} rules @param {() => Promise<unknown>} load */
 function offerCard(kind, rules, load) {
   const type = `gaze-${kind}-card`;
@@ -115,6 +123,8 @@ function offerCard(kind, rules, load) {
       this._known = {};
       /** @type {InnerCard | undefined} */
       this._inner = undefined;
+      /** @type {typeof import("./preview.js") | undefined} */
+      this._samples = undefined;
     }
 
     static getStubConfig() {
@@ -128,17 +138,12 @@ function offerCard(kind, rules, load) {
     /** @param {CardConfig} config */
     setConfig(config) {
       validate(config, rules);
-      this._pass("config", config);
+      this._pass({ config });
     }
 
     /** @param {Hass} hass */
     set hass(hass) {
-      this._pass("hass", hass);
-    }
-
-    /** @param {boolean} preview */
-    set preview(preview) {
-      this._pass("preview", preview);
+      this._pass({ hass });
     }
 
     getGridOptions() {
@@ -149,19 +154,22 @@ function offerCard(kind, rules, load) {
       return 8;
     }
 
-    /** @param {"config" | "hass" | "preview"} name @param {any} value */
-    _pass(name, value) {
-      (this._inner || this._known)[name] = value;
+    /** @param {Partial<InnerCard>} values */
+    _pass(values) {
+      Object.assign(this._known, values);
+      const { _inner, _samples } = this;
+      if (_inner) Object.assign(_inner, _samples ? _samples.replace(values) : values);
     }
 
     async connectedCallback() {
       this.style.cssText = "display: block; height: 100%";
+      this.inert = isInDialog(this);
+      const samples = this.inert ? import("./preview.js") : undefined;
       await load();
+      this._samples = await samples;
       if (this._inner) return;
       this._inner = /** @type {InnerCard} */ (document.createElement(`gaze-${kind}`));
-      // The preview comes first: a card that is one sends no requests.
-      const { preview, config, hass } = this._known;
-      Object.assign(this._inner, { preview, config }, hass && { hass });
+      this._pass(this._known);
       this.replaceChildren(this._inner);
     }
   }
@@ -178,10 +186,15 @@ function offerCard(kind, rules, load) {
     preview: true,
     documentationURL: "https://github.com/gaze-home-assistant/gaze/blob/main/docs/dashboards.md",
     /** @param {Hass} hass @param {string} entityId */
-    getEntitySuggestion({ entities }, entityId) {
-      const { platform } = entities[entityId] || {};
-      const fits = entityId.startsWith("image.") === (kind === "gallery");
-      return platform === "gaze" && fits ? { config: { type: `custom:${type}` } } : null;
+    getEntitySuggestion({ entities, devices }, entityId) {
+      const { platform, device_id = "" } = entities[entityId] || {};
+      if (platform !== "gaze" || entityId.startsWith("image.") !== (kind === "gallery")) return null;
+      const { model, identifiers = [] } = devices[device_id] || {};
+      const [[, id] = ["", ""]] = identifiers;
+      const config = { type: `custom:${type}` };
+      // The ID of a preset's device begins with the ID of its server.
+      if (model === "Preset") return { config: { ...config, preset: id.slice(27) } };
+      return { config: model === "Recipe" ? { ...config, recipe: id } : config };
     },
   });
 }

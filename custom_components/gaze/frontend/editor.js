@@ -90,6 +90,7 @@ export async function form(kind, hass) {
     /** @param {Field} field */
     computeLabel: ({ name }) => text(`option_${name}`),
     /** @param {Field} field */
-    computeHelper: ({ name }) => text(`option_${name}_help`) || undefined,
+    computeHelper: ({ name }) =>
+      (kind === "gallery" && name === "preset" ? "" : text(`option_${name}_help`)) || undefined,
   };
 }

@@ -158,11 +158,6 @@ export class GazeGenerate extends GazeCard {
         resize: vertical;
         field-sizing: content;
       }
-      .pair {
-        display: flex;
-        gap: 8px;
-        align-items: center;
-      }
       .send {
         display: flex;
         flex-wrap: wrap;
@@ -190,17 +185,6 @@ export class GazeGenerate extends GazeCard {
       }
       .actions {
         min-height: 44px;
-      }
-      .strip {
-        --fit: cover;
-        margin-block: 8px;
-      }
-      .strip .tile {
-        width: 64px;
-        height: 64px;
-      }
-      [aria-pressed="true"] {
-        outline: 2px solid var(--gaze-accent);
       }
       .columns {
         display: grid;

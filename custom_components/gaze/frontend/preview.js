@@ -1,52 +1,96 @@
-// What cards look like, drawn with samples: no request is sent. Loaded on first use.
-import { html, nothing } from "./vendor/lit.js";
-import { text } from "./shared.js";
+// Samples for the card picker and the editor: cards show them without a request. Loaded on first use.
 
-const NAMES = ["Neon city", "Watercolor harbor", "Oil painting", "Paper forest"];
+const SERVER = "sample";
+const HUES = [205, 28, 330, 150, 262, 48, 190, 350];
+const WIDTH = 600;
+const HEIGHT = 400;
 
-/** @param {number} hue */
-const drawing = (hue) =>
-  `height: 100%; background: ` +
-  `radial-gradient(circle at 30% 28%, hsl(${hue + 40} 90% 82%) 0 12%, transparent 13%), ` +
-  `linear-gradient(165deg, hsl(${hue} 70% 68%) 0 45%, hsl(${hue + 70} 45% 38%) 46% 68%, ` +
-  `hsl(${hue + 90} 50% 24%) 69%)`;
-
-const SAMPLES = [205, 28, 330, 150, 262, 48, 190, 350].map((hue, number) => ({
-  name: NAMES[number % NAMES.length],
-  style: drawing(hue),
+const PRESETS = ["Neon city", "Watercolor harbor", "Oil painting", "Paper forest"].map((name) => ({
+  slug: name.toLowerCase().replace(" ", "_"),
+  name,
 }));
 
-/** Draw a card. @param {Card} card */
-export const render = ({ localName, config }) =>
-  localName === "gaze-generate" ? renderGenerate(config) : renderGallery(config);
+/** @type {GazeImageInfo[]} */
+const IMAGES = HUES.map((_hue, number) => {
+  const { slug, name } = PRESETS[number % PRESETS.length];
+  return {
+    entry_id: SERVER,
+    job_id: `${number}`,
+    preset: slug,
+    preset_name: name,
+    tag: null,
+    seed: null,
+    width: WIDTH,
+    height: HEIGHT,
+    checkpoint: null,
+    extra_positive: null,
+    extra_negative: null,
+    finished_at: new Date(Date.now() - number * 3600000).toISOString(),
+    content_type: "image/png",
+    favorite: number === 1,
+  };
+});
 
-/** @param {CardConfig} config */
-function renderGenerate({ preset, recipe, result }) {
-  const name = preset || recipe;
-  return html`
-    ${result === false
-      ? nothing
-      : html`<div class="tile" style="aspect-ratio: 3 / 2; border-radius: var(--gaze-radius)">
-          <div style=${SAMPLES[0].style}></div>
-        </div>`}
-    ${name
-      ? nothing
-      : html`<select aria-label=${text("preset")}>
-          <option>${NAMES[0]}</option>
-        </select>`}
-    <button class="strong" type="button">${name ? text("generate_this", { name }) : text("generate")}</button>
-  `;
+/** @type {Server} */
+const STATE = {
+  entry_id: SERVER,
+  title: "GAZE",
+  loaded: true,
+  connected: true,
+  status: "idle",
+  presets: PRESETS,
+  preset_count: PRESETS.length,
+  recipes: [],
+  images: { newest: IMAGES[0].job_id, count: IMAGES.length },
+  jobs: [],
+  open_jobs: 0,
+};
+
+/** Responds in place of Home Assistant. @type {any} */
+const connection = {
+  addEventListener() {},
+  /** @param {(message: object) => void} listener */
+  async subscribeMessage(listener) {
+    listener({ now: new Date().toISOString(), servers: [STATE] });
+    return async () => {};
+  },
+  /** @param {{limit: number}} command */
+  async sendMessagePromise({ limit }) {
+    return { images: IMAGES.slice(0, limit), cursor: null, presets: PRESETS };
+  },
+};
+
+/** Draw the sample of a path. @param {string} path */
+async function draw(path) {
+  const hue = HUES[parseInt(path.slice(path.lastIndexOf("/") + 1), 10)];
+  const canvas = document.createElement("canvas");
+  canvas.width = WIDTH;
+  canvas.height = HEIGHT;
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  /** @param {string} color @param {[number, number][]} corners */
+  const fill = (color, corners) => {
+    pen.fillStyle = color;
+    pen.beginPath();
+    corners.forEach(([x, y]) => pen.lineTo(x * WIDTH, y * HEIGHT));
+    pen.fill();
+  };
+  fill(`hsl(${hue}, 70%, 68%)`, [[0, 0], [1, 0], [1, 1], [0, 1]]);
+  fill(`hsl(${hue + 70}, 45%, 38%)`, [[0, 0.6], [1, 0.4], [1, 1], [0, 1]]);
+  fill(`hsl(${hue + 90}, 50%, 24%)`, [[0, 0.85], [1, 0.65], [1, 1], [0, 1]]);
+  pen.fillStyle = `hsl(${hue + 40}, 90%, 82%)`;
+  pen.beginPath();
+  pen.arc(WIDTH * 0.4, HEIGHT * 0.28, HEIGHT * 0.14, 0, 7);
+  pen.fill();
+  return new Response(await new Promise((resolve) => canvas.toBlob(resolve)));
 }
 
-/** @param {CardConfig} config */
-function renderGallery({ layout = "grid", caption }) {
-  const named = caption && caption !== "none";
-  return html`<div class="images ${layout}">
-    ${SAMPLES.slice(0, layout === "hero" ? 5 : 8).map(
-      ({ name, style }) => html`<div>
-        <div class="tile" style="border-radius: var(--gaze-radius)"><div style=${style}></div></div>
-        ${named ? html`<span class="caption">${name}</span>` : nothing}
-      </div>`
-    )}
-  </div>`;
+/**
+ * Replace what leads to real servers and images.
+ * @param {{config?: CardConfig, hass?: Hass}} values
+ */
+export function replace({ config, hass }) {
+  return {
+    ...(config && { config: { ...config, server: undefined } }),
+    ...(hass && { hass: { ...hass, connection, fetchWithAuth: draw } }),
+  };
 }

@@ -11,23 +11,36 @@ export function render(card, image) {
   const { config, images, hass } = card;
   return html`
     ${images.length > 1
-      ? html`<div class="row strip">
-          ${images.map((one, number) => {
-            const label = text("image_number", { number: images.length - number });
-            return html`<button
-              type="button"
-              class="tile ${card.isCovered(one) ? "blurred" : ""}"
-              aria-pressed=${one === image ? "true" : "false"}
-              aria-label=${label}
-              @click=${() => {
-                card.chosen = one.job_id;
-                card.update();
-              }}
-            >
-              ${renderImage(hass, one, 256, () => card.drop(one), "")}
-            </button>`;
-          })}
-        </div>`
+      ? html`<style>
+            .strip {
+              --fit: cover;
+              margin-block: 8px;
+            }
+            .strip .tile {
+              width: 64px;
+              height: 64px;
+            }
+            [aria-pressed="true"] {
+              outline: 2px solid var(--gaze-accent);
+            }
+          </style>
+          <div class="row strip">
+            ${images.map((one, number) => {
+              const label = text("image_number", { number: images.length - number });
+              return html`<button
+                type="button"
+                class="tile ${card.isCovered(one) ? "blurred" : ""}"
+                aria-pressed=${one === image ? "true" : "false"}
+                aria-label=${label}
+                @click=${() => {
+                  card.chosen = one.job_id;
+                  card.update();
+                }}
+              >
+                ${renderImage(hass, one, 256, () => card.drop(one), "")}
+              </button>`;
+            })}
+          </div>`
       : nothing}
     ${renderActions(hass, image, config.actions || ACTIONS, (/** @type {CustomEvent<Done>} */ event) =>
       card.acted(event.detail)

@@ -18,19 +18,14 @@ export const loadTexts = async (hass) => take(await hass.loadBackendTranslation(
 /** A text is empty until the texts are loaded. @type {Localize} */
 export const text = (key, values) => localize(CARDS + key, values);
 
-/**
- * Return what an action reports when it fails, in the user's language.
- * @param {Hass} hass @param {ActionError} error
- */
-export async function describeError(hass, error) {
-  const { translation_domain: domain, translation_key: key } = error;
-  if (domain && key) {
-    const texts = await hass.loadBackendTranslation("exceptions", domain);
-    const words = texts(`component.${domain}.exceptions.${key}.message`, error.translation_placeholders);
-    if (words) return words;
-  }
-  return error.message || error.error || text("unknown_error");
-}
+const loadRare = () => import("./rare.js");
+
+/** @type {(hass: Hass, error: ActionError) => Promise<string>} */
+export const describeError = (hass, error) =>
+  loadRare().then(
+    (rare) => rare.describeError(hass, error),
+    () => error.message || text("unknown_error")
+  );
 
 /** @param {GazeImageInfo} image */
 export const describe = (image) =>
@@ -78,7 +73,7 @@ export class Hub {
     this.ahead = 0;
     /** @type {Set<() => void>} */
     this._listeners = new Set();
-    /** @type {Map<string, Preset[]>} */
+    /** @type {Map<string, Preset[] | undefined>} */
     this._longLists = new Map();
     /** @type {(() => void) | undefined} */
     this._unsubscribe = undefined;
@@ -154,24 +149,19 @@ export class Hub {
     }
     if (server.preset_count <= server.presets.length) return server;
     const key = `${server.entry_id} ${server.preset_count}`;
-    const presets = this._longLists.get(key);
-    if (presets) return { ...server, presets };
-    this._loadPresets(server.entry_id, key);
-    return server;
+    const presets = this._longLists.get(key) || server.presets;
+    if (!this._longLists.has(key)) {
+      this._longLists.set(key, undefined);
+      loadRare().then((rare) => rare.loadPresets(this, server, key));
+    }
+    return { ...server, presets };
   }
 
-  /** Load presets that did not fit into a message. @param {string} entryId @param {string} key */
-  async _loadPresets(entryId, key) {
-    try {
-      const data = { config_entry_id: entryId };
-      /** @type {{presets: Preset[]}} */
-      const { presets } = await perform(this.hass, "list_presets", data);
-      this._longLists.set(key, presets);
-      this.servers = this.servers.map((server) => this._merge(server));
-      this._notify();
-    } catch (_error) {
-      // The presets of the message stay.
-    }
+  /** Show presets that did not fit into a message. @param {string} key @param {Preset[]} presets */
+  takePresets(key, presets) {
+    this._longLists.set(key, presets);
+    this.servers = this.servers.map((server) => this._merge(server));
+    this._notify();
   }
 
   _notify() {
@@ -179,12 +169,13 @@ export class Hub {
   }
 }
 
-/** @type {Hub | undefined} */
-let hub;
+/** @type {WeakMap<Connection, Hub>} */
+const hubs = new WeakMap();
 
-/** Return the state of the servers over the connection of the page. @param {Hass} hass */
+/** Return the state of the servers over a connection. @param {Hass} hass */
 export function hubOf(hass) {
-  if (!hub || hub.hass.connection !== hass.connection) hub = new Hub(hass);
+  const hub = hubs.get(hass.connection) || new Hub(hass);
+  hubs.set(hass.connection, hub);
   return hub;
 }
 
@@ -579,7 +570,6 @@ export class GazeCard extends GazeElement {
     super();
     /** @type {CardConfig} */
     this._config = { type: "" };
-    this.preview = false;
     /** @type {GazeImageInfo[]} the shown images, newest first */
     this.images = [];
     /** Whether images were listed. */
@@ -635,7 +625,7 @@ export class GazeCard extends GazeElement {
   }
 
   connect() {
-    if (!this._hass || !this.isConnected || this._stop || this.preview) return;
+    if (!this._hass || !this.isConnected || this._stop) return;
     this.hub = hubOf(this._hass);
     this._stop = this.hub.listen(() => this.stateChanged());
     this.stateChanged();
@@ -650,14 +640,17 @@ export class GazeCard extends GazeElement {
    * @template T @param {() => Promise<T>} load @returns {T | undefined}
    */
   use(load) {
-    if (!modules.has(load)) {
-      modules.set(load, undefined);
-      load()
-        .then((module) => modules.set(load, module))
-        .catch(() => modules.delete(load))
-        .finally(() => this.update());
-    }
-    return /** @type {T | undefined} */ (modules.get(load));
+    const known = modules.get(load);
+    if (known && !(known instanceof Promise)) return /** @type {T} */ (known);
+    const loading =
+      known ||
+      load().then(
+        (module) => modules.set(load, module),
+        () => new Promise((resolve) => setTimeout(resolve, RETRY)).then(() => modules.delete(load))
+      );
+    modules.set(load, loading);
+    /** @type {Promise<unknown>} */ (loading).then(() => this.update());
+    return undefined;
   }
 
   /** Show an image in large, or first without its blur. @param {GazeImageInfo} image */
@@ -728,15 +721,15 @@ export class GazeCard extends GazeElement {
 
   render() {
     const { hub } = this;
-    const drawing = this.preview && this.use(loadPreview);
     let content;
-    if (drawing) content = drawing.render(this);
-    else if (!hub || !text("open") || (!hub.ready && !this.loaded)) content = this.renderLoading();
-    else if (hub.ready && !hub.servers.length) content = this._renderNoServer();
-    else content = this.renderBody(hub);
+    if (!hub || !text("open") || (!hub.ready && !this.loaded)) content = this.renderLoading();
+    else if (hub.ready && !hub.servers.length) {
+      const rare = this.use(loadRare);
+      content = rare ? rare.renderNoServer(this) : this.renderLoading();
+    } else content = this.renderBody(hub);
     const { title } = this.config;
     const name = title || text(`${this.localName.slice(5)}_card`);
-    return html`<ha-card role="region" aria-label=${name} ?inert=${this.preview}>
+    return html`<ha-card role="region" aria-label=${name}>
       ${title ? html`<h2>${title}</h2>` : nothing}
       <div class="body" style=${this.bodyStyle}>${content}</div>
       <div role="status">${this.said}</div>
@@ -763,16 +756,7 @@ export class GazeCard extends GazeElement {
     return html`<div class="spinner"></div>`;
   }
 
-  _renderNoServer() {
-    return html`<div class="note">
-      <p>${text("no_server")}</p>
-      <a href="/config/integrations/dashboard/add?domain=gaze">${text("add_server")}</a>
-    </div>`;
-  }
-
   renderOffline() {
     return html`<p class="note">${text("reconnecting")}</p>`;
   }
 }
-
-const loadPreview = () => import("./preview.js");

@@ -179,6 +179,7 @@ class GazeViewer extends GazeElement {
       }
       .stage {
         position: relative;
+        overflow: hidden;
         min-height: 0;
         touch-action: pan-y pinch-zoom;
         user-select: none;
@@ -201,11 +202,19 @@ class GazeViewer extends GazeElement {
       .stage:dir(rtl) ha-icon {
         transform: scaleX(-1);
       }
-      .gone {
+      .blurred gaze-image {
+        filter: blur(24px);
+      }
+      .gone,
+      .uncover {
         position: absolute;
         inset: 0;
         display: grid;
         place-items: center;
+        width: 100%;
+      }
+      .uncover:hover {
+        background: none;
       }
       dl {
         max-height: 34dvh;
@@ -257,14 +266,20 @@ class GazeViewer extends GazeElement {
       this._gone = true;
       this.update();
     };
+    const covered = card.isCovered(image);
+    const uncover = () => {
+      card.open(image);
+      this.update();
+    };
     return html`<div class="page">
       <header>
         <h2>${image.preset_name}</h2>
         <span>${this._images.length > 1 ? `${index + 1} / ${this._images.length}` : ""}</span>
         ${iconButton("details", () => this._toggleDetails(), false, `${this._details}`)} ${iconButton("close", () => this.closeDialog())}
       </header>
-      <div class="stage" @pointerdown=${this._down} @pointerup=${this._up}>
+      <div class="stage ${covered ? "blurred" : ""}" @pointerdown=${this._down} @pointerup=${this._up}>
         ${renderImage(hass, image, 0, gone)}
+        ${covered ? iconButton("uncover", uncover) : nothing}
         ${this._gone ? html`<p class="gone" role="alert">${text("image_gone")}</p>` : nothing}
         ${index > 0 ? iconButton("previous", () => this._turn(-1)) : nothing}
         ${index + 1 < this._images.length || card.hasMore ? iconButton("next", () => this._turn(1)) : nothing}

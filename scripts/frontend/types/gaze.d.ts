@@ -3,6 +3,7 @@
 type Localize = (key: string, values?: Record<string, any>) => string;
 
 interface ActionError {
+  code?: string;
   message?: string;
   error?: string;
   translation_domain?: string;
@@ -29,6 +30,7 @@ interface EntityEntry {
 
 interface DeviceEntry {
   model?: string | null;
+  identifiers?: [string, string][];
 }
 
 interface Hass {
@@ -197,7 +199,6 @@ type RenderActions = (
 interface InnerCard extends HTMLElement {
   config: CardConfig;
   hass: Hass;
-  preview: boolean;
 }
 
 interface Offer {
