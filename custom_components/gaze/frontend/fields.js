@@ -75,7 +75,7 @@ function renderSize(card) {
   const { problem } = card;
   return html`<div class="wide" role="group" aria-labelledby="size">
     <label id="size" for="width">${text("size")}</label>
-    <div class="row">${input("width", text("width"))} × ${input("height", text("height"))}</div>
+    <div class="row" style="flex-wrap: nowrap">${input("width", text("width"))} × ${input("height", text("height"))}</div>
     ${problem && problem.field === "size" ? html`<p class="error" id="problem">${problem.text}</p>` : nothing}
   </div>`;
 }

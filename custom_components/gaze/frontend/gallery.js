@@ -1,13 +1,11 @@
 // The card that shows saved images.
 import { html, nothing, repeat } from "./vendor/lit.js";
-import { GazeCard, canMark, define, describeError, listImages, text } from "./shared.js";
+import { GazeCard, canMark, define, describeError, listImages, loadRare, text } from "./shared.js";
 
 const loadSlideshow = () => import("./slideshow.js");
 const PAGE = 24;
 /** Images that one request may list. */
 const MOST = 100;
-/** Milliseconds that people have to stop typing before the search starts. */
-const TYPING = 300;
 /** Pixels that people scroll before new images wait for them. */
 const SCROLLED = 20;
 
@@ -33,7 +31,6 @@ export class GazeGallery extends GazeCard {
     this._generation = 0;
     this._loading = false;
     this._again = false;
-    this._typing = 0;
   }
 
   get _limit() {
@@ -205,13 +202,6 @@ export class GazeGallery extends GazeCard {
     tiles[Math.min(Math.max(to, 0), tiles.length - 1)].focus();
   }
 
-  /** @param {InputEvent} event */
-  _search(event) {
-    const search = /** @type {HTMLInputElement} */ (event.target).value.trim();
-    clearTimeout(this._typing);
-    this._typing = window.setTimeout(() => this._choose({ search }), TYPING);
-  }
-
   get styles() {
     return `${super.styles}
       .images {
@@ -259,14 +249,11 @@ export class GazeGallery extends GazeCard {
       }
       .new {
         position: sticky;
-        top: 0;
+        top: calc(var(--header-height, 56px) + 8px);
         z-index: 1;
         align-self: center;
+        margin-block-end: -44px;
         border-radius: 99px;
-      }
-      input {
-        flex: 1 1 160px;
-        width: auto;
       }
     `;
   }
@@ -277,16 +264,19 @@ export class GazeGallery extends GazeCard {
     return `--tile: ${SIZES[thumbnails]}px; --fit: ${fit}`;
   }
 
+  renderAbove() {
+    const count = this._newCount;
+    return count
+      ? html`<button class="new strong" @click=${this._showNew}>${text("new_images", { count })}</button>`
+      : nothing;
+  }
+
   /** @param {Hub} hub */
   renderBody(hub) {
-    const count = this._newCount;
     const { slideshow } = this.config;
     return html`
       ${hub.online ? nothing : this.renderOffline()}
       ${slideshow || this.config.filter === "none" ? nothing : this._renderFilters()}
-      ${count
-        ? html`<button class="new strong" @click=${this._showNew}>${text("new_images", { count })}</button>`
-        : nothing}
       ${this._error
         ? html`<div class="error" role="alert">
             <p>${this._error}</p>
@@ -312,6 +302,7 @@ export class GazeGallery extends GazeCard {
     const presets = !preset && !recipe && (this._presets.length > 1 || chosen) ? this._presets : [];
     const hearts = canMark(this.hass) && !favorites;
     if (!presets.length && !hearts && search !== true) return nothing;
+    const rare = search === true && this.use(loadRare);
     /** @type {(name: string, pressed: unknown, filter: Filter) => unknown} */
     const chip = (name, pressed, filter) =>
       html`<button
@@ -322,9 +313,7 @@ export class GazeGallery extends GazeCard {
         ${name}
       </button>`;
     return html`<div class="row" role="group" aria-label=${text("filter")}>
-      ${search === true
-        ? html`<input type="search" aria-label=${text("search")} placeholder=${text("search")} @input=${this._search} />`
-        : nothing}
+      ${rare ? rare.renderSearch((search) => this._choose({ search })) : nothing}
       ${presets.length || hearts ? chip(text("all"), !chosen && !favorite, { preset: "", favorite: false }) : nothing}
       ${hearts ? chip(text("favorites"), favorite, { favorite: !favorite }) : nothing}
       ${presets.map(({ slug, name }) => chip(name, slug === chosen, { preset: slug === chosen ? "" : slug }))}

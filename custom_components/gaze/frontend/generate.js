@@ -175,7 +175,8 @@ export class GazeGenerate extends GazeCard {
         cursor: pointer;
       }
       .result {
-        max-height: 60vh;
+        max-height: 40vh;
+        background: none;
       }
       .empty {
         aspect-ratio: 2;
@@ -193,6 +194,9 @@ export class GazeGenerate extends GazeCard {
       @container (min-width: 640px) {
         .columns {
           grid-template-columns: repeat(2, minmax(0, 1fr));
+        }
+        .result {
+          max-height: 60vh;
         }
       }
     `;

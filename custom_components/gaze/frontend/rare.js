@@ -1,6 +1,10 @@
-// What cards rarely need: errors, long lists of presets, and a home without a server.
+// What cards rarely need: errors, long lists of presets, search, and a home without a server.
 import { html, nothing } from "./vendor/lit.js";
 import { perform, text } from "./shared.js";
+
+/** Milliseconds that people have to stop typing before the search starts. */
+const TYPING = 300;
+let typing = 0;
 
 /**
  * Return what an action reports when it fails, in the user's language.
@@ -33,3 +37,20 @@ export const renderNoServer = ({ hass: { user } }) => html`<div class="note">
     ? nothing
     : html`<a href="/config/integrations/dashboard/add?domain=gaze">${text("add_server")}</a>`}
 </div>`;
+
+/** @param {(search: string) => void} choose */
+export function renderSearch(choose) {
+  /** @param {Event} event */
+  const type = ({ target }) => {
+    const search = /** @type {HTMLInputElement} */ (target).value.trim();
+    clearTimeout(typing);
+    typing = window.setTimeout(() => choose(search), TYPING);
+  };
+  return html`<input
+    type="search"
+    style="flex: 1 1 160px; width: auto"
+    aria-label=${text("search")}
+    placeholder=${text("search")}
+    @input=${type}
+  />`;
+}

@@ -18,7 +18,7 @@ export const loadTexts = async (hass) => take(await hass.loadBackendTranslation(
 /** A text is empty until the texts are loaded. @type {Localize} */
 export const text = (key, values) => localize(CARDS + key, values);
 
-const loadRare = () => import("./rare.js");
+export const loadRare = () => import("./rare.js");
 
 /** @type {(hass: Hass, error: ActionError) => Promise<string>} */
 export const describeError = (hass, error) =>
@@ -152,7 +152,9 @@ export class Hub {
     const presets = this._longLists.get(key) || server.presets;
     if (!this._longLists.has(key)) {
       this._longLists.set(key, undefined);
-      loadRare().then((rare) => rare.loadPresets(this, server, key));
+      loadRare()
+        .then((rare) => rare.loadPresets(this, server, key))
+        .catch(() => this._longLists.delete(key));
     }
     return { ...server, presets };
   }
@@ -497,7 +499,7 @@ const cardStyles = `
     height: 100%;
     display: flex;
     flex-direction: column;
-    overflow: hidden;
+    overflow: clip;
   }
   h2 {
     margin: 0;
@@ -730,7 +732,7 @@ export class GazeCard extends GazeElement {
     const { title } = this.config;
     const name = title || text(`${this.localName.slice(5)}_card`);
     return html`<ha-card role="region" aria-label=${name}>
-      ${title ? html`<h2>${title}</h2>` : nothing}
+      ${title ? html`<h2>${title}</h2>` : nothing} ${this.renderAbove()}
       <div class="body" style=${this.bodyStyle}>${content}</div>
       <div role="status">${this.said}</div>
     </ha-card>`;
@@ -745,6 +747,11 @@ export class GazeCard extends GazeElement {
     return new Intl.DateTimeFormat(this.hass.language, { dateStyle: "medium", timeStyle: "short" }).format(
       new Date(time)
     );
+  }
+
+  /** What stays in view when people scroll. @returns {unknown} */
+  renderAbove() {
+    return nothing;
   }
 
   /** @type {(hub: Hub) => unknown} */
