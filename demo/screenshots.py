@@ -23,7 +23,7 @@ IMAGES = CHECKOUT / "docs" / "images"
 TABLET = (1280, 800)
 PHONE = (390, 844)
 PRESETS = (
-    DemoPreset("watercolor_harbor", "Watercolor harbor"),
+    DemoPreset("watercolour_harbour", "Watercolor harbor"),
     DemoPreset("neon_city", "Neon city"),
     DemoPreset("oil_painting", "Oil painting"),
     DemoPreset("paper_forest", "Paper forest"),
@@ -86,13 +86,15 @@ async def loaded(page: Page) -> None:
         """() => {
           const found = [];
           const walk = (node) => {
-            if (node.localName === "gaze-image") found.push(node);
+            if (node.localName === "gaze-image") found.push([node, "img"]);
+            if (node.localName === "ha-icon") found.push([node, "ha-svg-icon"]);
             if (node.shadowRoot) walk(node.shadowRoot);
             node.childNodes.forEach(walk);
           };
           walk(document.body);
-          const inView = found.filter((one) => one.getBoundingClientRect().top < innerHeight);
-          return inView.length && inView.every((one) => one.querySelector("img"));
+          const inView = found.filter(([one]) => one.getBoundingClientRect().top < innerHeight);
+          return inView.length
+            && inView.every(([one, part]) => (one.shadowRoot || one).querySelector(part));
         }"""
     )
 
@@ -190,7 +192,11 @@ def main() -> None:
     parser.add_argument("--strip", type=Path, metavar="FOLDER", help="take the states of the card")
     parser.add_argument("--folder", type=Path, default=IMAGES, help="where the dashboard goes")
     parser.add_argument("--hass", type=Path, metavar="PATH", help="the hass of another version")
-    asyncio.run(run(parser.parse_args()))
+    options = parser.parse_args()
+    if options.hass:
+        # Home Assistant runs in a folder of its own.
+        options.hass = options.hass.absolute()
+    asyncio.run(run(options))
 
 
 if __name__ == "__main__":
