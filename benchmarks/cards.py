@@ -1,7 +1,8 @@
 """Measures the dashboard cards in Chromium: loads, first images, bytes, renders, and memory.
 
-Each part runs a real Home Assistant. `--part` selects one of them. The part `fill` saves the images
-into a folder, so that the others can start from it with `--home`.
+Each part runs a real Home Assistant and renews its section of the report. `--part` selects one of
+them. The part `fill` saves the images into a folder, so that the others can start from it with
+`--home`.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from itertools import product
 import json
 from pathlib import Path
+import re
 from statistics import median
 import sys
 import tempfile
@@ -306,14 +308,24 @@ PARTS: Final[dict[str, Part]] = {
 
 
 async def measure(parts: Sequence[str], folder: Path) -> bool:
-    """Measure parts, and write the report if they are all; return whether all limits are met."""
+    """Measure parts and write their sections; return whether all limits are met."""
+    met = True
     async with open_browser() as browser:
-        figures = [figure for part in parts for figure in await PARTS[part](browser, folder)]
-    table = listed(figures)
-    print(table)
-    if len(parts) == len(PARTS):
-        RESULTS.write_text(f"# Dashboard cards\n\n{machine()}\n\n{table}\n")
-    return all(figure.met for figure in figures)
+        for part in parts:
+            figures = await PARTS[part](browser, folder)
+            met = met and all(figure.met for figure in figures)
+            print(listed(figures), end="\n\n", flush=True)
+            write_section(part, listed(figures))
+    return met
+
+
+def write_section(part: str, table: str) -> None:
+    """Replace the section of a part in the report."""
+    before = RESULTS.read_text() if RESULTS.exists() else ""
+    sections = {name: re.search(rf"^## {name}\n\n([^#]*)", before, re.MULTILINE) for name in PARTS}
+    tables = {name: found[1].strip() for name, found in sections.items() if found} | {part: table}
+    text = [f"## {name}\n\n{tables[name]}\n" for name in PARTS if name in tables]
+    RESULTS.write_text("\n".join([f"# Dashboard cards\n\n{machine()}\n", *text]))
 
 
 async def run(options: argparse.Namespace) -> bool:
