@@ -31,3 +31,10 @@ async def expect_accessible(page: Page) -> None:
         if "gaze-" in str(node["target"])
     ]
     assert ours == []
+
+
+async def generate(home_assistant: HomeAssistant, preset: str, count: int = 1) -> list[str]:
+    """Generate images and return their jobs, when all are saved."""
+    data = {"preset": preset, "count": count, "wait": True}
+    response = await home_assistant.call_action("gaze", "generate", data, return_response=True)
+    return [job["job_id"] for job in response["jobs"]]

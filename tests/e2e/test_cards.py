@@ -1,5 +1,6 @@
 """Tests of the cards in a real frontend."""
 
+import json
 from typing import Any
 
 from playwright.async_api import expect
@@ -7,8 +8,8 @@ import pytest
 
 from testing.home_assistant import HomeAssistant
 
-from .browser import Visitor
-from .common import CARDS, DASHBOARD, TALL, add_dashboard, expect_accessible
+from .browser import ENGLISH, TRANSLATIONS, Visitor
+from .common import CARDS, DASHBOARD, TALL, add_dashboard, expect_accessible, generate
 from .conftest import House, Visit, newest_version
 
 pytestmark = [
@@ -16,82 +17,6 @@ pytestmark = [
     pytest.mark.timeout(300),  # on a machine that may be busy
     pytest.mark.usefixtures("socket_enabled"),
 ]
-
-
-async def generate_by_keyboard(visitor: Visitor) -> None:
-    """Type a prompt and generate, with an empty gallery before."""
-    page = visitor.page
-    await page.get_by_label("Prompt", exact=True).fill("<b>A lighthouse</b>")
-    await page.keyboard.press("Control+Enter")
-    await expect(page.locator("gaze-gallery .tile img")).to_have_count(1)
-    await expect(page.locator("gaze-generate .result img")).to_be_visible()
-    assert await page.locator("gaze-gallery b, gaze-generate b").count() == 0
-
-
-async def delete_in_large_view(visitor: Visitor) -> None:
-    """Open the image by keyboard, check its details, and delete it at the second attempt."""
-    page = visitor.page
-    await page.locator("gaze-gallery .tile").focus()
-    await page.keyboard.press("Enter")
-    viewer = page.locator("gaze-viewer")
-    await expect(viewer.locator(".stage img")).to_be_visible()
-    await viewer.locator(".details").press("Enter")
-    await expect(viewer.locator("dl")).to_contain_text("<b>A lighthouse</b>")
-    await expect_accessible(page)
-    await visitor.look("large-view")
-
-    await viewer.locator("button.delete").press("Enter")
-    await expect(viewer.locator("button.no")).to_be_focused()
-    await page.keyboard.press("Enter")
-    await viewer.locator("button.delete").press("Enter")
-    await viewer.locator("button.danger").press("Enter")
-
-    await expect(viewer.locator("dialog[open]")).to_have_count(0)
-    await expect(page.locator("gaze-gallery .tile")).to_have_count(0)
-
-
-async def test_journey_from_prompt_to_deletion_needs_only_the_keyboard(
-    house: House, visit: Visit
-) -> None:
-    await add_dashboard(house.home_assistant, {"strategy": {"type": "custom:gaze"}})
-    visitor = await visit(*TALL)
-
-    await visitor.open(f"/{DASHBOARD}")
-    await expect(visitor.page.locator("gaze-generate form")).to_be_visible()
-    await visitor.look("empty")
-    await generate_by_keyboard(visitor)
-    await visitor.look("finished")
-    await expect_accessible(visitor.page)
-    await visitor.expect_no_sideways_scrolling()
-    await delete_in_large_view(visitor)
-
-
-SET_INVALID = """() => {
-  try {
-    document.createElement("gaze-gallery-card").setConfig({ layout: "circle" });
-  } catch (error) {
-    return error.message;
-  }
-}"""
-
-
-async def test_invalid_configuration_shows_what_helps(house: House, visit: Visit) -> None:
-    cards = [{"type": "custom:gaze-gallery-card", "layout": "circle"}]
-    await add_dashboard(house.home_assistant, {"views": [{"cards": cards}]})
-    visitor = await visit()
-
-    await visitor.open(f"/{DASHBOARD}")
-
-    await expect(visitor.page.locator("hui-error-card")).to_be_visible()
-    error = await visitor.page.evaluate(SET_INVALID)
-    assert error == 'Change "layout" to one of these values: grid, hero, strip.'
-
-
-async def generate(home_assistant: HomeAssistant, preset: str, count: int = 1) -> list[str]:
-    """Generate images and return their jobs, when all are saved."""
-    data = {"preset": preset, "count": count, "wait": True}
-    response = await home_assistant.call_action("gaze", "generate", data, return_response=True)
-    return [job["job_id"] for job in response["jobs"]]
 
 
 @newest_version
@@ -112,31 +37,58 @@ async def test_gallery_follows_arrivals_filters_marks_and_deletions(
     await gallery.get_by_role("button", name="All", exact=True).click()
     await expect(gallery.locator(".tile")).to_have_count(3)
 
-    await generate(home_assistant, "neon_city")
+    [newest] = await generate(home_assistant, "neon_city")
     await expect(gallery.locator(".tile img")).to_have_count(4)
     await home_assistant.call_action("gaze", "delete_images", {"job_id": first})
     await expect(gallery.locator(".tile")).to_have_count(2)
 
-    await mark_and_download(visitor, home_assistant)
+    mark = {"job_id": newest, "favorite": True}
+    await home_assistant.call_action("gaze", "mark_images", mark)
     await gallery.get_by_role("button", name="Favorites", exact=True).click()
     await expect(gallery.locator(".tile")).to_have_count(1)
     await expect_accessible(visitor.page)
+    await gallery.get_by_role("button", name="All", exact=True).click()
+    await expect(gallery.locator(".tile")).to_have_count(2)
+    await scroll_while_image_arrives(visitor, home_assistant)
+    await expect_every_language(visitor)
 
 
-async def mark_and_download(visitor: Visitor, home_assistant: HomeAssistant) -> None:
-    """Mark the newest image as a favorite, and download its bytes."""
-    result = visitor.page.locator("gaze-generate")
-    job_id = await result.locator(".tile").get_attribute("data-job")
-    await result.locator("button.favorite").click()
-    await expect(result.locator("button.unfavorite")).to_be_visible()
+async def scroll_while_image_arrives(visitor: Visitor, home_assistant: HomeAssistant) -> None:
+    """Look at an older image while one arrives: nothing moves until people want to see it."""
+    page = visitor.page
+    gallery = page.locator("gaze-gallery")
+    await generate(home_assistant, "paper_forest", 10)
+    await expect(gallery.locator(".tile")).to_have_count(12)
+    await page.set_viewport_size({"width": 390, "height": 500})
+    looked_at = gallery.locator(".tile").nth(9)
+    await looked_at.scroll_into_view_if_needed()
+    await expect(looked_at.locator("img")).to_be_visible()
+    job_id = await looked_at.get_attribute("data-job")
+    before = await looked_at.bounding_box()
 
-    async with visitor.page.expect_download() as downloading:
-        await result.locator("button.download").click()
-    path = await (await downloading.value).path()
-    [entry] = await home_assistant.entries("gaze")
-    content, _ = await home_assistant.fetch(f"/api/gaze/image/{entry['entry_id']}/{job_id}")
+    await generate(home_assistant, "neon_city")
+    await expect(gallery.locator(".new")).to_have_text("1 new")
+    await visitor.look("new")
+    assert await gallery.locator(f"[data-job='{job_id}']").bounding_box() == before
+    await gallery.locator(".new").click()
+    await expect(gallery.locator(".tile")).to_have_count(13)
+    await expect(gallery.locator(".tile img").first).to_be_in_viewport()
 
-    assert path.read_bytes() == content
+
+SELECT_LANGUAGE = """(language) => document.querySelector("home-assistant").dispatchEvent(
+  new CustomEvent("hass-language-select", { detail: language }))"""
+
+
+async def expect_every_language(visitor: Visitor) -> None:
+    """Show the dashboard in every language of the integration, without a raw key."""
+    english = ENGLISH.at("config_panel", "cards", "generate")
+    for path in sorted(TRANSLATIONS.glob("*.json")):
+        cards = json.loads(path.read_text()).get("config_panel", {}).get("cards", {})
+        await visitor.page.evaluate(SELECT_LANGUAGE, path.stem)
+        send = visitor.page.locator("gaze-generate .send button")
+        await expect(send).to_have_text(cards.get("generate", english))
+        await visitor.expect_no_raw_text()
+        assert "" not in await visitor.page.locator("gaze-gallery button.chip").all_inner_texts()
 
 
 PLACES: dict[str, dict[str, Any]] = {
@@ -208,16 +160,3 @@ async def test_cards_fit_every_place_theme_and_direction(house: House, visit: Vi
     await visitor.expect_no_sideways_scrolling()
     assert await visitor.page.evaluate(CUT) == []
     await visitor.look("rtl")
-
-
-@newest_version
-async def test_dashboard_is_offered_in_the_frontend(house: House, visit: Visit) -> None:
-    await generate(house.home_assistant, "neon_city")
-    await add_dashboard(house.home_assistant, {"views": [{"type": "sections", "sections": []}]})
-    visitor = await visit(1280, 1000)
-    page = visitor.page
-
-    await visitor.open("/config/lovelace/dashboards")
-    await page.get_by_role("button", name="Add dashboard").click()
-    await expect(page.locator("dashboard-card").get_by_text("GAZE", exact=True)).to_be_visible()
-    await visitor.look("community-dashboards")

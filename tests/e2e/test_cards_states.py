@@ -1,14 +1,19 @@
-"""States of the cards in a real frontend: rejected, failed, off, restarted, and several homes."""
+"""States of the cards in a real frontend, and the whole journey of an image by keyboard."""
 
 from collections.abc import AsyncGenerator
+import json
 import re
 import secrets
+from typing import Any
 
-from playwright.async_api import expect
+import aiohttp
+from playwright.async_api import Locator, Page, expect
 import pytest
 
-from testing.gaze_server import GazeServer
+from testing.gaze_server import DemoPreset, GazeServer
+from testing.home_assistant import HomeAssistant
 
+from .browser import Visitor
 from .common import CARDS, DASHBOARD, TALL, add_dashboard, expect_accessible
 from .conftest import House, Visit, newest_version
 
@@ -17,7 +22,9 @@ pytestmark = [
     pytest.mark.timeout(300),  # on a machine that may be busy
     pytest.mark.usefixtures("socket_enabled"),
 ]
-PROMPT = "A lighthouse"
+PROMPT = "<b>A lighthouse</b>"
+MOST_TABS = 80
+GUEST = "guest"
 # What a page reports while Home Assistant restarts, or while GAZE is off
 OUTAGE = r"^Request: (500|502|503)|WebSocket|ERR_|Failed to fetch|Lost connection"
 
@@ -27,6 +34,109 @@ async def gaze(socket_enabled: None) -> AsyncGenerator[GazeServer]:
     """Return a GAZE server whose jobs move when the test moves them."""
     async with GazeServer(api_key=secrets.token_hex(16), duration=None, size=(192, 288)) as server:
         yield server
+
+
+async def tab_to(page: Page, element: Locator) -> None:
+    """Press Tab until an element has the focus."""
+    await expect(element).to_be_visible()
+    for _ in range(MOST_TABS):
+        if await element.evaluate("(element) => element.matches(':focus')"):
+            return
+        await page.keyboard.press("Tab")
+    pytest.fail(f"Tab does not lead to {element}")
+
+
+async def press(page: Page, element: Locator) -> None:
+    """Go to an element with the Tab key, and press Enter."""
+    await tab_to(page, element)
+    await page.keyboard.press("Enter")
+
+
+async def test_journey_of_an_image_needs_only_the_keyboard(house: House, visit: Visit) -> None:
+    await add_dashboard(house.home_assistant, {"strategy": {"type": "custom:gaze"}})
+    visitor = await visit(*TALL)
+
+    await visitor.open(f"/{DASHBOARD}")
+    await expect(visitor.page.locator("gaze-generate form")).to_be_visible()
+    await visitor.look("empty")
+    await generate_two(visitor, house.server)
+    await use_result(visitor.page, house)
+    await visitor.look("finished")
+    await expect_accessible(visitor.page)
+    await visitor.expect_no_sideways_scrolling()
+    await delete_in_large_view(visitor)
+
+
+async def generate_two(visitor: Visitor, server: GazeServer) -> None:
+    """Type a prompt, generate two images, look at the queue, and see both."""
+    page = visitor.page
+    card = page.locator("gaze-generate")
+    await tab_to(page, card.locator("#prompt"))
+    await page.keyboard.type(PROMPT)
+    await tab_to(page, card.locator("#count"))
+    await page.keyboard.type("2")
+    await page.keyboard.press("Control+Enter")
+    await expect(card.locator("gaze-progress p")).to_have_text(re.compile("1 of 2"))
+    await press(page, card.locator("gaze-progress summary"))
+    await expect(card.locator("gaze-progress li")).to_have_count(2)
+    await visitor.look("queue")
+    await server.finish()
+    await server.finish()
+    await expect(card.locator(".strip img")).to_have_count(2)
+    await expect(page.locator("gaze-gallery .tile img")).to_have_count(2)
+    assert await page.locator("gaze-gallery b, gaze-generate b").count() == 0
+
+
+async def use_result(page: Page, house: House) -> None:
+    """Generate again, mark the result as a favorite, and download its bytes."""
+    card = page.locator("gaze-generate")
+    await press(page, card.locator("button.again"))
+    await expect(card.locator("gaze-progress p")).to_be_visible()
+    await house.server.finish()
+    await expect(page.locator("gaze-gallery .tile img")).to_have_count(3)
+    await expect(card.locator(".strip img")).to_have_count(0)
+    job_id = await card.locator(".result").get_attribute("data-job")
+    await press(page, card.locator("button.favorite"))
+    await expect(card.locator("button.unfavorite")).to_be_visible()
+
+    async with page.expect_download() as downloading:
+        await press(page, card.locator("button.download"))
+    path = await (await downloading.value).path()
+    [entry] = await house.home_assistant.entries("gaze")
+    url = f"/api/gaze/image/{entry['entry_id']}/{job_id}"
+    content, _ = await house.home_assistant.fetch(url)
+    assert path.read_bytes() == content
+
+
+async def delete_in_large_view(visitor: Visitor) -> None:
+    """Open the second image, check its details, and delete it at the second attempt."""
+    page = visitor.page
+    await tab_to(page, page.locator("gaze-gallery .tile").first)
+    await page.keyboard.press("ArrowRight")
+    await page.keyboard.press("Enter")
+    viewer = page.locator("gaze-viewer")
+    place = viewer.locator("header span")
+    await expect(viewer.locator(".stage img")).to_be_visible()
+    await press(page, viewer.locator(".details"))
+    await expect(viewer.locator("dl")).to_contain_text(PROMPT)
+    await expect_accessible(page)
+    await visitor.look("large-view")
+    await page.keyboard.press("ArrowLeft")
+    await expect(place).to_have_text("1 / 3")
+    await page.keyboard.press("ArrowRight")
+    await expect(place).to_have_text("2 / 3")
+
+    await press(page, viewer.locator("button.delete"))
+    await expect(viewer.locator("button.no")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(viewer.locator("button.delete")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await press(page, viewer.locator("button.danger"))
+    await expect(place).to_have_text("2 / 2")
+
+    await page.keyboard.press("Escape")
+    await expect(viewer.locator("dialog[open]")).to_have_count(0)
+    await expect(page.locator("gaze-gallery .tile")).to_have_count(2)
 
 
 @newest_version
@@ -67,6 +177,15 @@ async def test_generate_card_shows_every_state_and_its_form_survives(
     await expect(card.locator(".result img")).to_be_visible()
     await expect(card.get_by_role("alert")).to_have_count(0)
 
+    house.expected.append("connection to the server failed|Failed to connect to GAZE")
+    server.set_online(False)
+    await card.get_by_role("button", name="Generate", exact=True).click()
+    await expect(card.get_by_role("alert")).to_be_visible()
+    await expect(card.get_by_text("Unable to reach GAZE")).to_be_visible()
+    await expect(card.get_by_label("Prompt", exact=True)).to_have_value(PROMPT)
+    await expect(visitor.page.locator("gaze-gallery .tile img")).to_have_count(1)
+    await visitor.look("off")
+
 
 @newest_version
 async def test_open_page_survives_restart_without_failed_logins(house: House, visit: Visit) -> None:
@@ -91,3 +210,63 @@ async def test_open_page_survives_restart_without_failed_logins(house: House, vi
 
     await expect(tiles).to_have_count(2)
     assert "invalid authentication" not in home_assistant.all_logs
+
+
+async def log_in_as_guest(home_assistant: HomeAssistant) -> dict[str, Any]:
+    """Add a user who may only read; return the tokens of a browser that is logged in."""
+    create = {"type": "config/auth/create", "name": GUEST, "group_ids": ["system-read-only"]}
+    user = (await home_assistant.websocket(create))["user"]
+    login = {"username": GUEST, "password": GUEST}
+    add = {"type": "config/auth_provider/homeassistant/create", "user_id": user["id"], **login}
+    await home_assistant.websocket(add)
+    client = {"client_id": f"{home_assistant.url}/"}
+    step = await home_assistant.post(
+        "/auth/login_flow",
+        {**client, "handler": ["homeassistant", None], "redirect_uri": f"{home_assistant.url}/"},
+    )
+    done = await home_assistant.post(f"/auth/login_flow/{step['flow_id']}", {**client, **login})
+    form = {**client, "grant_type": "authorization_code", "code": done["result"]}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{home_assistant.url}/auth/token", data=form) as response,
+    ):
+        return {**home_assistant.browser_tokens, **await response.json()}
+
+
+@newest_version
+async def test_guest_sees_two_servers_and_learns_what_is_not_allowed(
+    house: House, visit: Visit
+) -> None:
+    home_assistant = house.home_assistant
+    other = DemoPreset("fresco", "Fresco")
+    async with GazeServer([other], api_key="other", duration=None, size=(192, 288)) as second:
+        await home_assistant.flow("gaze", {"host": second.url, "api_key": second.api_key})
+        await add_dashboard(home_assistant, {"views": [{"cards": CARDS}]})
+        visitor = await visit(*TALL)
+        card = visitor.page.locator("gaze-generate")
+        tiles = visitor.page.locator("gaze-gallery .tile img")
+        await visitor.open(f"/{DASHBOARD}")
+        await card.get_by_role("button", name="Generate", exact=True).click()
+        await expect(card.locator("gaze-progress p")).to_be_visible()
+        await house.server.finish()
+        await expect(tiles).to_have_count(1)
+        await card.get_by_label("Server").select_option(index=1)
+        await expect(card.locator("#preset option")).to_have_text(["Fresco"])
+        await card.get_by_role("button", name="Generate", exact=True).click()
+        await expect(card.locator("gaze-progress p")).to_be_visible()
+        await second.finish()
+        await expect(tiles).to_have_count(2)
+        await visitor.look("two-servers")
+
+        guest = await visit(*TALL)
+        tokens = json.dumps(json.dumps(await log_in_as_guest(home_assistant)))
+        await guest.page.add_init_script(f"localStorage.hassTokens = {tokens}")
+        await guest.open(f"/{DASHBOARD}")
+        await expect(guest.page.locator("gaze-gallery .tile img")).to_have_count(2)
+        card = guest.page.locator("gaze-generate")
+        await card.get_by_role("button", name="Generate", exact=True).click()
+        await expect(card.get_by_role("alert")).to_contain_text("You don't have permission")
+        await guest.look("guest")
+        await card.locator("button.favorite").click()
+        await expect(card.locator("gaze-actions .error")).to_contain_text("permission")
+        assert house.server.requests["generate"] == 1
