@@ -12,7 +12,7 @@ let typing = 0;
  */
 export async function describeError(hass, error) {
   const { translation_domain: domain, translation_key: key } = error;
-  if (error.code === "unauthorized") return text("not_allowed");
+  if (error.message === "Unauthorized") return text("not_allowed");
   if (domain && key) {
     const texts = await hass.loadBackendTranslation("exceptions", domain);
     const words = texts(`component.${domain}.exceptions.${key}.message`, error.translation_placeholders);

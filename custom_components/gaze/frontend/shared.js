@@ -494,6 +494,7 @@ const cardStyles = `
     display: block;
     height: 100%;
     container-type: inline-size;
+    scroll-margin-top: calc(var(--header-height, 56px) + 8px);
   }
   ha-card {
     height: 100%;

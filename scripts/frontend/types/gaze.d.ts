@@ -3,7 +3,6 @@
 type Localize = (key: string, values?: Record<string, any>) => string;
 
 interface ActionError {
-  code?: string;
   message?: string;
   error?: string;
   translation_domain?: string;
