@@ -121,12 +121,12 @@ export class GazeGallery extends GazeCard {
       const page = await this._list(filter);
       if (generation === this._generation) take(page);
     } catch (failure) {
-      error = await describeError(this.hass, /** @type {ActionError} */ (failure));
+      // The state of the servers says more as long as the integration is not set up.
+      if (this.hub && this.hub.live) error = await describeError(this.hass, /** @type {ActionError} */ (failure));
     }
     if (generation !== this._generation) return;
     this._loading = false;
-    // The state of the servers says more as long as the integration is not set up.
-    this._error = this.hub && this.hub.ready && this.hub.online ? error : "";
+    this._error = error;
     this.update();
   }
 

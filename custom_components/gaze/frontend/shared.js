@@ -88,6 +88,11 @@ export class Hub {
     return Date.now() + this.ahead;
   }
 
+  /** Whether Home Assistant has set up the integration, and sends each change. */
+  get live() {
+    return Boolean(this._unsubscribe);
+  }
+
   /** Call a listener after each change. Returns how to stop that. @param {() => void} listener */
   listen(listener) {
     this._listeners.add(listener);
