@@ -160,3 +160,16 @@ async def test_cards_fit_every_place_theme_and_direction(house: House, visit: Vi
     await visitor.expect_no_sideways_scrolling()
     assert await visitor.page.evaluate(CUT) == []
     await visitor.look("rtl")
+
+
+@newest_version
+async def test_dashboard_is_offered_in_the_frontend(house: House, visit: Visit) -> None:
+    await generate(house.home_assistant, "neon_city")
+    await add_dashboard(house.home_assistant, {"views": [{"type": "sections", "sections": []}]})
+    visitor = await visit(1280, 1000)
+    page = visitor.page
+
+    await visitor.open("/config/lovelace/dashboards")
+    await page.get_by_role("button", name="Add dashboard").click()
+    await expect(page.locator("dashboard-card").get_by_text("GAZE", exact=True)).to_be_visible()
+    await visitor.look("community-dashboards")
