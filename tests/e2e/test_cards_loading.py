@@ -7,7 +7,7 @@ from testing.home_assistant import DASHBOARD as YAML_DASHBOARD
 
 from .browser import LOADING
 from .common import CARDS, DASHBOARD, TALL, add_dashboard, generate
-from .conftest import House, Visit
+from .conftest import House, Visit, newest_version
 
 pytestmark = [
     pytest.mark.e2e,
@@ -25,6 +25,7 @@ async def expect_cards(page: Page) -> None:
     await expect(page.locator("hui-error-card")).to_have_count(0)
 
 
+@newest_version
 async def test_cards_load_every_time_from_yaml_and_beside_a_resource(
     house: House, visit: Visit
 ) -> None:

@@ -49,6 +49,7 @@ async def press(page: Page, element: Locator) -> None:
     await page.keyboard.press("Enter")
 
 
+@newest_version
 async def test_journey_of_an_image_needs_only_the_keyboard(house: House, visit: Visit) -> None:
     await add_dashboard(house.home_assistant, {"strategy": {"type": "custom:gaze"}})
     visitor = await visit(*TALL)
