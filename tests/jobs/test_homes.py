@@ -179,7 +179,7 @@ async def test_image_of_job_that_is_stopped_as_it_finishes_is_not_downloaded(
     await reached(lambda: not open_ids(entry))
     await asyncio.sleep(600)
 
-    assert types(events, job_id) == ["queued", "failed"]
+    assert milestones(events, job_id) == ["queued", "failed"]
     assert server.requests["image"] == 0
     assert coordinator(entry).gallery.count == 0
 
