@@ -46,8 +46,12 @@ CALLS: Final[dict[str, Callable[[GazeClient], Awaitable[object]]]] = {
     "image": lambda client: client.get_image("/static/uploads/gen_1.png"),
 }
 
+# aiohttp may overlook a broken chunk that comes after the header was processed. Then the time
+# limit of the request ends it.
+UNNOTICED: Final = {"breaks_the_chunks", "cuts_a_chunk", "says_an_endless_chunk"}
+
 # It ends by the time limit of the request alone, not by that for the next piece.
-ENDLESS: Final = {"drips_the_header", "drips_the_body", "announces_without_end"}
+ENDLESS: Final = {"drips_the_header", "drips_the_body", "announces_without_end", *UNNOTICED}
 
 # aiohttp rounds long time limits up to a whole second: seconds, with what else a call takes
 ROUNDING: Final = 2
@@ -111,6 +115,8 @@ async def test_hostile_response_raises_one_error_in_time(
         async with asyncio.timeout(limit + ROUNDING):
             found[name, place] = await failure(CALLS[place](client))
 
+    for what in product(UNNOTICED, ENDPOINTS):
+        assert found.pop(what) in {GazeResponseError, GazeTimeoutError}
     assert found == {(name, place): outcome(name, place) for name, place in found}
     heads = (await hostile.order())["gaze"]
     asked = [head for head in heads if head.startswith("POST")]

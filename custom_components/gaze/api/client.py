@@ -136,7 +136,7 @@ class GazeClient:
 
     async def _download(self, url: URL) -> bytes:
         """Download the bytes at the URL of an image."""
-        return await self._request(hdrs.METH_GET, url, MAX_IMAGE_BYTES, timeout=IMAGE_TIMEOUT)
+        return await self._request(hdrs.METH_GET, url, MAX_IMAGE_BYTES, time_limit=IMAGE_TIMEOUT)
 
     async def _call_api[T: (PresetList, JobList, JobReport)](
         self,
@@ -151,7 +151,7 @@ class GazeClient:
                 method,
                 self._url.joinpath("api", "v1", *segments),
                 MAX_RESPONSE_BYTES,
-                timeout=API_TIMEOUT,
+                time_limit=API_TIMEOUT,
                 headers={"X-API-Key": self._api_key, hdrs.ACCEPT: "application/json"},
                 json=body,
             )
@@ -162,14 +162,20 @@ class GazeClient:
         self._on_response(segments[0], None)
         return response
 
-    async def _request(self, method: str, url: URL, limit: int, **options: Any) -> bytes:
+    async def _request(
+        self, method: str, url: URL, limit: int, *, time_limit: ClientTimeout, **options: Any
+    ) -> bytes:
         """Return the body of a successful response of at most `limit` bytes. Raises GazeError."""
         if self._session.closed:  # Home Assistant stops
             raise GazeConnectionError("the connection to the server is closed")
         try:
-            async with self._session.request(
-                method, url, allow_redirects=False, **options
-            ) as response:
+            # aiohttp may stop its own timers when it overlooks a broken chunk.
+            async with (
+                asyncio.timeout((time_limit.total or 0.0) + 1.0),
+                self._session.request(
+                    method, url, allow_redirects=False, timeout=time_limit, **options
+                ) as response,
+            ):
                 if response.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
                     return await _read_body(response, limit)
                 if limit == MAX_IMAGE_BYTES:
