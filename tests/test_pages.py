@@ -112,6 +112,8 @@ def test_command_exists_with_its_options(
         for name in arguments[:1]:
             assert name == "NAME" or (ROOT / "benchmarks" / f"{name}.py").is_file()
             source += "" if name == "NAME" else (ROOT / "benchmarks" / f"{name}.py").read_text()
+        support = (ROOT / "benchmarks" / "support").glob("*.py")
+        source += "".join(f"\n{file.read_text()}" for file in support)
     if program == "scripts/test":
         assert all((ROOT / word).exists() for word in arguments if word.startswith("tests/"))
         # All other options go to pytest.
