@@ -531,7 +531,9 @@ def find_next_poll(distribution: Distribution, started: Interval, open_at: float
             latest = before + _solve(density, after, point - before, 1 - passed)
             break
         passed, before, density = passed + more, point, after
-    return middle + max(latest, elapsed + LEAST_GAP)
+    # It may have started at `first`, and ended soon after: no end is noticed later than the gap.
+    silent_since = max(first, open_at)
+    return min(middle + max(latest, elapsed + LEAST_GAP), silent_since + MAX_GAP)
 
 
 def find_longest_gap(unknown: float) -> float:
