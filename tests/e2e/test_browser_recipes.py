@@ -106,7 +106,8 @@ async def _run(house: House, visitor: Visitor) -> str:
     root = quote("media-source://", safe="")
     await visitor.open(f"/media-browser/browser/app%2C{root}/app%2C{folder}")
     await expect(visitor.page.get_by_role("heading", level=1)).to_have_text("Morning wallpaper")
-    await expect(visitor.page.locator(".child .title")).to_have_text([re.compile("Neon city")])
+    title = re.compile("^ *Morning wallpaper · ")
+    await expect(visitor.page.locator(".child .title")).to_have_text([title])
     await visitor.look("media")
     return str(job["recipe"])
 
