@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 import json
 from pathlib import Path
 import re
@@ -17,8 +18,8 @@ TRANSLATIONS: Final = CHECKOUT / "custom_components" / "gaze" / "translations"
 LOADING: Final = 30_000
 # Seconds between two looks at a page
 _AGAIN: Final = 0.2
-# Seconds until a switch shows that it was turned
-_SETTLING: Final = 1.0
+# Milliseconds until a switch shows that it was turned
+_SETTLING: Final = 5_000
 expect.set_options(timeout=LOADING)
 
 # The text nodes that are seen, in order; what a code editor holds is no text of the page.
@@ -180,7 +181,9 @@ class Visitor:
         async with asyncio.timeout(LOADING / 1000):
             while not await switch.is_checked():
                 await switch.press("Space")
-                await asyncio.sleep(_SETTLING)
+                # Another press before the switch has changed would turn it off again.
+                with suppress(AssertionError):
+                    await expect(switch).to_be_checked(timeout=_SETTLING)
 
     async def expect_no_raw_text(self) -> None:
         """Wait until neither keys nor placeholders are seen: some texts are loaded late."""
