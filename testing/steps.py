@@ -72,6 +72,19 @@ async def connect(home_assistant: HomeAssistant, gaze_url: str, api_key: str) ->
     await wait_until(loaded, what="Connecting to the GAZE server", seconds=DELIVERY)
 
 
+async def add_automation(home_assistant: HomeAssistant, item_id: str, config: Json) -> None:
+    """Add an automation as the editor does, and wait until its triggers are attached."""
+    await home_assistant.post(f"/api/config/automation/config/{item_id}", config)
+
+    async def is_on() -> bool:
+        states = await home_assistant.get("/api/states")
+        return any(
+            state["attributes"].get("id") == item_id and state["state"] == "on" for state in states
+        )
+
+    await wait_until(is_on, what="Adding the automation", seconds=6 * DELIVERY)
+
+
 async def first_preset(home_assistant: HomeAssistant) -> str:
     """Return the slug of the first preset."""
     answer = await home_assistant.call_action("gaze", "list_presets", return_response=True)

@@ -15,7 +15,7 @@ import pytest
 
 from testing.gaze_server import GazeServer
 from testing.home_assistant import CHECKOUT, HomeAssistant, free_port
-from testing.steps import check_log, connect, first_preset, saved_image
+from testing.steps import add_automation, check_log, connect, first_preset, saved_image
 
 from ..phone import Push, button, registration
 
@@ -69,8 +69,9 @@ async def test_notification_buttons_work_from_phone(
         devices = await home_assistant.websocket({"type": "config/device_registry/list"})
         (phone,) = [device["id"] for device in devices if device["name"] == "Phone"]
         inputs = {"phones": [phone], "images": {"entity_id": "event.gaze_generation"}}
-        await home_assistant.post(
-            f"/api/config/automation/config/{NAME}",
+        await add_automation(
+            home_assistant,
+            NAME,
             {
                 "alias": "Images on the phone",
                 "use_blueprint": {"path": f"gaze/{NAME}.yaml", "input": inputs},

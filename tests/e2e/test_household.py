@@ -17,7 +17,7 @@ import pytest
 from testing.backups import unpack
 from testing.gaze_server import GazeServer
 from testing.home_assistant import CHECKOUT, HomeAssistant, Json, complaints, free_port, wait_until
-from testing.steps import connect
+from testing.steps import add_automation, connect
 from tests.phone import Push, button, registration
 
 from .browser import Visitor, add_trigger, save_automation
@@ -184,7 +184,7 @@ async def _phone_marks_first_image(household: Household, push: Push) -> None:
     inputs = {"phones": [phone], "images": {"entity_id": "event.gaze_generation"}}
     blueprint = {"path": "gaze/images_on_phone.yaml", "input": inputs}
     automation = {"alias": "Images on the phone", "use_blueprint": blueprint}
-    await home.post("/api/config/automation/config/images_on_phone", automation)
+    await add_automation(home, "images_on_phone", automation)
 
     job = await household.generate(preset=PRESET)
 
