@@ -75,7 +75,7 @@ SCENES: Final = (
         p95=1.0,
     ),
     Scene(letter="b", title="The same, of 30 s ± 10 %", count=1, seconds=30),
-    Scene(letter="c", title="3 images behind 10 of somebody else", count=3, seconds=8, ahead=10),
+    Scene(letter="c", title="3 images behind 10 of another client", count=3, seconds=8, ahead=10),
 )
 
 

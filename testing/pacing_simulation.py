@@ -168,6 +168,19 @@ def place(batch: Sequence[Made], accepted: float) -> None:
         accepted = image.end
 
 
+def process_response(pacer: Pacer, job_id: str, image: Made, *, seen: float, now: float) -> None:
+    """Process the response to a poll, for which the server looked at the image at `seen`."""
+    if seen >= image.end:
+        image.noticed = now
+        span = pacer.end(job_id, now, done=True)
+        image.reported = None if span is None else span.duration
+        pacer.infer_start(now)
+    elif seen >= image.start:
+        pacer.process(job_id, now)
+    else:
+        pacer.wait(job_id, now)
+
+
 def poll_with_pacer(batches: Sequence[Sequence[Made]], request_time: float) -> Outcome:
     """Let the integration's pacer poll."""
     durations, now = Durations(), 0.0
@@ -185,15 +198,7 @@ def poll_with_pacer(batches: Sequence[Sequence[Made]], request_time: float) -> O
             pacer.start_poll(job_id, now)
             image.requests += 1
             seen, now = now + request_time / 2, now + request_time
-            if seen >= image.end:
-                image.noticed = now
-                span = pacer.end(job_id, now, done=True)
-                image.reported = None if span is None else span.duration
-                pacer.infer_start(now)
-            elif seen >= image.start:
-                pacer.process(job_id, now)
-            else:
-                pacer.wait(job_id, now)
+            process_response(pacer, job_id, image, seen=seen, now=now)
     return Outcome([image for batch in batches for image in batch])
 
 

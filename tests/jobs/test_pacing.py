@@ -38,6 +38,7 @@ from testing.pacing_simulation import (
     find_scene_optimum,
     place,
     poll_with_pacer,
+    process_response,
     simulate,
 )
 
@@ -81,15 +82,8 @@ def track(
         image.requests += 1
         if int(job_id) in bad:
             pacer.fail_job(job_id, now)
-        elif seen >= image.end:
-            image.noticed = now
-            span = pacer.end(job_id, now, done=True)
-            image.reported = None if span is None else span.duration
-            pacer.infer_start(now)
-        elif seen >= image.start:
-            pacer.process(job_id, now)
         else:
-            pacer.wait(job_id, now)
+            process_response(pacer, job_id, image, seen=seen, now=now)
     return sent
 
 
