@@ -146,6 +146,7 @@ class House:
                 await self._arrived("image", before, self._random.randint(1, count - 1))
                 await asyncio.sleep(self._random.uniform(0, 0.08))
             case _:
+                await asyncio.wait([action])  # images are made from then on
                 await asyncio.sleep(self._random.uniform(0, count * DURATION))
         await self._end()
         with suppress(aiohttp.ClientError):
