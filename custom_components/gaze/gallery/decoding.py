@@ -7,14 +7,8 @@ from io import BytesIO
 from typing import Final
 import warnings
 
-# Pillow would import these plugins, and all others, with the first image in the executor.
-from PIL import (
-    Image as Pillow,
-    ImageOps,
-    JpegImagePlugin,  # noqa: F401
-    PngImagePlugin,  # noqa: F401
-    WebPImagePlugin,  # noqa: F401
-)
+# Without this plugin, Pillow imports all of its plugins to write the first thumbnail.
+from PIL import Image as Pillow, ImageOps, WebPImagePlugin  # noqa: F401
 
 from .errors import ImageContentError, UnsupportedFormatError
 from .formats import other_format
