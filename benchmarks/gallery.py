@@ -318,7 +318,7 @@ async def serving_lines(hass: HomeAssistant, entry: ConfigEntry) -> list[Line]:
     file, file_view, *ours = (seconds * 1000 for seconds in times)
     return [
         against("View, against a view of the file with a login (ms)", ours[0], file_view, 1.5),
-        against("View, against a file without a login (ms)", ours[0], file),
+        against("View, against a file without a login (ms)", ours[0], file, 1.5),
         against("Image entity, against a file without a login (ms)", ours[1], file, 1.5),
         Line(figure=Figure(name="View, thumbnail (ms)", value=ours[2])),
     ]
