@@ -2,14 +2,15 @@
 
 Home Assistant's own backup integration makes them, with the hooks of the integration. Each one is
 unpacked into an empty folder, where the stores are opened as a start does. What was fired before
-the backup began must be there: each queued job, and each finished image with the server's bytes.
+the backup began must be there: each queued job, and each of the newest finished images with the
+server's bytes. Older images are removed all the time, as the options of the entry say.
 Every tenth backup also starts a Home Assistant, which must finish all jobs of the backup.
 """
 
 import argparse
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +40,15 @@ TIMES: Final = 50
 STARTED: Final = 10  # each how many a Home Assistant is started on a backup
 DURATION: Final = 0.3
 AT_ONCE: Final = 5
+KEPT: Final = 60  # images, so that the oldest ones are also removed meanwhile
 SIZE: Final = (512, 768)
+OPTIONS: Final = {
+    "save_images": True,
+    "strip_metadata": False,
+    "keep_images": KEPT,
+    "max_open_jobs": 40,
+    "give_up_after": 12,
+}
 PAUSE: Final = (0.3, 1.5)  # seconds between two backups
 PATIENCE: Final = 120.0
 # An event is recorded as fired a moment after it was fired, in seconds.
@@ -115,6 +124,9 @@ class House:
 
         await wait_until(is_made, what="The backup", seconds=PATIENCE)
         backup.ended_at = time.time()
+        info = await self.home_assistant.websocket({"type": "backup/info"})
+        if (ending := info["last_action_event"])["state"] != "completed":
+            backup.other.append(f"Home Assistant ended the backup with {ending}")
         [made] = backups.glob("*.tar")
         backup.file = Path(shutil.move(made, self.home_assistant.folder.parent / f"{number}.tar"))
         backup.events = sum(
@@ -169,7 +181,8 @@ class Judge:
         backup.other += [f"{name} was set aside" for name in restored.set_aside]
         if backup.number % STARTED == 0:
             backup.started = True
-            await self._start(backup, folder)
+            opened = {job.job_id for job in restored.jobs.values() if job.open}
+            await self._start(backup, folder, opened)
         shutil.rmtree(folder)
 
     def _compare_events(self, backup: Backup, restored: Restored) -> None:
@@ -190,11 +203,15 @@ class Judge:
         backup.other += [f"GAZE never had the job {job_id}" for job_id in unknown]
 
     def _compare_images(self, backup: Backup, restored: Restored) -> None:
-        """Note which images are lost, or there twice."""
-        for event in self._told:
-            job_id = event.data["job_id"]
-            if event.data["type"] != "finished" or event.time >= backup.began_at:
-                continue
+        """Note which of the newest images are lost, and which images are there twice."""
+        finished = [
+            event.data["job_id"]
+            for event in self._told
+            if event.data["type"] == "finished" and event.time < backup.began_at
+        ]
+        # Those that were saved but not fired yet count as well.
+        newest = {*finished[AT_ONCE - KEPT :], *restored.images}
+        for job_id in filter(newest.__contains__, finished):
             files = restored.files.get(job_id[:8], [])
             if job_id not in restored.images:
                 backup.lost.append(f"the image of {job_id} is not listed")
@@ -206,8 +223,8 @@ class Judge:
             if len(files) > 1
         ]
 
-    async def _start(self, backup: Backup, folder: Path) -> None:
-        """Start a Home Assistant on a backup, and see that it finishes all jobs."""
+    async def _start(self, backup: Backup, folder: Path, opened: Collection[str]) -> None:
+        """Start a Home Assistant on a backup, and see that it finishes the open jobs."""
         home_assistant = HomeAssistant(folder, port=free_port())
         home_assistant.prepare()
 
@@ -224,7 +241,7 @@ class Judge:
             await wait_until(is_loaded, what="Loading the entry", seconds=PATIENCE)
             await wait_until(have_ended, what="The end of restored jobs", seconds=PATIENCE)
             listed = await home_assistant.call_action("gaze", "list_jobs", return_response=True)
-            for job in listed["jobs"]:
+            for job in filter(lambda job: job["job_id"] in opened, listed["jobs"]):
                 shown = job["image_url"] and (await home_assistant.fetch(job["image_url"]))[0]
                 if shown != self._made[job["job_id"]]:
                     backup.lost.append(f"job {job['job_id']} ended without its image")
@@ -277,7 +294,9 @@ async def house(folder: Path, *, seed: int) -> AsyncGenerator[House]:
             await home_assistant.start()
             await home_assistant.onboard()
             step = await home_assistant.flow("gaze", {"host": server.url, "api_key": API_KEY})
-            yield House(home_assistant, server, step["result"]["entry_id"], witness)
+            entry_id = step["result"]["entry_id"]
+            await home_assistant.options(entry_id, OPTIONS)
+            yield House(home_assistant, server, entry_id, witness)
         finally:
             await home_assistant.kill()
 

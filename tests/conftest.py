@@ -143,6 +143,23 @@ def media_dir(hass: HomeAssistant, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def listed(hass: HomeAssistant, media_dir: Path, monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Return the files that a backup may list, as they are when any file is written."""
+    found: set[Path] = set()
+    folders = (media_dir, Path(hass.config.path(".storage")))
+    sync = os.fsync
+
+    def list_and_sync(file: int) -> None:
+        for folder in folders:
+            found.update(path for path in folder.rglob("*gaze*/**/*") if path.is_file())
+            found.update(path for path in media_dir.iterdir() if path.is_file())
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", list_and_sync)
+    return found
+
+
+@pytest.fixture
 async def server(
     socket_enabled: None,
 ) -> AsyncGenerator[GazeServer]:

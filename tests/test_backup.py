@@ -3,18 +3,22 @@
 from collections.abc import AsyncGenerator
 from contextlib import closing
 from datetime import timedelta
+import errno
+import os
 from pathlib import Path
 import shutil
 import sqlite3
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from custom_components.gaze.backup import async_post_backup, async_pre_backup
-from custom_components.gaze.database import LONGEST_BACKUP, Database
+from custom_components.gaze.backup_state import LONGEST_BACKUP
+from custom_components.gaze.database import Database
 from testing.gaze_server import GazeServer
 
 from .common import make_image
@@ -151,6 +155,62 @@ async def test_restored_backup_has_jobs_and_images_of_its_time(
     coordinator = entry.runtime_data
     assert [job.job_id for job in coordinator.engine.jobs] == [first, second]
     assert coordinator.gallery.newest().job_id == second
+
+
+async def test_listed_file_stays_until_backup_ends(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    media_dir: Path,
+    listed: set[Path],
+) -> None:
+    hass.config.allowlist_external_dirs = {str(media_dir)}
+    hass.config_entries.async_update_entry(entry, options={"keep_images": 2})
+    await hass.config_entries.async_reload(entry.entry_id)
+    gallery = entry.runtime_data.gallery
+    for _ in range(2):
+        await make_image(hass, server, "neon_city")
+
+    await async_pre_backup(hass)
+    listed.clear()
+    for _ in range(2):
+        job_id = await make_image(hass, server, "neon_city")
+    for overwrite in (False, True):
+        data = {"filename": str(media_dir / "a.png"), "overwrite": overwrite, "job_id": job_id}
+        await hass.services.async_call("gaze", "save_image", data, blocking=True)
+    with pytest.raises(HomeAssistantError) as failed:
+        await hass.services.async_call("gaze", "delete_images", {"job_id": job_id}, blocking=True)
+
+    assert failed.value.translation_key == "backup_running"
+    assert len({path for path in listed if path.suffix == ".part"}) == 4
+    assert [path for path in listed if not path.exists()] == []
+    assert gallery.count == 4
+
+    await async_post_backup(hass)
+
+    assert gallery.count == 2
+    names = [path.name for path in media_dir.rglob("*") if path.is_file()]
+    assert len([name for name in names if name.endswith(".png")]) == 3
+    assert [name for name in names if name.endswith(".part")] == []
+
+
+async def test_image_is_saved_during_backup_without_hard_links(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    media_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(os, "link", refuse)
+    await async_pre_backup(hass)
+    job_id = await make_image(hass, server, "neon_city")
+
+    assert entry.runtime_data.gallery.newest().job_id == job_id
+    assert [path.suffix for path in media_dir.rglob("*neon_city/*")] == [".png"]
+    await async_post_backup(hass)
 
 
 async def test_setup_fails_when_store_is_newer(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -1,15 +1,15 @@
-"""Backup platform. Between its two hooks, the stores can be copied at any time."""
+"""Backup platform. Between its two hooks, files and stores can be copied at any time."""
 
 from homeassistant.core import HomeAssistant
 
-from .database import async_begin_backup, async_end_backup
+from .backup_state import backup_state
 
 
 async def async_pre_backup(hass: HomeAssistant) -> None:
-    """Move the write-ahead logs of all stores into their main files, and freeze those files."""
-    await async_begin_backup(hass)
+    """Keep all files, and leave the main files of all stores unchanged."""
+    await backup_state(hass).async_begin()
 
 
 async def async_post_backup(hass: HomeAssistant) -> None:
-    """Let the stores change their main files again."""
-    await async_end_backup(hass)
+    """Let the stores change their main files again, and remove what was discarded meanwhile."""
+    await backup_state(hass).async_end()

@@ -2,26 +2,22 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import UTC, datetime
 import logging
 from pathlib import Path
 import sqlite3
 import threading
 from typing import Any, Final
 
-from homeassistant.core import CALLBACK_TYPE, HassJob, HomeAssistant
-from homeassistant.helpers.event import async_call_later
+from homeassistant.core import HomeAssistant
 from homeassistant.helpers.storage import STORAGE_DIR
-from homeassistant.util.hass_dict import HassKey
+
+from .backup_state import backup_state
 
 _LOGGER = logging.getLogger(__name__)
 
 type Row = tuple[Any, ...]
 
-# A backup that never ends must not let the write-ahead log grow without limit.
-LONGEST_BACKUP: Final = timedelta(hours=6)
 _COMPANIONS: Final = ("", "-wal", "-shm")
 _DAMAGED: Final = ".damaged-"
 _SIGNATURE: Final = b"SQLite format 3\0"
@@ -51,7 +47,7 @@ class Database:
         self._migrations = migrations
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._stores = hass.data.setdefault(_DATA_STORES, _Stores())
+        self._backup_state = backup_state(hass)
         self.set_aside: str | None = None  # name of the damaged file if this start found one
 
     async def async_open(self) -> None:
@@ -61,7 +57,7 @@ class Database:
         cannot be used at all. The file is then unchanged.
         """
         await self._hass.async_add_executor_job(self._open)
-        self._stores.opened.add(self)
+        self._backup_state.members.add(self)
 
     async def async_write(self, statement: str, *rows: Row) -> None:
         """Run the statement once for each row, all or none. It is on disk when this returns.
@@ -83,19 +79,34 @@ class Database:
 
     async def async_close(self) -> None:
         """Close the file."""
-        self._stores.opened.discard(self)
+        self._backup_state.members.discard(self)
         await self._hass.async_add_executor_job(self._close)
 
     async def async_remove(self) -> None:
         """Close and remove the file, its companions, and damaged files that were set aside."""
-        self._stores.opened.discard(self)
+        self._backup_state.members.discard(self)
         await self._hass.async_add_executor_job(self._remove)
 
-    def set_backing_up(self, *, active: bool) -> None:
-        """Begin or end to leave the main file unchanged, so that it can be copied. Blocks.
+    async def async_begin_backup(self) -> None:
+        """Leave the main file unchanged until `async_end_backup`.
 
-        Raises sqlite3.Error.
+        Nothing has to wait meanwhile: every write goes to the end of the write-ahead log. Any
+        beginning of that log, together with the main file, is a complete store, so a copy is valid
+        whenever its two files are copied.
         """
+        await self._async_set_backing_up(active=True)
+
+    async def async_end_backup(self) -> None:
+        """Move the write-ahead log into the main file again when it is due."""
+        await self._async_set_backing_up(active=False)
+
+    async def _async_set_backing_up(self, *, active: bool) -> None:
+        try:
+            await self._hass.async_add_executor_job(self._set_backing_up, active)
+        except sqlite3.Error as err:
+            _LOGGER.warning("Unable to prepare a store for a backup: %s", err)
+
+    def _set_backing_up(self, active: bool) -> None:
         with self._lock:
             if self._connection is not None:
                 if active:
@@ -124,7 +135,7 @@ class Database:
         self._check_version()
         connection = sqlite3.connect(self._path, check_same_thread=False, autocommit=True)
         try:
-            _set_checkpoints(connection, allowed=not self._stores.backing_up)
+            _set_checkpoints(connection, allowed=not self._backup_state.active)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             if (verdict := connection.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
@@ -202,60 +213,6 @@ class Database:
             *damaged,
         ):
             path.unlink(missing_ok=True)
-
-
-@dataclass(slots=True)
-class _Stores:
-    """The open databases of all servers, and whether a backup is being made."""
-
-    opened: set[Database] = field(default_factory=set)
-    backing_up: bool = False
-    cancel_timeout: CALLBACK_TYPE | None = None
-
-
-_DATA_STORES: HassKey[_Stores] = HassKey("gaze_stores")
-
-
-async def async_begin_backup(hass: HomeAssistant) -> None:
-    """Leave the main files of all stores unchanged until `async_end_backup`.
-
-    Nothing has to wait meanwhile: every write goes to the end of the write-ahead log. Any
-    beginning of that log, together with the main file, is a complete store, so a copy is valid
-    whenever its two files are copied.
-    """
-    stores = hass.data.setdefault(_DATA_STORES, _Stores())
-    if stores.cancel_timeout is not None:
-        stores.cancel_timeout()
-
-    async def end(_now: datetime) -> None:
-        stores.cancel_timeout = None
-        await async_end_backup(hass)
-
-    stores.cancel_timeout = async_call_later(
-        hass, LONGEST_BACKUP, HassJob(end, "gaze end backup", cancel_on_shutdown=True)
-    )
-    stores.backing_up = True
-    await _async_set_backing_up(hass, stores)
-
-
-async def async_end_backup(hass: HomeAssistant) -> None:
-    """Let the stores move their write-ahead logs into their main files again."""
-    stores = hass.data.setdefault(_DATA_STORES, _Stores())
-    if stores.cancel_timeout is not None:
-        stores.cancel_timeout()
-        stores.cancel_timeout = None
-    stores.backing_up = False
-    await _async_set_backing_up(hass, stores)
-
-
-async def _async_set_backing_up(hass: HomeAssistant, stores: _Stores) -> None:
-    """Prepare the open databases for a backup, or for the time after it."""
-    for database in list(stores.opened):
-        change = partial(database.set_backing_up, active=stores.backing_up)
-        try:
-            await hass.async_add_executor_job(change)
-        except sqlite3.Error as err:
-            _LOGGER.warning("Unable to prepare a store for a backup: %s", err)
 
 
 def _set_checkpoints(connection: sqlite3.Connection, *, allowed: bool) -> None:

@@ -33,7 +33,7 @@ from .api import (
 )
 from .const import DOMAIN
 from .coordinator import GazeCoordinator
-from .gallery import GalleryError, Image
+from .gallery import BackupRunningError, GalleryError, Image
 from .jobs import EngineStoppedError, Job, Origin, TooManyOpenJobsError
 from .names import clean
 from .request import validate_request, validate_text
@@ -191,6 +191,10 @@ def gallery_errors() -> Generator[None]:
     """Raise a translated HomeAssistantError for a GalleryError."""
     try:
         yield
+    except BackupRunningError as err:
+        raise HomeAssistantError(
+            translation_domain=DOMAIN, translation_key="backup_running"
+        ) from err
     except GalleryError as err:
         _LOGGER.warning("Failed to access the saved images: %s", err)
         raise HomeAssistantError(

@@ -17,6 +17,7 @@ from typing import Final
 
 from homeassistant.core import HomeAssistant
 
+from .backup_state import backup_state, move_into_place
 from .gallery import ImageContentError, strip_metadata
 
 _LOGGER = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ def save_copy(
     hass: HomeAssistant, filename: str, content: bytes, content_type: str, *, overwrite: bool
 ) -> None:
     """Write an image to a file atomically. Raises SaveError."""
-    path = Path(filename)
+    path, backups = Path(filename), backup_state(hass)
     if path.suffix.lower() not in (suffixes := SUFFIXES[content_type]):
         raise SaveError("wrong_suffix", filename=filename[:200], suffixes=", ".join(suffixes))
     try:
@@ -56,7 +57,15 @@ def save_copy(
         if not _allows_metadata(hass, folder):
             content = strip_metadata(content, content_type)
         with _open_folder(folder) as descriptor:
-            _write_file(descriptor, path.name, content, overwrite=overwrite)
+            part = f".{secrets.token_hex(8)}.part"
+            keep_part = backups.active
+            try:
+                _write_file(
+                    descriptor, part, path.name, content, overwrite=overwrite, keep_part=keep_part
+                )
+            finally:
+                if keep_part:
+                    backups.remove_file(folder / part)
     except FileExistsError as err:
         raise SaveError("file_exists", filename=filename[:200]) from err
     except FileNotFoundError as err:
@@ -92,10 +101,11 @@ def _open_folder(folder: Path) -> Generator[int]:
         os.close(descriptor)
 
 
-def _write_file(folder: int, name: str, content: bytes, *, overwrite: bool) -> None:
+def _write_file(  # noqa: PLR0913 - two names, and how to use them
+    folder: int, part: str, name: str, content: bytes, *, overwrite: bool, keep_part: bool
+) -> None:
     """Write a temporary file, then rename it. Raises OSError."""
     _check_target(folder, name, overwrite=overwrite)
-    part = f".{secrets.token_hex(8)}.part"
     descriptor = os.open(part, _NEW, 0o644, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -105,10 +115,11 @@ def _write_file(folder: int, name: str, content: bytes, *, overwrite: bool) -> N
         if not overwrite and _link_file(folder, part, name):
             return
         _check_target(folder, name, overwrite=overwrite)
-        os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+        move_into_place(part, name, dir_fd=folder, keep_part=keep_part)
     finally:
-        with suppress(OSError):
-            os.unlink(part, dir_fd=folder)
+        if not keep_part:
+            with suppress(OSError):
+                os.unlink(part, dir_fd=folder)
 
 
 def _check_target(folder: int, name: str, *, overwrite: bool) -> None:

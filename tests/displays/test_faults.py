@@ -12,8 +12,10 @@ from homeassistant.exceptions import HomeAssistantError
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.gaze.backup import async_post_backup, async_pre_backup
+from custom_components.gaze.backup_state import backup_state
 from custom_components.gaze.displays import Player
-from custom_components.gaze.displays.files import prune, remove_file, remove_others, write_file
+from custom_components.gaze.displays.files import prune, remove_copy, remove_others, write_file
 from custom_components.gaze.displays.manager import displays_folder
 
 from ..common import press
@@ -352,9 +354,35 @@ def test_others_are_removed(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["kept"]
 
 
-def test_file_that_stays_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_file_that_stays_is_no_error(
+    hass: HomeAssistant, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("DEBUG")
-    remove_file(tmp_path)  # a folder is no file
+    remove_copy(tmp_path, backup_state(hass))  # a folder is no file
 
     assert tmp_path.is_dir()
     assert "Unable to remove" in caplog.text
+
+
+async def test_listed_copy_stays_until_backup_ends(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    listed: set[Path],
+) -> None:
+    await add_display(source="latest")
+    await add_image()
+    folder = displays_folder(hass, entry.entry_id)
+
+    await async_pre_backup(hass)
+    for _ in range(3):
+        await add_image()
+
+    copies = {path for path in listed if path.parent == folder}
+    assert len(copies) == 4
+    assert [path for path in copies if not path.exists()] == []
+
+    await async_post_backup(hass)
+
+    assert len(list(folder.iterdir())) == 1

@@ -1,10 +1,13 @@
 """Files of displays. All functions block: call them in the executor."""
 
 from collections.abc import Collection
+from contextlib import suppress
 import logging
 import os
 from pathlib import Path
 import shutil
+
+from ..backup_state import BackupState
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -24,10 +27,26 @@ def write_file(path: Path, content: bytes) -> None:
         raise
 
 
-def remove_file(path: Path) -> None:
-    """Remove a file that may be absent."""
+def write_copy(path: Path, content: bytes, backups: BackupState) -> None:
+    """Write a new file that a backup can copy. Raises OSError.
+
+    Nothing names the file before this returns, so it needs no temporary name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.unlink(missing_ok=True)
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        remove_copy(path, backups)
+        raise
+
+
+def remove_copy(path: Path, backups: BackupState) -> None:
+    """Remove a file that may be absent, after a backup if one is being made."""
+    try:
+        backups.remove_file(path)
     except OSError as err:
         _LOGGER.debug("Unable to remove the image of a display: %s", err.strerror)
 
@@ -47,7 +66,8 @@ def remove_others(folder: Path, names: Collection[str]) -> None:
         if path.is_dir():
             remove_tree(path)
         else:
-            remove_file(path)
+            with suppress(OSError):
+                path.unlink()
 
 
 def prune(folder: Path, most: int, most_bytes: int) -> None:

@@ -12,8 +12,9 @@ from typing import Final
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
+from ..backup_state import backup_state
 from ..gallery import Gallery, GalleryError, Image
-from .files import remove_file, write_file
+from .files import remove_copy, write_copy
 from .models import Advance, Display, DisplayState, Order
 from .renderings import Renderings
 
@@ -133,7 +134,7 @@ class Player:
         async with self._changing:
             self._removed = True
             if (copy := self._copy) is not None:
-                await self._hass.async_add_executor_job(remove_file, copy)
+                await self._remove_copy(copy)
 
     # The source
 
@@ -258,7 +259,9 @@ class Player:
             raise GalleryError("the display is removed")
         content = await self._gallery.async_read(image)
         copy = f"{self.display.display_id}-{secrets.token_hex(8)}"
-        await self._hass.async_add_executor_job(write_file, self._folder / copy, content)
+        await self._hass.async_add_executor_job(
+            write_copy, self._folder / copy, content, backup_state(self._hass)
+        )
         self._disk_failing = False
         former = self._copy
         self._note(image, copy, into_history=into_history)
@@ -293,7 +296,11 @@ class Player:
         """Remove the copy that was shown before, once nothing stored names it."""
         await self._owner.save()
         if former is not None:
-            await self._hass.async_add_executor_job(remove_file, former)
+            await self._remove_copy(former)
+
+    async def _remove_copy(self, copy: Path) -> None:
+        """Remove a copy that is not shown any more."""
+        await self._hass.async_add_executor_job(remove_copy, copy, backup_state(self._hass))
 
     @property
     def _copy(self) -> Path | None:

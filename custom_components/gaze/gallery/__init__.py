@@ -1,6 +1,7 @@
 """Saved images: files, index, thumbnails, and the HTTP view."""
 
 from .errors import (
+    BackupRunningError,
     GalleryError,
     GalleryUnavailableError,
     ImageContentError,
@@ -14,6 +15,7 @@ from .models import Content, Folder, GalleryOptions, Image, ListedImage, Overvie
 from .view import ImageView
 
 __all__ = [
+    "BackupRunningError",
     "Content",
     "Folder",
     "Gallery",

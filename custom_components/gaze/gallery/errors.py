@@ -25,6 +25,14 @@ class GalleryUnavailableError(GalleryError):
         self.cause = cause
 
 
+class BackupRunningError(GalleryError):
+    """Home Assistant is making a backup. Nothing was changed."""
+
+    def __init__(self) -> None:
+        """Say why."""
+        super().__init__("a backup is being made")
+
+
 class UnknownImagesError(GalleryError):
     """Images to be marked do not exist. Nothing was changed."""
 

@@ -19,6 +19,7 @@ from typing import Final
 
 import orjson
 
+from ..backup_state import move_into_place
 from .errors import GalleryError, GalleryUnavailableError, ImageGoneError
 
 MARKER: Final = ".gaze.json"
@@ -88,8 +89,10 @@ class Files:
         self.marker = marker
         self._seen: dict[str, int] | None = {}  # when folders last changed, in ns; 0: unknown
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes, *, keep_part: bool = False) -> None:
         """Write a file so that it is complete or absent, also after a power cut.
+
+        keep_part: leave the temporary file for `remove_parts`, because a backup may have listed it.
 
         Raises GalleryUnavailableError or another GalleryError.
         """
@@ -97,7 +100,7 @@ class Files:
             if self.marker is None:
                 self.root.mkdir(parents=True, exist_ok=True)
             with self._changing(path, create=True) as (folder, name):
-                _write_aside(folder, name, content)
+                _write_aside(folder, name, content, keep_part=keep_part)
                 _sync(folder)
         except OSError as err:
             with suppress(OSError):
@@ -465,7 +468,7 @@ def _sync(file: int) -> None:
             raise
 
 
-def _write_aside(folder: int, name: str, content: bytes) -> None:
+def _write_aside(folder: int, name: str, content: bytes, *, keep_part: bool = False) -> None:
     """Write a file beside its place, then move it there."""
     part = f".{name}{_PART}"
     with suppress(FileNotFoundError):
@@ -476,7 +479,7 @@ def _write_aside(folder: int, name: str, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             _sync(stream.fileno())
-        os.replace(part, name, src_dir_fd=folder, dst_dir_fd=folder)
+        move_into_place(part, name, dir_fd=folder, keep_part=keep_part)
     except OSError:
         with suppress(OSError):
             os.unlink(part, dir_fd=folder)

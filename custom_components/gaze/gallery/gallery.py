@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import batched
 import logging
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Final
 
 from homeassistant.core import HomeAssistant
 
+from ..backup_state import backup_state
 from ..const import DOMAIN
 from .adoption import describe
 from .decoding import read_properties
 from .errors import (
+    BackupRunningError,
     GalleryError,
     GalleryUnavailableError,
     ImageContentError,
@@ -68,6 +71,7 @@ class Gallery:
         `unavailable_reason` changes.
         """
         self._hass = hass
+        self._backup_state = backup_state(hass)
         self._options = options or GalleryOptions()
         self._on_changed = on_changed
         self._index = Index(hass, entry_id)
@@ -100,6 +104,7 @@ class Gallery:
         used.
         """
         await self._index.async_open()
+        self._backup_state.members.add(self)
         async with self._changing:
             await self._roots.async_open()
             await self._hass.async_add_executor_job(self._remove_parts)
@@ -117,11 +122,23 @@ class Gallery:
 
     async def async_close(self) -> None:
         """Close the index."""
+        self._backup_state.members.discard(self)
         for task in self._thumbnail_tasks:
             task.cancel()
         await asyncio.gather(*self._thumbnail_tasks, return_exceptions=True)
         async with self._changing:
             await self._index.async_close()
+
+    async def async_begin_backup(self) -> None:
+        """Wait for the write under way. From now on, files stay until `async_end_backup`."""
+        async with self._changing:
+            pass
+
+    async def async_end_backup(self) -> None:
+        """Remove what had to stay."""
+        async with self._changing:
+            await self._hass.async_add_executor_job(self._remove_parts)
+            await self._discard_oldest()
 
     async def async_remove(self) -> None:
         """Remove the index and the cache. The saved images stay: they are people's own."""
@@ -308,9 +325,12 @@ class Gallery:
     async def async_delete(self, images: Iterable[Image]) -> int:
         """Delete images and return how many there were.
 
-        Raises GalleryUnavailableError if the disk is away, or GalleryError if one stays.
+        Raises BackupRunningError during a backup, GalleryUnavailableError if the disk is away, or
+        GalleryError if one stays.
         """
         async with self._changing:
+            if self._backup_state.active:
+                raise BackupRunningError
             return await self._discard(images)
 
     async def async_mark(
@@ -487,7 +507,8 @@ class Gallery:
         place = (image.root, image.path, image.saved)
         if earlier is not None and (earlier.root, earlier.path, earlier.saved) != place:
             replaced = earlier
-        await self._hass.async_add_executor_job(files.write, image.path, content)
+        write = partial(files.write, keep_part=self._backup_state.active)
+        await self._hass.async_add_executor_job(write, image.path, content)
         try:
             [image] = await self._index.async_add(image)
         except GalleryError:
@@ -630,7 +651,7 @@ class Gallery:
     async def _discard_oldest(self) -> None:
         """Remove the oldest images beyond the maximum number in the options."""
         limit = self._options.keep_images
-        if 0 < limit < self._count:
+        if 0 < limit < self._count and not self._backup_state.active:
             roots = await self._roots.async_available()
             if surplus := await self._index.async_surplus(limit, roots):
                 await self._discard_quietly(surplus)
