@@ -20,7 +20,7 @@ from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.setup import async_setup_component
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
@@ -35,8 +35,10 @@ logging.getLogger().setLevel(logging.WARNING)
 
 # Every run tries the same examples, so that its result can be repeated. The profile `thorough`
 # tries others each time.
-settings.register_profile("repeatable", derandomize=True, database=None)
-settings.register_profile("thorough", database=None)
+settings.register_profile(
+    "thorough", database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("repeatable", settings.get_profile("thorough"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 # The quick lane leaves out tests with these markers, and these folders and modules.

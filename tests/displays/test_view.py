@@ -402,7 +402,6 @@ async def test_view_responds_to_anything_without_failing(
 
     @settings(
         max_examples=80,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(

@@ -162,7 +162,6 @@ async def client(script: Script) -> AsyncGenerator[GazeClient]:
 
 
 shared = settings(
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -133,7 +133,7 @@ def test_first_image_is_noticed_within_a_second_or_three_percent(took: float) ->
     assert image.late <= max(1.0, 0.03 * took)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     learned=st.lists(st.floats(2.0, 3000.0), max_size=8),
     share=st.floats(0.0, 1.0),
@@ -155,7 +155,7 @@ def test_image_that_ends_after_soonest_is_noticed_within_a_second_or_three_perce
 
 
 @example(took=[1278.0, 131.0, 923.0, 2.0], foreign=2.0, learned=[])
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     took=st.lists(st.floats(2.0, 20_000.0), min_size=1, max_size=6),
     foreign=st.floats(0.0, 20_000.0),
@@ -171,7 +171,7 @@ def test_each_end_is_noticed_within_a_minute(
     assert all(after - before <= SILENCE for before, after in pairwise(sent))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(took=st.lists(st.floats(0.0, 3.0), min_size=60, max_size=200))
 def test_requests_stay_below_the_ceiling(took: list[float]) -> None:
     sent = track(Pacer(Durations()), made(*took))
@@ -181,7 +181,7 @@ def test_requests_stay_below_the_ceiling(took: list[float]) -> None:
             assert last - first + 1 <= BURST + sent[last] - sent[first] + 1.01
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     steps=st.lists(
         st.tuples(
@@ -255,7 +255,7 @@ def test_thousand_open_jobs_need_few_requests() -> None:
 # Which job
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     took=st.lists(st.floats(0.0, 40.0), min_size=1, max_size=5),
     learned=st.lists(seconds, max_size=5),
@@ -383,7 +383,6 @@ def test_job_that_waits_after_its_start_was_inferred_ends_the_trust() -> None:
 # Trouble
 
 
-@settings(deadline=None)
 @given(bad=st.sets(st.integers(0, 7), max_size=6))
 def test_bad_jobs_delay_others_by_less_than_a_minute(bad: set[int]) -> None:
     images = made(*[10.0] * 8)
@@ -456,7 +455,6 @@ def test_unknown_job_is_ignored() -> None:
 # Honest durations
 
 
-@settings(deadline=None)
 @given(
     took=st.lists(st.floats(0.1, 600.0), min_size=1, max_size=8),
     foreign=st.floats(0.0, 600.0),

@@ -51,7 +51,6 @@ THOROUGH: Final = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
 SETTINGS: Final = settings(
     max_examples=400 if THOROUGH else 20,
     stateful_step_count=40 if THOROUGH else 20,
-    deadline=None,
     print_blob=False,
     suppress_health_check=list(HealthCheck),
 )
