@@ -50,7 +50,7 @@ def server_status(coordinator: GazeCoordinator) -> str:
 def _estimated_finish(coordinator: GazeCoordinator) -> datetime | None:
     """Return when the open jobs will have ended, or None if that is unknown or overdue."""
     engine = coordinator.engine
-    seconds = engine.seconds_until_free() if engine.open_jobs else None
+    seconds = engine.seconds_until_free()
     if not seconds:
         return None
     return dt_util.utc_from_timestamp(ceil(dt_util.utcnow().timestamp() + seconds))
@@ -183,10 +183,18 @@ class GazeEstimateSensor(GazeSensor):
     """A point in time that is never in the past: it is estimated again when it comes."""
 
     _stop_timer: CALLBACK_TYPE | None = None
+    _finish: StateType | datetime = None
+
+    @property
+    @override
+    def native_value(self) -> StateType | datetime:
+        """Return the last estimate, because each costs time with many jobs."""
+        return self._finish
 
     @override
     async def async_added_to_hass(self) -> None:
         """Wait for the estimated time."""
+        self._finish = super().native_value
         await super().async_added_to_hass()
         self.async_on_remove(self._cancel_timer)
         self._wait_for_estimate()
@@ -195,6 +203,7 @@ class GazeEstimateSensor(GazeSensor):
     @override
     def _handle_coordinator_update(self) -> None:
         """Write a new estimate, and wait for it."""
+        self._finish = super().native_value
         super()._handle_coordinator_update()
         self._wait_for_estimate()
 
@@ -202,7 +211,7 @@ class GazeEstimateSensor(GazeSensor):
     def _wait_for_estimate(self) -> None:
         """Estimate again when the estimated time comes."""
         self._cancel_timer()
-        if isinstance(finish := self.native_value, datetime):
+        if isinstance(finish := self._finish, datetime):
             seconds = max((finish - dt_util.utcnow()).total_seconds(), 1.0)
             self._stop_timer = async_call_later(self.hass, seconds, self._on_time)
 

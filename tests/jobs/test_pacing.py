@@ -214,10 +214,12 @@ def test_poll_is_due_within_a_minute_although_clock_jumps(
                 pacer.fail_job(job_id, now)
             case "fail_server":
                 pacer.fail_server(now)
-        assert all(
-            estimate.end is None or estimate.end >= now - 1e-3
-            for estimate in pacer.estimate(now).values()
-        )
+        estimates = pacer.estimate(now, {"later": KEY}).values()
+        ends = [estimate.end for estimate in estimates if estimate.end is not None]
+        assert all(end >= now - 1e-3 for end in ends)
+        seconds, unknown = pacer.expect_last(now, {"later": KEY})
+        assert seconds == pytest.approx(max(ends, default=now) - now, abs=1e-3)
+        assert unknown == len(estimates) - len(ends)
 
 
 @pytest.mark.parametrize("took", [0.0, 3 * 86_400.0])

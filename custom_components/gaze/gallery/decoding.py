@@ -21,6 +21,8 @@ FORMATS: Final = {  # Pillow's name: content type, file name extension
 }
 THUMBNAIL_TYPE: Final = "image/webp"
 _THUMBNAIL_QUALITY: Final = 78
+# Of libwebp's methods, the third takes a fifth less time than the default for 3 % larger files.
+_THUMBNAIL_METHOD: Final = 2
 # Of several ways to make a file smaller the quick one: Pillow reads a JPEG at a fraction of
 # its size and shrinks in two steps, with no difference to be seen at this factor.
 _REDUCING_GAP: Final = 2.0
@@ -72,7 +74,14 @@ def _encode_thumbnail(image: Pillow.Image, side: int, profile: bytes | None) -> 
         image = image.copy()
         image.thumbnail((side, side))
     result = BytesIO()
-    image.save(result, format="WEBP", quality=_THUMBNAIL_QUALITY, icc_profile=profile, exif=b"")
+    image.save(
+        result,
+        format="WEBP",
+        quality=_THUMBNAIL_QUALITY,
+        method=_THUMBNAIL_METHOD,
+        icc_profile=profile,
+        exif=b"",
+    )
     return result.getvalue()
 
 

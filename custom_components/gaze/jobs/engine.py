@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import asdict, replace
+from itertools import batched
 import logging
 from typing import Any, Final
 
@@ -38,7 +39,7 @@ from ..api.client import API_TIMEOUT
 from ..gallery import Gallery, GalleryError, Image
 from .clocks import Clocks
 from .downloads import Downloads
-from .durations import Durations
+from .durations import Durations, Key
 from .models import GenerateRequest, Job, JobEvent, Reason, Status
 from .pacing import Estimate, Pacer, Span
 from .records import Records
@@ -202,7 +203,7 @@ class JobEngine:
             for job in self.open_jobs
             if job.source_url is not None  # only the download is missing
         }
-        for job_id, estimate in self._estimate().items():
+        for job_id, estimate in self._pacer.estimate(self._now, self._waiting()).items():
             found[job_id] = Estimate(
                 start=None if estimate.start is None else estimate.start + offset,
                 end=None if estimate.end is None else estimate.end + offset,
@@ -212,26 +213,21 @@ class JobEngine:
 
     def seconds_until_free(self) -> float | None:
         """Return how long the open jobs will take, or None if nothing is known about one."""
-        ends = [estimate.end for estimate in self._estimate().values()]
-        return None if None in ends else self._seconds_until_last(ends)
+        seconds, unknown = self._pacer.expect_last(self._now, self._waiting())
+        return None if unknown else seconds
 
     def load(self) -> float:
         """Return about how many seconds of work the server has, to compare servers."""
-        ends = [estimate.end for estimate in self._estimate().values()]
-        return self._seconds_until_last(ends) + ends.count(None) * UNKNOWN_DURATION
+        seconds, unknown = self._pacer.expect_last(self._now, self._waiting())
+        return seconds + unknown * UNKNOWN_DURATION
 
-    def _seconds_until_last(self, ends: Iterable[float | None]) -> float:
-        """Return the seconds until the last of the known ends."""
-        return max((end for end in ends if end is not None), default=self._now) - self._now
-
-    def _estimate(self) -> dict[str, Estimate]:
-        """Return when each unfinished job is expected to start and end, on the monotonic clock."""
-        waiting = {
+    def _waiting(self) -> dict[str, Key]:
+        """Return the keys of the unfinished jobs that the pacer doesn't have."""
+        return {
             job.job_id: job.key
             for job in self.open_jobs
             if job.source_url is None and job.job_id not in self._tracked
         }
-        return self._pacer.estimate(self._now, waiting)
 
     # Life
 
@@ -296,8 +292,8 @@ class JobEngine:
 
     async def _save_tracked_time(self) -> None:
         """Save for how long the open jobs have been tracked."""
-        if jobs := [self._change(job) for job in self.open_jobs]:
-            await self._records.async_save(*jobs)
+        for jobs in batched(self.open_jobs, STEP, strict=False):
+            await self._records.async_save(*map(self._change, jobs))
 
     # Requests
 

@@ -136,7 +136,7 @@ class Job(DataClassORJSONMixin):
     @property
     def open(self) -> bool:
         """Whether the job has not ended."""
-        return self.status in {Status.QUEUED, Status.PROCESSING}
+        return self.status is Status.QUEUED or self.status is Status.PROCESSING
 
     @property
     def key(self) -> Key:

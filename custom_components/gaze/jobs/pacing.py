@@ -316,34 +316,73 @@ class Pacer:
         expected in the past.
         """
         now = self._tick(now)
-        estimates: dict[str, Estimate] = {}
-        free, variance = now, 0.0
-        if (waited := self._foreign_wait()) > 0:
-            free, variance = now + waited, waited**2
-        made = {id_: job for id_, job in self._jobs.items() if job.processing_since is not None}
-        for job_id, job in made.items():
-            start = _middle(_find_start(job))
-            distribution = self.durations.predict(job.key)
-            if not distribution.known:
-                estimates[job_id] = self._to_estimate(start, math.inf, 0.0)
-                free = math.inf
-                continue
-            duration, deviation = distribution.expect(max(now - start, 0.0))
-            end = max(start + duration, now)
-            estimates[job_id] = self._to_estimate(start, end, deviation)
-            if end >= free:
-                free, variance = end, deviation**2
-        waiting = {job_id: job.key for job_id, job in self._jobs.items() if job_id not in made}
+        running, free, variance = self._expect_running(now)
+        estimates = {job_id: self._to_estimate(*times) for job_id, times in running.items()}
         expected: dict[Key, tuple[float, float]] = {}  # a thousand jobs have few keys
-        for job_id, key in (waiting | dict(later or {})).items():
+        for job_id, key in self._waiting(later).items():
             if key not in expected:
-                distribution = self.durations.predict(key)
-                expected[key] = distribution.expect(0.0) if distribution.known else (math.inf, 0.0)
+                expected[key] = self._expect_new(key)
             duration, deviation = expected[key]
             variance += deviation**2
             start, free = free, free + duration
             estimates[job_id] = self._to_estimate(start, free, math.sqrt(variance))
         return estimates
+
+    def expect_last(self, now: float, later: Mapping[str, Key] | None = None) -> tuple[float, int]:
+        """Return the seconds until the last known end, and how many ends are unknown.
+
+        This is what `estimate` says of all jobs, at a fraction of its cost.
+        """
+        now = self._tick(now)
+        running, free, _ = self._expect_running(now)
+        ends = [end for _, end, _ in running.values()]
+        expected: dict[Key, float] = {}
+        for key in self._waiting(later).values():
+            if key not in expected:
+                expected[key] = self._expect_new(key)[0]
+            free += expected[key]
+            ends.append(free)
+        known = [end for end in ends if math.isfinite(end)]
+        return max(known, default=now) - now, len(ends) - len(known)
+
+    def _expect_running(
+        self, now: float
+    ) -> tuple[dict[str, tuple[float, float, float]], float, float]:
+        """Return the start, end, and deviation of the jobs that are being made.
+
+        Then come the time when the server is free for the next job, and its variance.
+        """
+        running: dict[str, tuple[float, float, float]] = {}
+        free, variance = now, 0.0
+        if (waited := self._foreign_wait()) > 0:
+            free, variance = now + waited, waited**2
+        for job_id, job in self._jobs.items():
+            if job.processing_since is None:
+                continue
+            start = _middle(_find_start(job))
+            distribution = self.durations.predict(job.key)
+            if not distribution.known:
+                running[job_id] = (start, math.inf, 0.0)
+                free = math.inf
+                continue
+            duration, deviation = distribution.expect(max(now - start, 0.0))
+            end = max(start + duration, now)
+            running[job_id] = (start, end, deviation)
+            if end >= free:
+                free, variance = end, deviation**2
+        return running, free, variance
+
+    def _waiting(self, later: Mapping[str, Key] | None) -> dict[str, Key]:
+        """Return the keys of the jobs that wait, and of those that will be added."""
+        waiting = {
+            job_id: job.key for job_id, job in self._jobs.items() if job.processing_since is None
+        }
+        return waiting | dict(later or {})
+
+    def _expect_new(self, key: Key) -> tuple[float, float]:
+        """Return the expected duration of a job that has not started, and its deviation."""
+        distribution = self.durations.predict(key)
+        return distribution.expect(0.0) if distribution.known else (math.inf, 0.0)
 
     def _foreign_wait(self) -> float:
         """Return for how long the head has waited behind jobs of others.
