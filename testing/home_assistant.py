@@ -14,7 +14,7 @@ from string import Template
 from subprocess import DEVNULL, STDOUT
 import sys
 import time
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 
@@ -69,6 +69,24 @@ async def wait_until(holds: Callable[[], Awaitable[bool]], *, what: str, seconds
         raise DemoError(f"{what} took more than {seconds:g} s") from None
 
 
+class Process(Protocol):
+    """What is used of an `asyncio.subprocess.Process`."""
+
+    @property
+    def pid(self) -> int:
+        """Process ID."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit code, or None while the process runs."""
+
+    async def wait(self) -> int:
+        """Return the exit code, when the process has ended."""
+
+    def terminate(self) -> None:
+        """Terminate the process."""
+
+
 class Program:
     """A child process that leaves nothing behind.
 
@@ -83,7 +101,7 @@ class Program:
         self._command = [os.fspath(part) for part in command]
         self._folder = folder
         self._output = output
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
 
     @property
     def output(self) -> str:
@@ -102,8 +120,12 @@ class Program:
 
     async def start(self) -> None:
         """Start the program, and discard the output of an earlier run."""
+        self._process = await self._run()
+
+    async def _run(self) -> Process:
+        """Run the command."""
         with self._output.open("wb") as output:
-            self._process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *await _ended_with_parent(),
                 *self._command,
                 cwd=self._folder,
@@ -154,6 +176,9 @@ class Program:
         await self._process.wait()
 
 
+type ProgramFactory = Callable[..., Program]
+
+
 class HomeAssistant:
     """Home Assistant with its configuration in `folder`, used over HTTP and WebSocket.
 
@@ -162,12 +187,19 @@ class HomeAssistant:
     ...     await home_assistant.call_action("gaze", "list_presets", return_response=True)
     """
 
-    def __init__(self, folder: Path, *, port: int, hass: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int,
+        hass: Path | None = None,
+        create_program: ProgramFactory = Program,
+    ) -> None:
         """Create a Home Assistant. `hass` is its program, by default that of this environment."""
         self.folder = folder.resolve()
         self.port = port
         self.url = f"http://{LOCALHOST}:{port}"
-        self.program = Program(
+        self.program = create_program(
             hass or Path(sys.executable).with_name("hass"),
             "--config",
             self.folder,

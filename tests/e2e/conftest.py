@@ -3,9 +3,10 @@
 `HASS=/path/to/another/version/bin/hass` runs the tests with that Home Assistant alone.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 import json
 import os
@@ -17,8 +18,16 @@ import shutil
 from playwright.async_api import Browser, Page, Route, async_playwright
 import pytest
 
+from testing.forked import ForkServer
 from testing.gaze_server import GazeServer
-from testing.home_assistant import CHECKOUT, HomeAssistant, Json, complaints, free_port
+from testing.home_assistant import (
+    CHECKOUT,
+    HomeAssistant,
+    Json,
+    ProgramFactory,
+    complaints,
+    free_port,
+)
 from testing.steps import connect
 
 from .browser import BRANDS_OF_OTHERS, LOADING, Visitor
@@ -60,6 +69,24 @@ def hass_program(request: pytest.FixtureRequest) -> Path:
     return program
 
 
+@pytest.fixture(scope="session")
+def fork_servers() -> Generator[Callable[[Path], ForkServer]]:
+    """Return a function that returns the fork server of a `hass` program."""
+    with ExitStack() as servers:
+        yield cache(lambda hass: servers.enter_context(ForkServer(hass)))
+
+
+@pytest.fixture
+def create_program(
+    hass_program: Path, fork_servers: Callable[[Path], ForkServer]
+) -> ProgramFactory:
+    """Return a function that creates the program of a version, which imports modules only once.
+
+    The test of kills runs the `hass` program itself.
+    """
+    return fork_servers(hass_program).create_program
+
+
 @dataclass(kw_only=True, slots=True)
 class House:
     """A Home Assistant with the integration, and the GAZE server that it may use.
@@ -94,9 +121,13 @@ async def gaze(socket_enabled: None) -> AsyncGenerator[GazeServer]:
 
 
 @asynccontextmanager
-async def open_house(folder: Path, server: GazeServer, hass_program: Path) -> AsyncGenerator[House]:
+async def open_house(
+    folder: Path, server: GazeServer, create_program: ProgramFactory
+) -> AsyncGenerator[House]:
     """Start a Home Assistant without an entry. At the end its logs must have no problems."""
-    async with HomeAssistant(folder, port=free_port(), hass=hass_program) as home_assistant:
+    async with HomeAssistant(
+        folder, port=free_port(), create_program=create_program
+    ) as home_assistant:
         await home_assistant.onboard()
         house = House(home_assistant=home_assistant, server=server)
         yield house
@@ -106,10 +137,10 @@ async def open_house(folder: Path, server: GazeServer, hass_program: Path) -> As
 
 @pytest.fixture
 async def empty_house(
-    tmp_path: Path, gaze: GazeServer, hass_program: Path
+    tmp_path: Path, gaze: GazeServer, create_program: ProgramFactory
 ) -> AsyncGenerator[House]:
     """Return a Home Assistant without the GAZE server."""
-    async with open_house(tmp_path / "home", gaze, hass_program) as house:
+    async with open_house(tmp_path / "home", gaze, create_program) as house:
         yield house
 
 

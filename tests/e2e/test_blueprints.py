@@ -14,7 +14,7 @@ from typing import override
 import pytest
 
 from testing.gaze_server import GazeServer
-from testing.home_assistant import CHECKOUT, HomeAssistant, free_port
+from testing.home_assistant import CHECKOUT, HomeAssistant, ProgramFactory, free_port
 from testing.steps import add_automation, check_log, connect, first_preset, saved_image
 
 from ..phone import Push, button, registration
@@ -54,12 +54,14 @@ async def _arrived(condition: Callable[[], bool]) -> None:
 
 
 async def test_notification_buttons_work_from_phone(
-    tmp_path: Path, push: Push, hass_program: Path
+    tmp_path: Path, push: Push, create_program: ProgramFactory
 ) -> None:
     api_key = secrets.token_hex(16)
     async with (
         GazeServer(api_key=api_key, duration=None) as server,
-        HomeWithPhones(tmp_path / "home", port=free_port(), hass=hass_program) as home_assistant,
+        HomeWithPhones(
+            tmp_path / "home", port=free_port(), create_program=create_program
+        ) as home_assistant,
     ):
         await home_assistant.onboard()
         await connect(home_assistant, server.url, api_key)

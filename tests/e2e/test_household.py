@@ -16,7 +16,15 @@ import pytest
 
 from testing.backups import unpack
 from testing.gaze_server import GazeServer
-from testing.home_assistant import CHECKOUT, HomeAssistant, Json, complaints, free_port, wait_until
+from testing.home_assistant import (
+    CHECKOUT,
+    HomeAssistant,
+    Json,
+    ProgramFactory,
+    complaints,
+    free_port,
+    wait_until,
+)
 from testing.steps import add_automation, connect
 from tests.phone import Push, button, registration
 
@@ -127,21 +135,21 @@ async def push() -> AsyncGenerator[Push]:
 
 
 @asynccontextmanager
-async def running(folder: Path, hass_program: Path) -> AsyncGenerator[Home]:
+async def running(folder: Path, create_program: ProgramFactory) -> AsyncGenerator[Home]:
     """Start a Home Assistant. It stops after the block."""
-    async with Home(folder, port=free_port(), hass=hass_program) as home:
+    async with Home(folder, port=free_port(), create_program=create_program) as home:
         await home.onboard()
         yield home
 
 
 async def test_household_lives_with_gaze(
-    tmp_path: Path, hass_program: Path, push: Push, screenshots: Path
+    tmp_path: Path, create_program: ProgramFactory, push: Push, screenshots: Path
 ) -> None:
     logs: list[str] = []
     async with GazeServer(
         api_key=secrets.token_hex(16), duration=0.5, seed=1, size=(192, 288)
     ) as server:
-        async with running(tmp_path / "home", hass_program) as home:
+        async with running(tmp_path / "home", create_program) as home:
             household = Household(home, server)
             await connect(home, server.url, server.api_key)
             await _phone_marks_first_image(household, push)
@@ -158,7 +166,7 @@ async def test_household_lives_with_gaze(
 
         (tmp_path / "restored").mkdir()
         await asyncio.to_thread(unpack, backup, tmp_path / "restored" / "home")
-        async with running(tmp_path / "restored" / "home", hass_program) as home:
+        async with running(tmp_path / "restored" / "home", create_program) as home:
             household = Household(home, server)
             await _backup_is_restored(household)
             await _server_moves(household)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from testing.gaze_server import GazeServer
-from testing.home_assistant import HomeAssistant, Json, wait_until
+from testing.home_assistant import HomeAssistant, Json, ProgramFactory, wait_until
 from testing.steps import DELIVERY
 
 from .conftest import House, open_house
@@ -27,14 +27,14 @@ COLLECTION = "image.favorites_collection"
 
 @pytest.fixture
 async def empty_house(
-    tmp_path: Path, gaze: GazeServer, hass_program: Path
+    tmp_path: Path, gaze: GazeServer, create_program: ProgramFactory
 ) -> AsyncGenerator[House]:
     """Return a Home Assistant that has the prompt writer among its custom integrations."""
     folder = tmp_path / "home"
     components = folder / "custom_components"
     components.mkdir(parents=True)
     (components / WRITER.name).symlink_to(WRITER)
-    async with open_house(folder, gaze, hass_program) as house:
+    async with open_house(folder, gaze, create_program) as house:
         yield house
 
 

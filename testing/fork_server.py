@@ -1,0 +1,119 @@
+"""Starts Home Assistant quickly: imports its modules once, and forks for each start.
+
+Two thirds of a start are imports. Run this file with the Python of a Home Assistant and the number
+of an inherited socket. Each message there starts a process. It is JSON with `arguments`, `folder`,
+and `output`, and comes with another socket. Through that one the process ID is sent, and later the
+exit code. If it is closed, the process terminates. If the first socket is closed, the server ends.
+
+No module of a custom integration is imported here. Home Assistant's own are those that processes
+have used before.
+"""
+
+from contextlib import suppress
+import ctypes
+import gc
+import importlib
+import json
+import os
+from pathlib import Path
+import select
+import signal
+import socket
+import sys
+from tempfile import TemporaryDirectory
+import threading
+from typing import Final
+
+MESSAGE: Final = 65_536
+# Option of Linux's prctl: the signal that a process gets when its parent ends
+PR_SET_PDEATHSIG: Final = 1
+
+
+def main(number: int) -> None:
+    """Fork for each message."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends in order
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
+    with TemporaryDirectory() as folder, socket.socket(fileno=number) as orders:
+        used = Path(folder) / "modules"
+        used.write_text("homeassistant.__main__\nhomeassistant.runner\n")
+        while True:
+            import_modules(used)
+            order, descriptors, _, _ = socket.recv_fds(orders, MESSAGE, 1)
+            if not order:
+                return
+            with socket.socket(fileno=descriptors[0]) as connection:
+                if os.fork() == 0:
+                    orders.close()
+                    serve(json.loads(order), connection, used)
+
+
+def import_modules(used: Path) -> None:
+    """Import the modules that processes have used."""
+    for name in used.read_text().split():
+        if name not in sys.modules:
+            with suppress(ImportError):  # it needs something else before
+                importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def serve(order: dict[str, str | list[str]], connection: socket.socket, used: Path) -> None:
+    """Start a process and watch both it and the connection, in a process for that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    pid = os.fork()
+    if pid == 0:
+        connection.close()
+        run(order, used)
+    connection.sendall(b"%d\n" % pid)
+    process = os.pidfd_open(pid)
+    ready, _, _ = select.select([connection.fileno(), process], [], [])
+    has_ended = process in ready
+    if not has_ended:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+    _, status = os.waitpid(pid, 0)
+    if has_ended:
+        connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+    os._exit(0)
+
+
+def run(order: dict[str, str | list[str]], used: Path) -> None:
+    """Become Home Assistant."""
+    os.setsid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    os.chdir(str(order["folder"]))
+    output = os.open(str(order["output"]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.argv = ["hass", *order["arguments"]]
+    code = 1
+    try:
+        from homeassistant.__main__ import main as run_home_assistant  # noqa: PLC0415
+
+        code = run_home_assistant()
+    except SystemExit as err:
+        code = err.code if isinstance(err.code, int) else 1
+    except BaseException:  # noqa: BLE001 - Python would show it, too
+        sys.excepthook(*sys.exc_info())
+    finally:
+        threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - as Python does
+        note_modules(used)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # clearing everything up takes a second
+
+
+def note_modules(used: Path) -> None:
+    """Write which modules of Home Assistant this process has used, in the order of imports."""
+    names = [name for name in list(sys.modules) if name.startswith("homeassistant.")]
+    partial = f"{used}.{os.getpid()}"
+    # Home Assistant complains about other ways to open a file.
+    file = os.open(partial, os.O_WRONLY | os.O_CREAT)
+    os.write(file, "\n".join(names).encode())
+    os.close(file)
+    os.replace(partial, used)  # noqa: PTH105 - see above
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
