@@ -52,6 +52,12 @@ def test_incomplete_image_is_rejected(content: bytes) -> None:
         read_properties(content)
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_image_without_its_last_byte_is_rejected(kind: str) -> None:
+    with pytest.raises(ImageContentError, match="not a complete"):
+        read_properties(picture(kind)[:-1])
+
+
 def _boxes(*brands: bytes) -> bytes:
     """Return the beginning of an ISO media file."""
     body = b"ftyp" + brands[0] + bytes(4) + b"".join(brands[1:])

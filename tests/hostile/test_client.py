@@ -50,6 +50,10 @@ CALLS: Final[dict[str, Callable[[GazeClient], Awaitable[object]]]] = {
 # limit of the request ends it.
 UNNOTICED: Final = {"breaks_the_chunks", "cuts_a_chunk", "says_an_endless_chunk"}
 
+# aiohttp notices bytes after the announced end only if they arrive before the header was processed.
+# Otherwise the client returns the announced part, and the gallery rejects an image that is cut.
+CUT: Final = ("says_too_short", "image")
+
 # It ends by the time limit of the request alone, not by that for the next piece.
 ENDLESS: Final = {"drips_the_header", "drips_the_body", "announces_without_end", *UNNOTICED}
 
@@ -117,6 +121,7 @@ async def test_hostile_response_raises_one_error_in_time(
 
     for what in product(UNNOTICED, ENDPOINTS):
         assert found.pop(what) in {GazeResponseError, GazeTimeoutError}
+    assert found.pop(CUT) in {GazeResponseError, None}
     assert found == {(name, place): outcome(name, place) for name, place in found}
     heads = (await hostile.order())["gaze"]
     asked = [head for head in heads if head.startswith("POST")]

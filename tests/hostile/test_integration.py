@@ -35,6 +35,7 @@ HARMFUL: Final = (
     "drips_the_body",
     "resets_at_once",
     "closes_in_the_body",
+    "says_too_short",
     "says_two_lengths",
     "sends_a_gigabyte_of_json",
     "sends_a_gzip_bomb",

@@ -19,6 +19,7 @@ FORMATS: Final = {  # Pillow's name: content type, file name extension
     "JPEG": ("image/jpeg", "jpg"),
     "WEBP": ("image/webp", "webp"),
 }
+_PNG_END: Final = b"IEND\xaeB`\x82"  # Pillow ignores whether it is there
 THUMBNAIL_TYPE: Final = "image/webp"
 _THUMBNAIL_QUALITY: Final = 78
 # Of libwebp's methods, the third takes a fifth less time than the default for 3 % larger files.
@@ -47,6 +48,8 @@ def read_properties(content: bytes) -> ImageProperties:
         width, height = image.size
         content_type, extension = FORMATS[image.format or ""]
         image.load()
+        if image.format == "PNG" and content.rfind(_PNG_END) < 0:
+            raise ValueError("the end is missing")
     return ImageProperties(
         content_type=content_type, extension=extension, width=width, height=height
     )
