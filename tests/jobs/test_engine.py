@@ -1,6 +1,7 @@
 """The life of jobs, with a real server on a loopback socket and time that jumps."""
 
 import asyncio
+import json
 from pathlib import Path
 import sqlite3
 from typing import Any
@@ -802,8 +803,8 @@ def change_record(hass: HomeAssistant, entry: MockConfigEntry, job_id: str, **ch
         (record,) = connection.execute(
             "SELECT record FROM job WHERE job_id = ?", (job_id,)
         ).fetchone()
-        changed = Job.from_dict({**Job.from_json(record).to_dict(), **changes})
+        changed = Job.from_dict({**Job.from_dict(json.loads(record)).to_dict(), **changes})
         connection.execute(
-            "UPDATE job SET record = ? WHERE job_id = ?", (changed.to_json(), job_id)
+            "UPDATE job SET record = ? WHERE job_id = ?", (json.dumps(changed.to_dict()), job_id)
         )
     connection.close()

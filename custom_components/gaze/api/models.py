@@ -69,8 +69,12 @@ def _read_seed(value: Any) -> int | None:
 
 
 class _Strict(BaseConfig):
-    """Rejects values of another type instead of converting them."""
+    """Rejects values of another type instead of converting them.
 
+    No code is generated before it is used, because most of it is not needed at the start.
+    """
+
+    lazy_compilation = True
     serialization_strategy = {  # noqa: RUF012 - mashumaro declares it as an instance variable
         str: {"deserialize": _require_type(str)}
     }

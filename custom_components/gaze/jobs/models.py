@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mashumaro import field_options
+from mashumaro import DataClassDictMixin, field_options
 from mashumaro.config import BaseConfig
-from mashumaro.mixins.orjson import DataClassORJSONMixin
 
 from ..api import GenerateOptions, Preset
 from .durations import Key
@@ -87,7 +86,7 @@ class GenerateRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Job(DataClassORJSONMixin):
+class Job(DataClassDictMixin):
     """One image that is being generated, or was. Times are seconds since the epoch, UTC.
 
     The seed is decimal text: the requested one, then the one that the server used.
@@ -129,9 +128,10 @@ class Job(DataClassORJSONMixin):
     end_fired: bool = field(default=False, metadata=field_options(alias="told_end"))
 
     class Config(BaseConfig):
-        """Store under the names that version 0.1.0 wrote."""
+        """Store under the names that version 0.1.0 wrote. Generate code at the first use."""
 
         serialize_by_alias = True
+        lazy_compilation = True
 
     @property
     def open(self) -> bool:

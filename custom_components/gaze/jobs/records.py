@@ -76,7 +76,7 @@ class Records:
     async def async_save(self, *jobs: Job) -> None:
         """Save jobs as they are now."""
         for job in jobs:
-            self._unsaved[job.job_id] = job.to_json()
+            self._unsaved[job.job_id] = orjson.dumps(job.to_dict()).decode()
         await self._outlive(self._save())
 
     async def async_save_durations(self, key: Key, samples: list[Interval]) -> None:
