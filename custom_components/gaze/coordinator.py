@@ -126,6 +126,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         try:
             await self.gallery.async_open()
             await self.engine.async_load()
+            await self.gallery.async_note_paths([job.job_id for job in self.engine.jobs])
             await self.displays.async_load()
         except NewerStoreError as err:
             raise ConfigEntryError(

@@ -27,7 +27,7 @@ from .errors import (
     UnknownImagesError,
 )
 from .files import Files
-from .index import Index
+from .index import Index, IndexedFile
 from .metadata import strip
 from .models import Content, GalleryOptions, Image, ListedImage, Overview, Selection
 from .names import FoundFile, file_stem, job_prefix, parse_path, preset_folder
@@ -88,7 +88,7 @@ class Gallery:
         self._found: dict[str, FoundFile] = {}
         self._rejected: set[str] = set()  # paths of files that are no images, although named so
         self._count = 0
-        self._paths: OrderedDict[str, Path] = OrderedDict()  # of images saved lately, by job
+        self._paths: OrderedDict[str, tuple[str, str]] = OrderedDict()  # root and path by job
         self._overview: Overview | None = None
         self._recent: OrderedDict[str, Content] = OrderedDict()
         self._retention_failing = False
@@ -111,10 +111,6 @@ class Gallery:
             rejected = await self._index.async_property(_REJECTED_PROPERTY)
             self._rejected = set((rejected or "").split("\n"))
             await self._reload()
-            for image in reversed(
-                await self._index.async_select(Selection(hidden=None), _RECENT_PATHS)
-            ):
-                self._note_path(image)
             await self._compare()
             for preset in {image.preset for image in await self._index.async_unsaved()}:
                 await self._discard_unsaved(preset)
@@ -193,8 +189,17 @@ class Gallery:
         return self._files(image).root / image.path if image.saved else None
 
     def saved_path(self, job_id: str) -> Path | None:
-        """Return the path of one of the last 1,000 images, or None as `path_of` does."""
-        return self._paths.get(job_id)
+        """Return the path of an image of this run or of `async_note_paths`, as `path_of` does."""
+        if (noted := self._paths.get(job_id)) is None:
+            return None
+        root, path = noted
+        return self._roots.files(root).root / path
+
+    async def async_note_paths(self, job_ids: Collection[str]) -> None:
+        """Note where the images of jobs are, for `saved_path`. Raises GalleryError."""
+        for job_id, path, root, saved in await self._index.async_paths(job_ids):
+            if saved:
+                self._paths[job_id] = (root, path)
 
     def count_found(self, open_job_ids: Iterable[str] = ()) -> int:
         """Return how many files look like images that the index does not have.
@@ -545,8 +550,8 @@ class Gallery:
     def _note_path(self, image: Image) -> None:
         """Note where an image was saved, for events and responses about its job."""
         self._paths.pop(image.job_id, None)
-        if (path := self.path_of(image)) is not None:
-            self._paths[image.job_id] = path
+        if image.saved:
+            self._paths[image.job_id] = (image.root, image.path)
         if len(self._paths) > _RECENT_PATHS:
             self._paths.popitem(last=False)
 
@@ -620,13 +625,10 @@ class Gallery:
         rows = await self._index.async_paths()
         deleted: list[str] = []
         for files in (*self._roots.all, self._unsaved):
-            owned = {
-                path: job_id
-                for job_id, path, root, saved in rows
-                if (root == files.marker if saved else files is self._unsaved)
-            }
-            missing, found = await self._hass.async_add_executor_job(_compare_files, files, owned)
-            deleted += (owned[path] for path in missing)
+            missing, found = await self._hass.async_add_executor_job(
+                _compare_files, files, rows, files is self._unsaved
+            )
+            deleted += missing
             if files is self._roots.current and found is not None:
                 self._found = found
         if gone is not None and any((gone.job_id, gone.path) == row[:2] for row in rows):
@@ -706,17 +708,25 @@ def _choose_later(image: Image, other: Image | None) -> Image:
 
 
 def _compare_files(
-    files: Files, owned: Collection[str]
-) -> tuple[set[str], dict[str, FoundFile] | None]:
-    """Return which files are certainly missing, and which are there but not owned. Blocks.
+    files: Files, rows: Iterable[IndexedFile], unsaved: bool
+) -> tuple[list[str], dict[str, FoundFile] | None]:
+    """Return the jobs whose files are certainly missing, and the files of no job. Blocks.
 
-    The latter are None if the folder cannot be read now.
+    `unsaved` says that the files are not in the media folder. The files of no job are None if
+    the folder cannot be read now.
     """
+    owned = {
+        path: job_id
+        for job_id, path, root, saved in rows
+        if (root == files.marker if saved else unsaved)
+    }
     if (listing := files.present()) is None:
-        return set(), None
+        return [], None
     others = (parse_path(path) for path in listing.paths if path not in owned)
     missing = files.confirm_missing(listing.missing(owned))
-    return missing, {found.path: found for found in others if found is not None}
+    return [owned[path] for path in missing], {
+        found.path: found for found in others if found is not None
+    }
 
 
 def _describe(

@@ -13,6 +13,9 @@ from ..database import Database, Row
 from .errors import GalleryError, GalleryUnavailableError
 from .models import Folder, Image, ListedImage, Selection
 
+# Job ID, path, root, and whether it is in a media folder
+type IndexedFile = tuple[str, str, str, int]
+
 _NAMES: Final = tuple(field.name for field in fields(Image))
 _COLUMNS: Final = ", ".join(_NAMES)
 _MARKS: Final = ", ".join("?" for _ in _NAMES)
@@ -260,10 +263,13 @@ class Index:
             return await self._images("WHERE NOT saved ORDER BY number DESC")
         return await self._images("WHERE preset = ? AND NOT saved ORDER BY number DESC", (preset,))
 
-    async def async_paths(self) -> list[tuple[str, str, str, bool]]:
-        """Return job ID, path, root, and whether it is saved of every image."""
-        rows = await self._read("SELECT job_id, path, root, saved FROM image")
-        return [(job_id, path, root, bool(saved)) for job_id, path, root, saved in rows]
+    async def async_paths(self, job_ids: Collection[str] | None = None) -> list[IndexedFile]:
+        """Return where the files of the images of these jobs are, or of all images."""
+        query = "SELECT job_id, path, root, saved FROM image"
+        if job_ids is None:
+            return await self._read(query)
+        marks = ", ".join("?" for _ in job_ids)
+        return await self._read(f"{query} WHERE job_id IN ({marks})", tuple(job_ids))
 
     async def async_has_saved(self) -> bool:
         """Return whether there are images in a media folder."""
