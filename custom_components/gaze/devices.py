@@ -18,7 +18,8 @@ from .subentries import Subentry, SubentryListener
 
 MANUFACTURER: Final = "GAZE"
 SUBENTRY_MODELS: Final = {SUBENTRY_DISPLAY: "Display", SUBENTRY_RECIPE: "Recipe"}
-PORTION: Final = 50  # devices, or entities of devices, for each turn of the event loop
+# Devices for each turn of the event loop. Each has two entities, which are added in the same turn.
+PORTION: Final = 15
 
 
 def shown_presets(coordinator: GazeCoordinator) -> Mapping[str, Preset]:
