@@ -1,11 +1,38 @@
-// What people do with an image, as a row of buttons. Loaded with the first image.
+// What people do with an image. Loaded with the first image.
 import { html, nothing } from "./vendor/lit.js";
-import { GazeElement, canMark, define, describeError, fire, iconButton, imagePath, perform, text } from "./shared.js";
+import { GazeElement, define, describeError, fire, icon, imagePath, perform, text } from "./shared.js";
 
 export const ACTIONS = ["again", "favorite", "download", "hide", "delete"];
 
+/** @type {Record<string, string>} */
+const ICONS = {
+  again: "refresh",
+  same_seed: "seed-outline",
+  favorite: "heart-outline",
+  unfavorite: "heart",
+  hide: "eye-off",
+  uncover: "eye",
+  previous: "chevron-left",
+  next: "chevron-right",
+  details: "information-outline",
+};
+
+/** @type {IconButton} */
+export const iconButton = (name, click, disabled = false, expanded = nothing) =>
+  html`<button
+    type="button"
+    class="icon ${name}"
+    title=${text(name)}
+    aria-label=${text(name)}
+    aria-expanded=${expanded}
+    ?disabled=${disabled}
+    @click=${click}
+  >
+    ${icon(ICONS[name] || name)}
+  </button>`;
+
 /**
- * Buttons for an image. Fires `gaze-done` with the action, the image, and the response.
+ * Buttons for an image. Fires `gaze-done` after an action.
  *
  * Deleting asks in place, with the focus on *No*.
  */
@@ -33,6 +60,9 @@ class GazeActions extends GazeElement {
     return `
       :host {
         color: inherit;
+        --gaze-accent: inherit;
+        --gaze-line: inherit;
+        --gaze-soft: inherit;
       }
       .row {
         gap: 4px;
@@ -55,18 +85,15 @@ class GazeActions extends GazeElement {
   }
 
   /** @param {Task} task */
-  _renderButtons({ hass, image, actions }) {
-    const markable = canMark(hass);
+  _renderButtons({ image, actions }) {
     return html`<div class="row">
-      ${actions
-        .filter((action) => markable || (action !== "favorite" && action !== "hide"))
-        .map((action) =>
-          iconButton(
-            action === "favorite" && image.favorite ? "unfavorite" : action,
-            () => (action === "delete" ? this._ask(true) : this._run(action)),
-            this._busy
-          )
-        )}
+      ${actions.map((action) =>
+        iconButton(
+          action === "favorite" && image.favorite ? "unfavorite" : action,
+          () => (action === "delete" ? this._ask(true) : this._run(action)),
+          this._busy
+        )
+      )}
     </div>`;
   }
 

@@ -1,7 +1,7 @@
 // Offers the cards and the dashboard to Home Assistant. A card loads its modules when it is shown.
 
 /**
- * Texts that are needed before the translations are loaded. The translations have them too.
+ * Texts that are needed before the translations are loaded.
  * @type {Record<string, string>}
  */
 const ENGLISH = {
@@ -17,10 +17,13 @@ const ENGLISH = {
   invalid_both: 'Remove either "preset" or "recipe".',
 };
 
+/** Milliseconds until the next try. */
+const RETRY = 2000;
+
 /** @returns {Hass | undefined} */
 const pageHass = () => /** @type {any} */ (document.querySelector("home-assistant, hc-main") || {}).hass;
 
-/** Return a text in the user's language, or in English if the texts are not loaded. @type {Localize} */
+/** In English if the texts are not loaded. @type {Localize} */
 const say = (key, values = {}) => {
   const hass = pageHass();
   const words = hass && hass.localize(`component.gaze.config_panel.cards.${key}`, values);
@@ -82,7 +85,7 @@ const GALLERY = {
   slideshow: number(0, 3600),
 };
 
-/** Raise an error that says what to change. @param {CardConfig} config @param {Rules} rules */
+/** @param {CardConfig} config @param {Rules} rules */
 function validate(config, rules) {
   for (const [option, [valid, key, values]] of Object.entries(rules)) {
     const value = config[option];
@@ -103,7 +106,7 @@ function define(name, element) {
   if (!customElements.get(name)) customElements.define(name, element);
 }
 
-/** Whether a card is in the card picker or the editor, and not on a dashboard. @param {Node} card */
+/** Whether a card is in the card picker or the editor. @param {Node} card */
 function isInDialog(card) {
   /** @type {any} */
   let node = card;
@@ -111,11 +114,11 @@ function isInDialog(card) {
   return Boolean(node);
 }
 
-/** Define a card and offer it. @param {"generate" | "gallery"} kind @param {Rules} rules @param {() => Promise<unknown>} load */
+/** @param {"generate" | "gallery"} kind @param {Rules} rules @param {() => Promise<unknown>} load */
 function offerCard(kind, rules, load) {
   const type = `gaze-${kind}-card`;
 
-  // The element that Home Assistant makes. What people see is loaded when it is on a page.
+  // What people see is loaded when it is on a page.
   class Card extends HTMLElement {
     constructor() {
       super();
@@ -161,14 +164,30 @@ function offerCard(kind, rules, load) {
       if (_inner) Object.assign(_inner, _samples ? _samples.replace(values) : values);
     }
 
-    async connectedCallback() {
+    connectedCallback() {
       this.style.cssText = "display: block; height: 100%";
       this.inert = isInDialog(this);
+      if (this.inert || !customElements.get(`gaze-${kind}`)) this._load();
+      else this._show();
+    }
+
+    async _load() {
       const samples = this.inert ? import("./preview.js") : undefined;
-      await load();
-      this._samples = await samples;
+      try {
+        await load();
+        this._samples = await samples;
+      } catch (_error) {
+        // Home Assistant may be starting.
+        setTimeout(() => this.isConnected && this._load(), RETRY);
+        return;
+      }
+      this._show();
+    }
+
+    _show() {
       if (this._inner) return;
       this._inner = /** @type {InnerCard} */ (document.createElement(`gaze-${kind}`));
+      this._inner.loadViewer = () => import("./viewer.js");
       this._pass(this._known);
       this.replaceChildren(this._inner);
     }
@@ -218,11 +237,19 @@ function offerStrategy(kind) {
   });
 }
 
+const loadGenerate = () => import("./generate.js");
+const loadGallery = () => import("./gallery.js");
+
 function start() {
-  offerCard("generate", GENERATE, () => import("./generate.js"));
-  offerCard("gallery", GALLERY, () => import("./gallery.js"));
+  offerCard("generate", GENERATE, loadGenerate);
+  offerCard("gallery", GALLERY, loadGallery);
   offerStrategy("dashboard");
   offerStrategy("section");
+  // Modules that wait for each other would delay the images of a dashboard.
+  customElements
+    .whenDefined("ha-panel-lovelace")
+    .then(() => Promise.all([import("./vendor/lit.js"), import("./shared.js"), loadGenerate(), loadGallery()]))
+    .catch(() => {});
 }
 
 // Home Assistant 2026.10 replaces `customElements`, and an element that was defined before is lost.

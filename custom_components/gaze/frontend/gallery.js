@@ -1,11 +1,14 @@
 // The card that shows saved images.
 import { html, nothing, repeat } from "./vendor/lit.js";
-import { GazeCard, canMark, define, describeError, listImages, loadRare, text } from "./shared.js";
+import { GazeCard, define, describeError, fetchEarly, listImages, loadRare, text } from "./shared.js";
 
+const loadKeys = () => import("./keys.js");
 const loadSlideshow = () => import("./slideshow.js");
 const PAGE = 24;
 /** Images that one request may list. */
 const MOST = 100;
+/** Images that are requested before they are rendered: browsers load six at a time. */
+const EARLY = 6;
 /** Pixels that people scroll before new images wait for them. */
 const SCROLLED = 20;
 
@@ -27,7 +30,6 @@ export class GazeGallery extends GazeCard {
     /** The image that the Tab key leads to. */
     this._active = "";
     this._listed = "";
-    /** What comes for an earlier generation is dropped. */
     this._generation = 0;
     this._loading = false;
     this._again = false;
@@ -40,7 +42,7 @@ export class GazeGallery extends GazeCard {
   connect() {
     super.connect();
     // The first images need not wait for the state of the servers.
-    if (this.hub && !this.loaded) this._refresh();
+    if (this.hub && !this.loaded && !this._loading) this._refresh();
   }
 
   configured() {
@@ -60,10 +62,12 @@ export class GazeGallery extends GazeCard {
         .filter(({ entry_id, loaded }) => loaded && [undefined, "", entry_id].includes(config.server))
         .map(({ entry_id, images }) => [entry_id, images])
     );
-    if (version === this._listed) return;
-    const first = !this._listed && this.images.length;
+    const listed = this.loaded || this._loading;
+    if ((listed || this._error) && version === this._listed) return;
+    // The first images are listed after the first state.
+    const covered = listed && !this._listed;
     this._listed = version;
-    if (!first) this._refresh();
+    if (!covered) this._refresh();
   }
 
   /** @param {Filter} [more] */
@@ -135,6 +139,9 @@ export class GazeGallery extends GazeCard {
     this._presets = presets || [];
     const first = !this.loaded;
     this.loaded = true;
+    if (first && !this.config.slideshow && this.getBoundingClientRect().top < innerHeight) {
+      images.slice(0, EARLY).forEach((image, number) => fetchEarly(this.hass, image, this._sideOf(number)));
+    }
     const listed = new Set(images.map(({ job_id }) => job_id));
     const oldest = images[images.length - 1];
     const all = first || images.length < limit || !cursor;
@@ -180,28 +187,6 @@ export class GazeGallery extends GazeCard {
     return Boolean(this._cursor) && this.images.length < this._limit;
   }
 
-  /** Move the focus among the images. @param {KeyboardEvent} event */
-  _keydown(event) {
-    /** @type {HTMLElement[]} */
-    const tiles = [...this.root.querySelectorAll(/** @type {"a"} */ (".tile"))];
-    const at = tiles.indexOf(/** @type {HTMLElement} */ (event.target));
-    const ahead = getComputedStyle(this).direction === "rtl" ? -1 : 1;
-    const columns = tiles.filter(({ offsetTop }) => offsetTop === tiles[tiles.length > 1 ? 1 : 0].offsetTop).length;
-    /** @type {Record<string, number>} */
-    const steps = {
-      ArrowRight: at + ahead,
-      ArrowLeft: at - ahead,
-      ArrowDown: at + columns,
-      ArrowUp: at - columns,
-      Home: 0,
-      End: tiles.length - 1,
-    };
-    const to = steps[event.key];
-    if (at < 0 || to === undefined) return;
-    event.preventDefault();
-    tiles[Math.min(Math.max(to, 0), tiles.length - 1)].focus();
-  }
-
   get styles() {
     return `${super.styles}
       .images {
@@ -230,22 +215,22 @@ export class GazeGallery extends GazeCard {
         flex: none;
         width: var(--tile);
       }
-      .caption {
-        display: block;
-        margin-block-start: 4px;
+      .caption,
+      .chip {
+        max-width: 100%;
         overflow: hidden;
         text-overflow: ellipsis;
         white-space: nowrap;
+      }
+      .caption {
+        display: block;
+        margin-block-start: 4px;
         font-size: 0.85em;
         color: var(--gaze-quiet);
       }
       .chip {
         border-color: var(--gaze-line);
         border-radius: 99px;
-        max-width: 100%;
-        overflow: hidden;
-        text-overflow: ellipsis;
-        white-space: nowrap;
       }
       .new {
         position: sticky;
@@ -300,7 +285,7 @@ export class GazeGallery extends GazeCard {
     const { preset, recipe, favorites, search } = this.config;
     const { preset: chosen, favorite } = this._filter;
     const presets = !preset && !recipe && (this._presets.length > 1 || chosen) ? this._presets : [];
-    const hearts = canMark(this.hass) && !favorites;
+    const hearts = !favorites;
     if (!presets.length && !hearts && search !== true) return nothing;
     const rare = search === true && this.use(loadRare);
     /** @type {(name: string, pressed: unknown, filter: Filter) => unknown} */
@@ -313,30 +298,40 @@ export class GazeGallery extends GazeCard {
         ${name}
       </button>`;
     return html`<div class="row" role="group" aria-label=${text("filter")}>
-      ${rare ? rare.renderSearch((search) => this._choose({ search })) : nothing}
+      ${rare ? rare.renderSearch((search) => this._choose({ search }), text) : nothing}
       ${presets.length || hearts ? chip(text("all"), !chosen && !favorite, { preset: "", favorite: false }) : nothing}
       ${hearts ? chip(text("favorites"), favorite, { favorite: !favorite }) : nothing}
       ${presets.map(({ slug, name }) => chip(name, slug === chosen, { preset: slug === chosen ? "" : slug }))}
     </div>`;
   }
 
+  /** Return the side of a thumbnail. @param {number} number */
+  _sideOf(number) {
+    const { layout, thumbnails } = this.config;
+    return thumbnails === "l" || (layout === "hero" && !number) ? 512 : 256;
+  }
+
   _renderImages() {
-    const { layout = "grid", slideshow, thumbnails } = this.config;
+    const { layout = "grid", slideshow } = this.config;
     const { images } = this;
     if (slideshow) {
       const module = this.use(loadSlideshow);
       return module ? module.render(this, slideshow) : this.renderLoading();
     }
     const active = images.some(({ job_id }) => job_id === this._active) ? this._active : images[0].job_id;
-    return html`<ul class="images ${layout}" @keydown=${this._keydown}>
+    return html`<ul class="images ${layout}" @keydown=${(/** @type {KeyboardEvent} */ event) => {
+        const keys = this.use(loadKeys);
+        if (keys) keys.moveFocus(this, event);
+      }}>
       ${repeat(
         images,
         ({ job_id }) => job_id,
         (image, number) => html`<li>
-          ${this.renderTile(image, thumbnails === "l" || (layout === "hero" && !number) ? 512 : 256, {
+          ${this.renderTile(image, this._sideOf(number), {
             current: image.job_id === active,
             focused: () => {
               this._active = image.job_id;
+              this.use(loadKeys);
               this.update();
             },
           })}

@@ -1,6 +1,5 @@
-// What cards rarely need: errors, long lists of presets, search, and a home without a server.
+// What cards rarely need: errors, search, and a home without a server. Loaded on first use.
 import { html, nothing } from "./vendor/lit.js";
-import { perform, text } from "./shared.js";
 
 /** Milliseconds that people have to stop typing before the search starts. */
 const TYPING = 300;
@@ -8,9 +7,9 @@ let typing = 0;
 
 /**
  * Return what an action reports when it fails, in the user's language.
- * @param {Hass} hass @param {ActionError} error
+ * @param {Hass} hass @param {ActionError} error @param {Localize} text
  */
-export async function describeError(hass, error) {
+export async function describeError(hass, error, text) {
   const { translation_domain: domain, translation_key: key } = error;
   if (error.message === "Unauthorized") return text("not_allowed");
   if (domain && key) {
@@ -22,24 +21,24 @@ export async function describeError(hass, error) {
 }
 
 /**
- * Load presets that did not fit into a message. Those of the message stay if that fails.
- * @param {Hub} hub @param {Server} server @param {string} key
+ * Return all presets of a server.
+ * @param {Hass} hass @param {Server} server @returns {Promise<Preset[]>}
  */
-export async function loadPresets(hub, { entry_id }, key) {
-  const { presets } = await perform(hub.hass, "list_presets", { config_entry_id: entry_id });
-  hub.takePresets(key, presets);
-}
+export const loadPresets = async (hass, { entry_id }) => {
+  const data = { config_entry_id: entry_id };
+  return (await hass.callService("gaze", "list_presets", data, undefined, false, true)).response.presets;
+};
 
-/** Only administrators can add a server. @param {Card} card */
-export const renderNoServer = ({ hass: { user } }) => html`<div class="note">
+/** Only administrators can add a server. @param {Card} card @param {Localize} text */
+export const renderNoServer = ({ hass: { user } }, text) => html`<div class="note">
   <p>${text("no_server")}</p>
   ${user && !user.is_admin
     ? nothing
     : html`<a href="/config/integrations/dashboard/add?domain=gaze">${text("add_server")}</a>`}
 </div>`;
 
-/** @param {(search: string) => void} choose */
-export function renderSearch(choose) {
+/** @param {(search: string) => void} choose @param {Localize} text */
+export function renderSearch(choose, text) {
   /** @param {Event} event */
   const type = ({ target }) => {
     const search = /** @type {HTMLInputElement} */ (target).value.trim();

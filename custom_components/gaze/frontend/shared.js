@@ -1,8 +1,6 @@
 // What the cards share: texts, the state of the servers, images, and the base of a card.
 import { html, nothing, render } from "./vendor/lit.js";
 
-// Texts
-
 const CARDS = "component.gaze.config_panel.cards.";
 /** @type {Localize} */
 let localize = () => "";
@@ -15,7 +13,7 @@ const take = (found) => {
 /** @param {Hass} hass */
 export const loadTexts = async (hass) => take(await hass.loadBackendTranslation("config_panel", "gaze"));
 
-/** A text is empty until the texts are loaded. @type {Localize} */
+/** Empty until the texts are loaded. @type {Localize} */
 export const text = (key, values) => localize(CARDS + key, values);
 
 export const loadRare = () => import("./rare.js");
@@ -23,15 +21,13 @@ export const loadRare = () => import("./rare.js");
 /** @type {(hass: Hass, error: ActionError) => Promise<string>} */
 export const describeError = (hass, error) =>
   loadRare().then(
-    (rare) => rare.describeError(hass, error),
+    (rare) => rare.describeError(hass, error, text),
     () => error.message || text("unknown_error")
   );
 
 /** @param {GazeImageInfo} image */
 export const describe = (image) =>
   [image.preset_name, image.extra_positive].filter(Boolean).join(": ").slice(0, 200);
-
-// Home Assistant
 
 /** @type {Perform} */
 export const perform = async (hass, action, data) =>
@@ -40,9 +36,6 @@ export const perform = async (hass, action, data) =>
 /** @type {ListImages} */
 export const listImages = (hass, filters) =>
   hass.connection.sendMessagePromise({ type: "gaze/images", ...filters });
-
-/** @param {Hass | undefined} hass */
-export const canMark = (hass) => Boolean(hass && hass.services.gaze && hass.services.gaze.mark_images);
 
 /** @param {string} name @param {CustomElementConstructor} element */
 export function define(name, element) {
@@ -158,14 +151,14 @@ export class Hub {
     if (!this._longLists.has(key)) {
       this._longLists.set(key, undefined);
       loadRare()
-        .then((rare) => rare.loadPresets(this, server, key))
-        .catch(() => this._longLists.delete(key));
+        .then((rare) => rare.loadPresets(this.hass, server))
+        .then((all) => this._takePresets(key, all), () => this._longLists.delete(key));
     }
     return { ...server, presets };
   }
 
   /** Show presets that did not fit into a message. @param {string} key @param {Preset[]} presets */
-  takePresets(key, presets) {
+  _takePresets(key, presets) {
     this._longLists.set(key, presets);
     this.servers = this.servers.map((server) => this._merge(server));
     this._notify();
@@ -186,8 +179,6 @@ export function hubOf(hass) {
   return hub;
 }
 
-// Images
-
 /** Images that load at the same time. */
 const AT_ONCE = 12;
 /** Milliseconds until the next try. */
@@ -196,11 +187,29 @@ const PAUSES = [1000, 4000, 0];
 let loading = 0;
 /** @type {((value?: unknown) => void)[]} */
 const waiting = [];
+/** @type {Map<string, Promise<Blob | undefined>>} by path */
+const early = new Map();
 
 /** Sides of thumbnails are 256 or 512 pixels. @type {ImagePath} */
 export const imagePath = (image, side) =>
   `/api/gaze/image/${encodeURIComponent(image.entry_id)}/${encodeURIComponent(image.job_id)}` +
   (side ? `?size=${side}` : "");
+
+/** Return the bytes of an image, or undefined if it is gone. @type {FetchImage} */
+async function fetchImage(hass, path, init) {
+  const response = await hass.fetchWithAuth(path, init);
+  if (response.status === 404) return undefined;
+  if (!response.ok) throw new Error(String(response.status));
+  return response.blob();
+}
+
+/** Request an image before it is rendered. @type {FetchEarly} */
+export function fetchEarly(hass, image, side) {
+  const path = imagePath(image, side);
+  const request = fetchImage(hass, path);
+  early.set(path, request);
+  request.catch(() => early.delete(path));
+}
 
 /** @type {IntersectionObserver} */
 const near = new IntersectionObserver(
@@ -214,7 +223,7 @@ const near = new IntersectionObserver(
 
 /**
  * An image that requires a login: a signed address would die when Home Assistant restarts. It loads
- * near the visible part of the page. The image before stays until the next one is decoded.
+ * near the visible part of the page, and stays until the next one is decoded.
  */
 class GazeImage extends HTMLElement {
   constructor() {
@@ -275,17 +284,24 @@ class GazeImage extends HTMLElement {
     let url = "";
     try {
       if (signal.aborted) return;
-      const response = await hass.fetchWithAuth(path, { signal });
-      if (response.status === 404) {
+      const request = early.get(path) || fetchImage(hass, path, { signal });
+      early.delete(path);
+      const blob = await request;
+      if (!blob) {
         missing();
         return;
       }
-      if (!response.ok) throw new Error(String(response.status));
-      url = URL.createObjectURL(await response.blob());
+      url = URL.createObjectURL(blob);
       const image = new Image();
       image.draggable = false;
-      image.src = url;
-      await image.decode();
+      // Decoding waits for a frame, so it delays the first image.
+      const first = !this.firstChild;
+      await new Promise((resolve, reject) => {
+        image.onload = resolve;
+        image.onerror = reject;
+        image.src = url;
+      });
+      if (!first) await image.decode();
       if (signal.aborted || !this._source) return;
       image.alt = this._source.alt;
       this.replaceChildren(image);
@@ -306,37 +322,8 @@ define("gaze-image", GazeImage);
 export const renderImage = (hass, image, side, missing, alt = describe(image)) =>
   html`<gaze-image .source=${{ hass, path: imagePath(image, side), alt, missing }}></gaze-image>`;
 
-// Elements
-
-/** @type {Record<string, string>} */
-const ICONS = {
-  again: "refresh",
-  same_seed: "lock-outline",
-  favorite: "heart-outline",
-  unfavorite: "heart",
-  hide: "eye-off",
-  uncover: "eye",
-  previous: "chevron-left",
-  next: "chevron-right",
-  details: "information-outline",
-};
-
 /** @param {string} name */
-export const icon = (name) => html`<ha-icon .icon=${`mdi:${ICONS[name] || name}`}></ha-icon>`;
-
-/** @type {IconButton} */
-export const iconButton = (name, click, disabled = false, expanded = nothing) =>
-  html`<button
-    type="button"
-    class="icon ${name}"
-    title=${text(name)}
-    aria-label=${text(name)}
-    aria-expanded=${expanded}
-    ?disabled=${disabled}
-    @click=${click}
-  >
-    ${icon(name)}
-  </button>`;
+export const icon = (name) => html`<ha-icon .icon=${`mdi:${name}`}></ha-icon>`;
 
 /**
  * An element that renders into its shadow root, once for all changes of a moment.
@@ -406,8 +393,10 @@ const controlStyles = `
     background: none;
     cursor: pointer;
   }
-  button:hover {
-    background: var(--gaze-soft);
+  @media (hover: hover) {
+    button:hover {
+      background: var(--gaze-soft);
+    }
   }
   [disabled] {
     opacity: 0.5;
@@ -470,9 +459,6 @@ const controlStyles = `
     object-fit: var(--fit, contain);
   }
   @media (prefers-reduced-motion: no-preference) {
-    gaze-image img {
-      animation: appear 0.2s;
-    }
     .spinner::before {
       animation: show 0s 300ms forwards, turn 1s linear infinite;
     }
@@ -480,11 +466,6 @@ const controlStyles = `
   @keyframes show {
     to {
       opacity: 1;
-    }
-  }
-  @keyframes appear {
-    from {
-      opacity: 0.4;
     }
   }
   @keyframes turn {
@@ -578,6 +559,8 @@ export class GazeCard extends GazeElement {
     super();
     /** @type {CardConfig} */
     this._config = { type: "" };
+    /** @type {(() => Promise<unknown>) | undefined} */
+    this.loadViewer = undefined;
     /** @type {GazeImageInfo[]} the shown images, newest first */
     this.images = [];
     /** Whether images were listed. */
@@ -608,7 +591,6 @@ export class GazeCard extends GazeElement {
       this.update();
     }
     if (!before) this.connect();
-    else if (before.services.gaze !== hass.services.gaze) this.update();
   }
 
   get config() {
@@ -670,7 +652,7 @@ export class GazeCard extends GazeElement {
     }
     fire(this, "show-dialog", {
       dialogTag: "gaze-viewer",
-      dialogImport: () => import("./viewer.js"),
+      dialogImport: this.loadViewer,
       dialogParams: { card: this, image },
     });
   }
@@ -689,12 +671,12 @@ export class GazeCard extends GazeElement {
     this.update();
   }
 
-  /** Show an image no more. @param {GazeImageInfo} image */
+  /** @param {GazeImageInfo} image */
   drop(image) {
     this.show(this.images.filter(({ job_id }) => job_id !== image.job_id));
   }
 
-  /** Show what people did with an image. @param {Done} done */
+  /** @param {Done} done */
   acted({ action, image }) {
     if (action === "delete" || action === "hide") this.drop(image);
     if (action === "favorite") {
@@ -722,7 +704,7 @@ export class GazeCard extends GazeElement {
     >
       ${renderImage(this.hass, image, side, () => this.drop(image), covered ? "" : undefined)}
       ${covered || image.favorite
-        ? html`<span class="badge">${icon(covered ? "uncover" : "unfavorite")}</span>`
+        ? html`<span class="badge">${icon(covered ? "eye" : "heart")}</span>`
         : nothing}
     </button>`;
   }
@@ -733,7 +715,7 @@ export class GazeCard extends GazeElement {
     if (!hub || !text("open") || (!hub.ready && !this.loaded)) content = this.renderLoading();
     else if (hub.ready && !hub.servers.length) {
       const rare = this.use(loadRare);
-      content = rare ? rare.renderNoServer(this) : this.renderLoading();
+      content = rare ? rare.renderNoServer(this, text) : this.renderLoading();
     } else content = this.renderBody(hub);
     const { title } = this.config;
     const name = title || text(`${this.localName.slice(5)}_card`);

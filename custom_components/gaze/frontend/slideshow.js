@@ -1,6 +1,6 @@
 // One image of the gallery after the other. Loaded on first use.
 import { html } from "./vendor/lit.js";
-import { iconButton } from "./shared.js";
+import { iconButton } from "./actions.js";
 
 /** @type {WeakMap<GalleryCard, {seconds: number, at: number, paused: boolean, timer: number}>} */
 const shows = new WeakMap();

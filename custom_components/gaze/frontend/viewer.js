@@ -1,7 +1,7 @@
 // The large view of the images of a card. Loaded on first use.
 import { html, nothing } from "./vendor/lit.js";
-import { GazeElement, define, describe, fire, iconButton, listImages, renderImage, text } from "./shared.js";
-import { ACTIONS, renderActions } from "./actions.js";
+import { GazeElement, define, describe, fire, listImages, renderImage, text } from "./shared.js";
+import { ACTIONS, iconButton, renderActions } from "./actions.js";
 
 /** Pixels that a finger moves before it turns the page. */
 const SWIPE = 48;

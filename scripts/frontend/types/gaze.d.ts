@@ -38,7 +38,6 @@ interface Hass {
   language: string;
   entities: Record<string, EntityEntry>;
   devices: Record<string, DeviceEntry>;
-  services: Record<string, Record<string, unknown>>;
   localize: Localize;
   loadBackendTranslation(category: string, integration: string): Promise<Localize>;
   fetchWithAuth(path: string, init?: RequestInit): Promise<Response>;
@@ -176,6 +175,8 @@ interface ImageSource {
 }
 
 type ImagePath = (image: { entry_id: string; job_id: string }, side?: number) => string;
+type FetchImage = (hass: Hass, path: string, init?: RequestInit) => Promise<Blob | undefined>;
+type FetchEarly = (hass: Hass, image: GazeImageInfo, side: number) => void;
 type RenderImage = (
   hass: Hass,
   image: GazeImageInfo,
@@ -196,6 +197,7 @@ type RenderActions = (
 ) => unknown;
 
 interface InnerCard extends HTMLElement {
+  loadViewer: () => Promise<unknown>;
   config: CardConfig;
   hass: Hass;
 }
