@@ -30,13 +30,19 @@ const FIELD_OF = {
 const SIZE = ["width", "height"];
 
 /**
- * Show an error at the field that it is about, and move the focus there.
+ * Show an error at the field that it is about and move the focus there, or scroll to the error.
  * @param {GenerateCard} card @param {ActionError} error
  */
 export async function blame(card, error) {
   const { field = "" } = error.translation_placeholders || {};
   const id = FIELD_OF[error.translation_key || ""] || FIELD_OF[field];
-  if (!id || !card.problem) return;
+  if (!card.problem) return;
+  if (!id) {
+    await card.update();
+    const alert = card.root.querySelector("form > .error[role]");
+    if (alert) alert.scrollIntoView({ block: "nearest" });
+    return;
+  }
   card.problem = { ...card.problem, field: SIZE.includes(id) ? "size" : id };
   await card.update();
   // The field may be among those that were not rendered before.

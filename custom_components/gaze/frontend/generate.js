@@ -1,4 +1,4 @@
-// The card that generates images. What is not needed at first is loaded later.
+// The card that generates images.
 import { html, nothing } from "./vendor/lit.js";
 import { GazeCard, define, describeError, listImages, perform, text } from "./shared.js";
 
@@ -16,7 +16,7 @@ export class GazeGenerate extends GazeCard {
     this.problem = undefined;
     /** @type {string[]} the jobs of the last request of this card */
     this.batch = [];
-    /** @type {string | undefined} the image that people selected among those of the batch */
+    /** @type {string | undefined} the image that people selected */
     this.chosen = undefined;
     this._sending = false;
     this._expanded = false;
@@ -178,6 +178,9 @@ export class GazeGenerate extends GazeCard {
         max-height: 40vh;
         background: none;
       }
+      .result:not(.blurred) .badge {
+        display: none;
+      }
       .empty {
         aspect-ratio: 2;
         display: grid;
@@ -276,7 +279,7 @@ export class GazeGenerate extends GazeCard {
     `;
   }
 
-  /** Return a control with its label and what is wrong with it. @param {string} name @param {unknown} control */
+  /** @param {string} name @param {unknown} control */
   renderField(name, control) {
     const { problem } = this;
     return html`<div class=${["prompt", "negative", "size"].includes(name) ? "wide" : ""}>
@@ -334,7 +337,7 @@ export class GazeGenerate extends GazeCard {
     `;
   }
 
-  /** Render the other fields when people first open them. @param {Event} event */
+  /** @param {Event} event */
   _toggle(event) {
     if (!(/** @type {HTMLDetailsElement} */ (event.target).open)) return;
     this._expanded = true;

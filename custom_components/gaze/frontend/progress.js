@@ -78,13 +78,18 @@ class GazeProgress extends GazeElement {
     super();
     /** @type {GenerateCard | undefined} */
     this._card = undefined;
+    /** @type {string[]} the jobs of the last request */
+    this._batch = [];
     this._timer = 0;
   }
 
   /** @param {GenerateCard} card */
   set card(card) {
     this._card = card;
-    this.update();
+    const requested = card.batch !== this._batch;
+    this._batch = card.batch;
+    // On a phone, the bar would appear below the button, out of view.
+    this.update().then(() => requested && this._batch.length && this.scrollIntoView({ block: "nearest" }));
   }
 
   connectedCallback() {
