@@ -1,15 +1,19 @@
 """Helpers of the end-to-end tests of the cards."""
 
+import secrets
 from typing import Any
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
-from testing.home_assistant import HomeAssistant
+from testing.home_assistant import HomeAssistant, Json
 
 DASHBOARD = "gaze-cards"
 # Nothing to scroll, so that new images appear at once
 TALL = (1280, 1800)
+# What a page reports while Home Assistant restarts or GAZE is off. The frontend of 2026.10 ends
+# subscriptions that the restarted Home Assistant doesn't know.
+OUTAGE = r"^Request: 50|WebSocket|ERR_|Failed to fetch|Lost connection|^Page: Object$"
 CARDS = [{"type": "custom:gaze-generate-card"}, {"type": "custom:gaze-gallery-card"}]
 
 
@@ -38,3 +42,13 @@ async def generate(home_assistant: HomeAssistant, preset: str, count: int = 1) -
     data = {"preset": preset, "count": count, "wait": True}
     response = await home_assistant.call_action("gaze", "generate", data, return_response=True)
     return [job["job_id"] for job in response["jobs"]]
+
+
+async def add_user(home_assistant: HomeAssistant, group: str) -> Json:
+    """Add a user to a group and return the tokens of a browser where the user is logged in."""
+    create = {"type": "config/auth/create", "name": group, "group_ids": [group]}
+    user = (await home_assistant.websocket(create))["user"]
+    login = {"username": group, "password": secrets.token_hex(8)}
+    command = {"type": "config/auth_provider/homeassistant/create", "user_id": user["id"]}
+    await home_assistant.websocket({**command, **login})
+    return await home_assistant.log_in(**login)

@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 import pytest
 
 from testing.forked import ForkServer
@@ -192,7 +192,13 @@ async def running_browser() -> AsyncGenerator[Browser]:
 
 async def new_page(browser: Browser, tokens: Json, width: int, height: int) -> Page:
     """Open an empty page that is logged in with the tokens of a user."""
-    page = await browser.new_page(viewport={"width": width, "height": height})
+    context = await browser.new_context(viewport={"width": width, "height": height})
+    return await another_page(context, tokens)
+
+
+async def another_page(context: BrowserContext, tokens: Json) -> Page:
+    """Open an empty page beside others of the same user."""
+    page = await context.new_page()
     page.set_default_timeout(LOADING)
     await _block_brands_of_others(page)
     await page.add_init_script(f"localStorage.hassTokens = {json.dumps(json.dumps(tokens))}")

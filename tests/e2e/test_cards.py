@@ -10,7 +10,7 @@ from testing.home_assistant import HomeAssistant
 
 from .browser import ENGLISH, TRANSLATIONS, Visitor
 from .common import CARDS, DASHBOARD, TALL, add_dashboard, expect_accessible, generate
-from .conftest import House, Visit, newest_version
+from .conftest import House, Visit
 
 pytestmark = [
     pytest.mark.e2e,
@@ -19,8 +19,7 @@ pytestmark = [
 ]
 
 
-@newest_version
-async def test_gallery_follows_arrivals_filters_marks_and_deletions(
+async def test_gallery_shows_arrivals_filters_marks_and_deletions(
     house: House, visit: Visit
 ) -> None:
     home_assistant = house.home_assistant
@@ -133,7 +132,6 @@ CUT = """() => {
 }"""
 
 
-@newest_version
 async def test_cards_fit_every_place_theme_and_direction(house: House, visit: Visit) -> None:
     await generate(house.home_assistant, "neon_city", 3)
     views = [{"path": name, "title": name, **view} for name, view in PLACES.items()]
@@ -160,16 +158,3 @@ async def test_cards_fit_every_place_theme_and_direction(house: House, visit: Vi
     await visitor.expect_no_sideways_scrolling()
     assert await visitor.page.evaluate(CUT) == []
     await visitor.look("rtl")
-
-
-@newest_version
-async def test_dashboard_is_offered_in_the_frontend(house: House, visit: Visit) -> None:
-    await generate(house.home_assistant, "neon_city")
-    await add_dashboard(house.home_assistant, {"views": [{"type": "sections", "sections": []}]})
-    visitor = await visit(1280, 1000)
-    page = visitor.page
-
-    await visitor.open("/config/lovelace/dashboards")
-    await page.get_by_role("button", name="Add dashboard").click()
-    await expect(page.locator("dashboard-card").get_by_text("GAZE", exact=True)).to_be_visible()
-    await visitor.look("community-dashboards")

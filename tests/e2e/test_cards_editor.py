@@ -1,9 +1,13 @@
 """Tests of the card picker, the editor, and what both show of a card."""
 
+from typing import Any
+
 from playwright.async_api import Locator, Page, WebSocket, expect
 import pytest
 
-from .browser import Visitor
+from testing.home_assistant import wait_until
+
+from .browser import LOADING, Visitor
 from .common import DASHBOARD, add_dashboard
 from .conftest import House, Visit
 
@@ -32,7 +36,18 @@ async def add_card(page: Page) -> None:
     await page.get_by_role("button", name="Add card").last.click()
 
 
-async def test_cards_are_picked_and_edited(house: House, visit: Visit) -> None:
+async def expect_saved(house: House, *cards: dict[str, Any]) -> None:
+    """Wait until the first section has these cards behind the invalid one."""
+    command = {"type": "lovelace/config", "url_path": DASHBOARD, "force": True}
+
+    async def saved() -> bool:
+        config = await house.home_assistant.websocket(command)
+        return bool(config["views"][0]["sections"][0]["cards"] == [INVALID, *cards])
+
+    await wait_until(saved, what="Saving the dashboard", seconds=LOADING / 1000)
+
+
+async def test_cards_are_picked_edited_and_suggested(house: House, visit: Visit) -> None:
     sections = [{"type": "grid", "cards": [INVALID]}]
     await add_dashboard(house.home_assistant, {"views": [{**VIEW, "sections": sections}]})
     visitor = await visit(1280, 900)
@@ -45,6 +60,18 @@ async def test_cards_are_picked_and_edited(house: House, visit: Visit) -> None:
 
     await pick_with_samples(visitor)
     await edit_by_form(visitor)
+    generate = {"type": "custom:gaze-generate-card", "title": "Paint", "preset": "neon_city"}
+    await expect_saved(house, generate)
+    await expect(page.locator("hui-sections-view gaze-generate form")).to_be_visible()
+
+    await take_suggestion(visitor)
+    gallery = {"type": "custom:gaze-gallery-card", "preset": "neon_city"}
+    await expect_saved(house, generate, gallery)
+    await expect(page.locator("hui-sections-view gaze-gallery ha-card")).to_be_visible()
+    await visitor.open("/config/lovelace/dashboards")
+    await page.get_by_role("button", name="Add dashboard").click()
+    await expect(page.locator("dashboard-card").get_by_text("GAZE", exact=True)).to_be_visible()
+    await visitor.look("community-dashboards")
 
 
 async def pick_with_samples(visitor: Visitor) -> None:
@@ -70,7 +97,7 @@ async def pick_with_samples(visitor: Visitor) -> None:
 
 
 async def edit_by_form(visitor: Visitor) -> None:
-    """Change two options in the form, and see them in the preview."""
+    """Change two options in the form, see them in the preview, and save."""
     page = visitor.page
     dialog = page.locator("hui-dialog-edit-card")
     await dialog.get_by_role("textbox", name="Title").fill("Paint")
@@ -81,3 +108,17 @@ async def edit_by_form(visitor: Visitor) -> None:
     send = dialog.locator("gaze-generate button.strong")
     await expect(send).to_have_text("Generate Neon city")
     await visitor.look("editor")
+    await dialog.get_by_text("Save", exact=True).click()
+
+
+async def take_suggestion(visitor: Visitor) -> None:
+    """Select an image entity, and add the card that is suggested for it."""
+    page = visitor.page
+    await add_card(page)
+    picker = page.locator("hui-suggestion-picker")
+    await picker.locator("ha-input-search input").fill("Neon city")
+    await picker.locator("hui-suggestion-entity-tree").get_by_text("GAZE Neon city").first.click()
+    suggestion = picker.locator("hui-suggestion-card").filter(has_text="GAZE gallery")
+    await expect(suggestion.locator(".tile")).to_have_count(8)
+    await visitor.look("suggestion")
+    await suggestion.click()

@@ -1,21 +1,26 @@
-"""Tests of how the cards load: again and again, from YAML, and beside a resource."""
+"""Tests of how the cards load: repeatedly, beside a resource, after an upgrade, in safe mode."""
+
+from pathlib import Path
+import re
+import shutil
 
 from playwright.async_api import Page, expect
 import pytest
 
-from testing.home_assistant import DASHBOARD as YAML_DASHBOARD
+from testing.home_assistant import CHECKOUT, DASHBOARD as YAML_DASHBOARD, HomeAssistant
 
-from .browser import LOADING
-from .common import CARDS, DASHBOARD, TALL, add_dashboard, generate
-from .conftest import House, Visit, newest_version
+from .browser import LOADING, Visitor
+from .common import CARDS, DASHBOARD, OUTAGE, TALL, add_dashboard, generate
+from .conftest import House, another_page, new_page, running_browser
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(300),  # on a machine that may be busy
+    pytest.mark.timeout(400),  # on a machine that may be busy
     pytest.mark.usefixtures("socket_enabled"),
 ]
 LOADS = 3
 LOADER = "/api/gaze/cards.js"
+VERSION = "window.gazeVersion"
 
 
 async def expect_cards(page: Page) -> None:
@@ -25,15 +30,41 @@ async def expect_cards(page: Page) -> None:
     await expect(page.locator("hui-error-card")).to_have_count(0)
 
 
-@newest_version
-async def test_cards_load_every_time_from_yaml_and_beside_a_resource(
-    house: House, visit: Visit
+async def test_cards_load_every_time_and_are_current_after_upgrade(
+    house: House, screenshots: Path, tmp_path: Path
 ) -> None:
     home_assistant = house.home_assistant
     await generate(home_assistant, "neon_city")
     home_assistant.write_dashboard()
     await add_dashboard(home_assistant, {"views": [{"cards": CARDS}]})
-    visitor = await visit(*TALL)
+    # Home Assistant starts its service worker only on this host, or on encrypted pages.
+    address = f"http://localhost:{home_assistant.port}"
+    tokens = home_assistant.browser_tokens | {"hassUrl": address, "clientId": f"{address}/"}
+
+    async with running_browser() as browser:
+        first = await new_page(browser, tokens, *TALL)
+        await start_service_worker(first, address)
+        page = await another_page(first.context, tokens)
+        await first.close()
+        visitor = Visitor(page, address, screenshots)
+        visitor.expected.append(OUTAGE)
+        await load_repeatedly(visitor, home_assistant)
+        await upgrade(home_assistant, tmp_path / "new")
+        await expect_open_page_works(page, home_assistant)
+        await expect_new_cards(await another_page(page.context, tokens), address)
+        await restart_in_safe_mode(home_assistant)
+        await expect_no_cards(await another_page(page.context, tokens), address)
+        assert visitor.unexpected_problems() == []
+
+
+async def start_service_worker(page: Page, address: str) -> None:
+    """Wait until Home Assistant's service worker runs; the frontend reloads the page then."""
+    await page.goto(f"{address}/{DASHBOARD}")
+    await page.wait_for_function("navigator.serviceWorker.controller", timeout=4 * LOADING)
+
+
+async def load_repeatedly(visitor: Visitor, home_assistant: HomeAssistant) -> None:
+    """Load both cards again and again, on a dashboard from YAML, and beside a resource."""
     page = visitor.page
     for _ in range(LOADS):
         await visitor.open(f"/{DASHBOARD}")
@@ -46,3 +77,57 @@ async def test_cards_load_every_time_from_yaml_and_beside_a_resource(
     await visitor.open(f"/{DASHBOARD}")
     await expect_cards(page)
     assert await page.evaluate("customCards.filter(({type}) => /^gaze-/.test(type)).length") == 2
+
+
+async def upgrade(home_assistant: HomeAssistant, copy: Path) -> None:
+    """Restart Home Assistant with an integration whose cards differ."""
+    await home_assistant.stop()
+    shutil.copytree(
+        CHECKOUT / "custom_components" / "gaze",
+        copy,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    with (copy / "frontend" / "cards.js").open("a") as module:
+        module.write(f"\n{VERSION} = 2;\n")
+    link = home_assistant.folder / "custom_components" / "gaze"
+    link.unlink()
+    link.symlink_to(copy)
+    await home_assistant.start()
+    await home_assistant.onboard()
+
+
+async def expect_open_page_works(page: Page, home_assistant: HomeAssistant) -> None:
+    """Check that a page with the old cards shows a new image, and loads the large view."""
+    gallery = page.locator("gaze-gallery")
+    await expect(gallery.get_by_text("Reconnecting")).to_have_count(0)
+    await generate(home_assistant, "neon_city")
+    await expect(gallery.locator(".tile img")).to_have_count(2)
+    await gallery.locator(".tile").first.click()
+    await expect(page.locator("gaze-viewer .stage img")).to_be_visible()
+    assert await page.evaluate(VERSION) is None
+
+
+async def expect_new_cards(page: Page, address: str) -> None:
+    """Check that the first load after the upgrade runs the new cards."""
+    await page.goto(f"{address}/{DASHBOARD}")
+    await expect_cards(page)
+    assert await page.evaluate("Boolean(navigator.serviceWorker.controller)")
+    assert await page.evaluate(VERSION) == 2
+
+
+async def restart_in_safe_mode(home_assistant: HomeAssistant) -> None:
+    """Restart Home Assistant without the modules of custom integrations."""
+    await home_assistant.stop()
+    (home_assistant.folder / "safe-mode").touch()
+    await home_assistant.start()
+    await home_assistant.onboard()
+
+
+async def expect_no_cards(page: Page, address: str) -> None:
+    """Check that the page shows Home Assistant's error cards, without an error of the cards."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    await page.goto(f"{address}/{DASHBOARD}")
+    await expect(page.locator("hui-error-card")).to_have_count(2, timeout=LOADING)
+    assert await page.locator("gaze-generate, gaze-gallery").count() == 0
+    assert [error for error in errors if re.search("gaze", error)] == []

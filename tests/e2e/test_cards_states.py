@@ -10,8 +10,8 @@ import pytest
 from testing.gaze_server import GazeServer
 
 from .browser import Visitor
-from .common import CARDS, DASHBOARD, TALL, add_dashboard, expect_accessible
-from .conftest import House, Visit, newest_version
+from .common import CARDS, DASHBOARD, OUTAGE, TALL, add_dashboard, expect_accessible
+from .conftest import House, Visit
 
 pytestmark = [
     pytest.mark.e2e,
@@ -20,10 +20,6 @@ pytestmark = [
 ]
 PROMPT = "<b>A lighthouse</b>"
 MOST_TABS = 80
-# What a page reports while Home Assistant restarts, or while GAZE is off
-OUTAGE = (
-    r"^Request: (500|502|503|404 .*/gaze_static/)|WebSocket|ERR_|Failed to fetch|Lost connection"
-)
 
 
 @pytest.fixture
@@ -49,7 +45,6 @@ async def press(page: Page, element: Locator) -> None:
     await page.keyboard.press("Enter")
 
 
-@newest_version
 async def test_journey_of_an_image_needs_only_the_keyboard(house: House, visit: Visit) -> None:
     await add_dashboard(house.home_assistant, {"strategy": {"type": "custom:gaze"}})
     visitor = await visit(*TALL)
@@ -137,31 +132,39 @@ async def delete_in_large_view(visitor: Visitor) -> None:
     await expect(page.locator("gaze-gallery .tile")).to_have_count(2)
 
 
-@newest_version
-async def test_generate_card_shows_every_state_and_its_form_survives(
-    house: House, visit: Visit
-) -> None:
-    server = house.server
+async def test_cards_show_every_state_and_survive_restart(house: House, visit: Visit) -> None:
     await add_dashboard(house.home_assistant, {"views": [{"cards": CARDS}]})
     visitor = await visit(*TALL)
     visitor.expected.append(OUTAGE)
+    house.expected.append("connection to the server failed|Failed to connect to GAZE")
     await visitor.open(f"/{DASHBOARD}")
-    card = visitor.page.locator("gaze-generate")
-    send = card.get_by_role("button", name="Generate", exact=True)
-    await expect(card.get_by_text("No images yet")).to_be_visible()
+    await expect(visitor.page.get_by_text("No images yet").first).to_be_visible()
 
+    await enter_invalid_seed(visitor.page)
+    await see_failed_job(visitor.page, house.server)
+    await see_server_off(visitor, house.server)
+    await restart_with_open_page(visitor.page, house)
+
+
+async def enter_invalid_seed(page: Page) -> None:
+    """Enter a seed that is rejected: the error is at its field."""
+    card = page.locator("gaze-generate")
     await card.get_by_label("Prompt", exact=True).fill(PROMPT)
     await card.get_by_text("More options").click()
     await card.get_by_label("Seed").fill("many")
-    await send.click()
+    await card.get_by_role("button", name="Generate", exact=True).click()
     await expect(card.locator("#seed")).to_be_focused()
     await expect(card.locator("#seed[aria-invalid=true]")).to_have_accessible_description(
         re.compile("many is not a valid seed")
     )
-    await expect_accessible(visitor.page)
+    await expect_accessible(page)
     await card.get_by_label("Seed").fill("7")
 
-    await send.click()
+
+async def see_failed_job(page: Page, server: GazeServer) -> None:
+    """Generate an image that fails, and try again: the form stays."""
+    card = page.locator("gaze-generate")
+    await card.get_by_role("button", name="Generate", exact=True).click()
     await expect(card.locator("gaze-progress p")).to_have_text("Queued")
     server.begin()
     await expect(card.locator("gaze-progress p")).to_have_text("Generating")
@@ -175,7 +178,10 @@ async def test_generate_card_shows_every_state_and_its_form_survives(
     await expect(card.locator(".result img")).to_be_visible()
     await expect(card.get_by_role("alert")).to_have_count(0)
 
-    house.expected.append("connection to the server failed|Failed to connect to GAZE")
+
+async def see_server_off(visitor: Visitor, server: GazeServer) -> None:
+    """Generate while GAZE is off: the form can be edited, and the gallery works."""
+    card = visitor.page.locator("gaze-generate")
     server.set_online(False)
     await card.get_by_role("button", name="Generate", exact=True).click()
     await expect(card.get_by_role("alert")).to_be_visible()
@@ -183,28 +189,21 @@ async def test_generate_card_shows_every_state_and_its_form_survives(
     await expect(card.get_by_label("Prompt", exact=True)).to_have_value(PROMPT)
     await expect(visitor.page.locator("gaze-gallery .tile img")).to_have_count(1)
     await visitor.look("off")
+    server.set_online(True)
 
 
-@newest_version
-async def test_open_page_survives_restart_without_failed_logins(house: House, visit: Visit) -> None:
+async def restart_with_open_page(page: Page, house: House) -> None:
+    """Restart Home Assistant: the page shows its images meanwhile, and new ones afterward."""
     home_assistant, server = house.home_assistant, house.server
-    await add_dashboard(home_assistant, {"views": [{"cards": CARDS}]})
-    await home_assistant.call_action("gaze", "generate", {"preset": "neon_city"})
-    await server.finish()
-    visitor = await visit(*TALL)
-    visitor.expected.append(OUTAGE)
-    await visitor.open(f"/{DASHBOARD}")
-    tiles = visitor.page.locator("gaze-gallery .tile img")
-    await expect(tiles).to_have_count(1)
-
+    gallery = page.locator("gaze-gallery")
     await home_assistant.stop()
-    await expect(visitor.page.locator("gaze-gallery").get_by_text("Reconnecting")).to_be_visible()
-    await expect(tiles).to_have_count(1)
+    await expect(gallery.get_by_text("Reconnecting")).to_be_visible()
+    await expect(gallery.locator(".tile img")).to_have_count(1)
     await home_assistant.start()
     await home_assistant.onboard()
-    await expect(visitor.page.locator("gaze-gallery").get_by_text("Reconnecting")).to_have_count(0)
+    await expect(gallery.get_by_text("Reconnecting")).to_have_count(0)
     await home_assistant.call_action("gaze", "generate", {"preset": "neon_city"})
     await server.finish()
 
-    await expect(tiles).to_have_count(2)
+    await expect(gallery.locator(".tile img")).to_have_count(2)
     assert "invalid authentication" not in home_assistant.all_logs
