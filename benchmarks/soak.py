@@ -1,11 +1,13 @@
 """Simulates a day of 2,000 images with all faults, in some minutes.
 
-One real Home Assistant uses two GAZE servers. Users request images in every way, view them, reload,
-and change options, while the servers produce every fault. At the end, each accepted job must have
-one `queued` and one final event that match the record of the server. The saved images must have
-the bytes of the server, and no request may be repeated. Memory, open files, threads, and stores
-must not grow after the second quarter of the day. Each error in Home Assistant's log must result
-from a fault.
+One real Home Assistant uses two GAZE servers, with two recipes and three displays each. Users
+request images in every way, view them, reload, and change options, while the servers produce every
+fault. Screens fetch the displays and two cards on dashboards stay subscribed. At the end, each
+accepted job must have one `queued` and one final event that match the record of the server. The
+saved images must have the bytes of the server, and no request may be repeated. Screens and cards
+must show the newest images, and may fail only during a reload. Memory, open files, threads, and
+stores must not grow after the second quarter of the day. Each error in Home Assistant's log must
+result from a fault.
 """
 
 import argparse
@@ -24,12 +26,14 @@ import time
 from typing import Final
 
 from custom_components.gaze.const import DEFAULT_KEEP_IMAGES
-from testing.fake_servers import API_KEY, Wanted, fake_servers
+from testing.fake_servers import API_KEY, FakeServer, Wanted, fake_servers
+from testing.gaze_server import DEFAULT_PRESETS
 from testing.home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
 from testing.witness import Witness, left_overs
 
-from .support.household import REST, Household
+from .support.household import RECIPES, REST, Household
 from .support.report import Figure, Report, listed, machine, table
+from .support.viewers import Card, Screen
 
 JOBS: Final = 2000
 SERVERS: Final = 2
@@ -38,6 +42,29 @@ DURATION: Final = 0.25
 SIZE: Final = (128, 192)
 # Images that arrive together may be stored in a different order than their events
 ORDER: Final = 5
+# What each server has beside its presets. The form asks for a recipe by its name.
+RECIPE_FORMS: Final[tuple[Json, ...]] = tuple(
+    {"name": name, "preset": preset.slug, "negative": "{{ states('sun.sun') }}"}
+    for name, preset in zip(RECIPES, DEFAULT_PRESETS, strict=False)
+)
+CARDS: Final = 2
+DISPLAY_FORMS: Final[tuple[Json, ...]] = (
+    {"name": "Tablet", "width": 320, "height": 200},
+    {
+        "name": "Poster",
+        "width": 200,
+        "height": 320,
+        "changing": {"order": "shuffle", "advance": "on_fetch"},
+    },
+    {
+        "name": "Frame",
+        "source": "recipe",
+        "source_value": RECIPES[0],
+        "width": 160,
+        "height": 96,
+        "rendering": {"format": "bmp", "colors": "spectra_6"},
+    },
+)
 # The recorder writes every 5 s
 COMMIT: Final = 8.0
 MEBIBYTE: Final = 2**20
@@ -59,8 +86,12 @@ TOLD: Final = tuple(
 
 # Expected errors in the log, with their explanation
 EXPECTED: Final = {
-    r"\[custom_components\.gaze\.coordinator\] Error (requesting|fetching) GAZE.* data: ": (
+    r"\[custom_components\.gaze\.coordinator\] "
+    r"(Error (requesting|fetching) GAZE.* data|Failed to list the presets): ": (
         "a server that fails or answers nonsense, said when it begins"
+    ),
+    r"\[custom_components\.gaze\.generation\] A request to GAZE failed: ": (
+        "a request for images in a trouble"
     ),
     r"\[homeassistant\.components\.api\] Error during service call to (gaze|button)\.": (
         "a call that failed in a trouble: Home Assistant notes each"
@@ -254,13 +285,26 @@ class Day:
         self.home_assistant = home_assistant
         self.witness = witness
         self.households = households
+        self.screens: list[Screen] = []
+        self.cards = [
+            Card(home_assistant=home_assistant, may_fail=self._is_reloading) for _ in range(CARDS)
+        ]
         self.samples: list[Sample] = []
         self.problems: list[str] = []
         self._began = time.time()
 
     async def live(self, jobs: int, seconds: float) -> None:
         """Let users request a number of images, within a timeout in seconds."""
-        watching = asyncio.create_task(self._watch(max(jobs // 20, 1)))
+        for household in self.households:
+            self.screens += await self._find_screens(household)
+        watching = [
+            asyncio.create_task(it)
+            for it in (
+                self._watch(max(jobs // 20, 1)),
+                *(screen.live() for screen in self.screens),
+                *(card.live() for card in self.cards),
+            )
+        ]
         try:
             async with asyncio.timeout(seconds):
                 share = jobs // len(self.households)
@@ -270,10 +314,62 @@ class Day:
                 await wait_until(self._is_calm, what="Coming to rest", seconds=REST)
         except (TimeoutError, DemoError, ExceptionGroup) as err:
             self.problems.append(f"The day did not come to its end: {err!r}")
-        finally:
-            watching.cancel()
         await asyncio.sleep(COMMIT)
         self.samples.append(self._sample())
+        for task in watching:
+            task.cancel()
+        ends = await asyncio.gather(*watching, return_exceptions=True)
+        self.problems += [f"A viewer ended: {end!r}" for end in ends if isinstance(end, Exception)]
+        for household in self.households:
+            self.problems += await self._find_outdated(household)
+        for screen in self.screens:
+            self.problems += screen.problems
+        for card in self.cards:
+            self.problems += [*card.problems, *card.find_bursts()]
+
+    async def _find_screens(self, household: Household) -> list[Screen]:
+        """Return a screen for each display of a server."""
+        sizes = {form["name"]: (form["width"], form["height"]) for form in DISPLAY_FORMS}
+        return [
+            Screen(
+                home_assistant=self.home_assistant,
+                name=display["name"],
+                path=display["path"],
+                size=sizes[display["name"]],
+                may_fail=lambda: household.reloading,
+            )
+            for display in await self._list_displays(household)
+        ]
+
+    async def _list_displays(self, household: Household) -> list[Json]:
+        """Return the displays of a server."""
+        response = await self.home_assistant.call_action(
+            "gaze", "list_displays", {"config_entry_id": household.entry_id}, return_response=True
+        )
+        return list(response["displays"])
+
+    async def _find_outdated(self, household: Household) -> list[str]:
+        """Return the displays and cards that do not show the newest images of a server."""
+        newest = household.told("finished")[-ORDER:]
+        problems = [
+            f"{display['name']} shows {display['job_id']}, but the newest are {newest}"
+            for display in await self._list_displays(household)
+            if display["name"] == "Tablet" and display["job_id"] not in newest
+        ]
+        for card in self.cards:
+            state = card.state.get(household.entry_id, {})
+            if (
+                not state
+                or state["images"]["newest"] not in newest
+                or state["open_jobs"]
+                or len(state["recipes"]) != len(RECIPES)
+            ):
+                problems.append(f"A card shows {state}, but the newest are {newest}")
+        return problems
+
+    def _is_reloading(self) -> bool:
+        """Return whether a server is being reloaded."""
+        return any(household.reloading for household in self.households)
 
     async def _is_calm(self) -> bool:
         return all(
@@ -341,25 +437,45 @@ async def day(folder: Path, seed: int) -> AsyncGenerator[Day]:
         try:
             await home_assistant.start()
             await home_assistant.onboard()
-            households = []
-            for number, server in enumerate(servers):
-                step = await home_assistant.flow("gaze", {"host": server.url, "api_key": API_KEY})
-                entry_id = step["result"]["entry_id"]
-                registry = await home_assistant.websocket({"type": "config/entity_registry/list"})
-                entities = {
-                    entity["unique_id"].removeprefix(f"{entry_id}-"): entity["entity_id"]
-                    for entity in registry
-                    if entity["config_entry_id"] == entry_id
-                }
-                households.append(
-                    Household(
-                        home_assistant, witness, server, entry_id, entities, f"{seed} {number}"
-                    )
-                )
+            households = [
+                await add_household(home_assistant, witness, server, f"{seed} {number}")
+                for number, server in enumerate(servers)
+            ]
             await asyncio.sleep(COMMIT)
             yield Day(home_assistant, witness, households)
         finally:
             await home_assistant.stop()
+
+
+async def add_household(
+    home_assistant: HomeAssistant, witness: Witness, server: FakeServer, seed: str
+) -> Household:
+    """Add a server with its recipes and displays. Returns its users."""
+    step = await home_assistant.flow("gaze", {"host": server.url, "api_key": API_KEY})
+    entry_id = step["result"]["entry_id"]
+    await add_recipes_and_displays(home_assistant, entry_id)
+    registry = await home_assistant.websocket({"type": "config/entity_registry/list"})
+    entities: dict[str, str] = {}
+    recipe_buttons = []
+    for entity in registry:
+        if entity["config_entry_id"] != entry_id:
+            continue
+        entities[entity["unique_id"].removeprefix(f"{entry_id}-")] = entity["entity_id"]
+        if entity["config_subentry_id"] and entity["unique_id"].endswith("-generate"):
+            recipe_buttons.append(entity["entity_id"])
+    return Household(home_assistant, witness, server, entry_id, entities, recipe_buttons, seed)
+
+
+async def add_recipes_and_displays(home_assistant: HomeAssistant, entry_id: str) -> None:
+    """Add the recipes and displays of a server with their forms."""
+    forms = [("recipe", form) for form in RECIPE_FORMS]
+    forms += [("display", {**form, "address": True}) for form in DISPLAY_FORMS]
+    flow = "/api/config/config_entries/subentries/flow"
+    for kind, form in forms:
+        step = await home_assistant.post(flow, {"handler": [entry_id, kind]})
+        step = await home_assistant.post(f"{flow}/{step['flow_id']}", form)
+        if step["type"] != "create_entry":
+            raise DemoError(f"The {kind} could not be added: {step}")
 
 
 def complained(log: str) -> tuple[Counter[str], list[str]]:
@@ -435,6 +551,7 @@ async def perform(folder: Path, jobs: int, seed: int, report: Report) -> bool:
     expected, unexpected = complained(home_assistant.log)
     problems += unexpected
     report_day(report, accounts, expected)
+    report_viewers(report, subject)
     outcomes = sum((account.outcomes for account in accounts), Counter())
     growth = judged(subject.samples)
     report.add_section("How the jobs ended", counted("jobs", outcomes))
@@ -469,6 +586,15 @@ def report_day(report: Report, accounts: Sequence[Account], expected: Counter[st
     report.add_section(
         "Errors in the log, and the faults that explain them", counted("times", expected)
     )
+
+
+def report_viewers(report: Report, subject: Day) -> None:
+    """Report what the screens and cards showed."""
+    fetches = sum((screen.fetches for screen in subject.screens), Counter[str]())
+    seen = Counter({f"fetches of a display: {what}": count for what, count in fetches.items()})
+    seen["messages to cards"] = sum(card.messages for card in subject.cards)
+    seen["pages of images for cards"] = sum(card.listed for card in subject.cards)
+    report.add_section("Screens and cards", counted("times", seen))
 
 
 def counted(unit: str, counts: Counter[str]) -> str:

@@ -373,8 +373,14 @@ class HomeAssistant:
     @asynccontextmanager
     async def events(self, event_type: str) -> AsyncGenerator[asyncio.Queue[Json]]:
         """Receive new events of a type (`data`, `time_fired`…) in order."""
+        command = {"type": "subscribe_events", "event_type": event_type}
+        async with self.subscribe(command) as received:
+            yield received
+
+    @asynccontextmanager
+    async def subscribe(self, command: Mapping[str, object]) -> AsyncGenerator[asyncio.Queue[Json]]:
+        """Receive the messages of a WebSocket command (`type` and its fields) in order."""
         async with self._websocket() as connection:
-            command = {"type": "subscribe_events", "event_type": event_type}
             await _command(connection, command)
             received: asyncio.Queue[Json] = asyncio.Queue()
             reader = asyncio.create_task(_read_events(connection, received))

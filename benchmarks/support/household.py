@@ -27,10 +27,13 @@ from testing.witness import Witness
 OPEN: Final = 12
 # So many jobs of a server from one trouble to the next, and from one chore to the next
 TROUBLE_EACH: Final = 25
+RECIPES: Final = ("Rainy day", "Postcard")
 CHORE_EACH: Final = 60
 # How long the last job may take when all is calm, in seconds: a picture that is gone is asked
 # for again for five minutes
 REST: Final = 420
+# Seconds after a reload in which its consequences for screens and cards are over
+SETTLED: Final = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,17 +102,24 @@ class Household:
         server: FakeServer,
         entry_id: str,
         entities: dict[str, str],
+        recipe_buttons: list[str],
         seed: str,
     ) -> None:
-        """Use an entry that is set up. `entities` are its entity IDs by key."""
+        """Use an entry that is set up and has the recipes.
+
+        `entities` are its entity IDs by key, and `recipe_buttons` those of the recipes' buttons.
+        """
         self.server = server
         self.entry_id = entry_id
         self.ledger = Ledger()
         self._home_assistant = home_assistant
         self._witness = witness
         self._entities = entities
+        self._recipe_buttons = recipe_buttons
         self._random = random.Random(seed)  # noqa: S311 - chooses what people do
         self._reasons = 0  # for calls to fail just now
+        self._reloads = 0  # that are under way
+        self._reloaded_at = 0.0
         self._troubled_until = 0.0
         self._keys = self._markers = 0
         self._troubles: list[Trouble] = []
@@ -126,6 +136,8 @@ class Household:
             self._press_generate: 4,
             self._press_generate_again: 4,
             self._regenerate: 5,
+            self._run_a_recipe: 9,
+            self._press_a_recipe: 4,
             self._list: 6,
             self._browse: 6,
             self._look_at_the_newest: 4,
@@ -155,6 +167,11 @@ class Household:
             for told in self._witness.told()
             if told.data["type"] == kind and told.data["config_entry_id"] == self.entry_id
         ]
+
+    @property
+    def reloading(self) -> bool:
+        """Return whether the entry is being reloaded, or was a moment ago."""
+        return self._reloads > 0 or time.time() - self._reloaded_at < SETTLED
 
     def ended(self) -> set[str]:
         """Return the jobs of this server whose final event was fired."""
@@ -208,6 +225,17 @@ class Household:
         self.ledger.calls += 1
         self.ledger.unmarked += 1
         await self._press(f"{self._preset()}-generate")
+
+    async def _run_a_recipe(self) -> None:
+        await self._ask("generate", self._random.randint(1, 2), recipe=self._random.choice(RECIPES))
+
+    async def _press_a_recipe(self) -> None:
+        self.ledger.calls += 1
+        self.ledger.unmarked += 1
+        entity_id = self._random.choice(self._recipe_buttons)
+        await self._try(
+            self._home_assistant.call_action("button", "press", {"entity_id": entity_id})
+        )
 
     async def _press_generate(self) -> None:
         """Set the controls and press their button."""
@@ -272,7 +300,7 @@ class Household:
 
     async def _reload(self) -> None:
         self.ledger.chores["reloaded"] += 1
-        with self._explaining():
+        with self._reloading():
             await self._try(self._home_assistant.reload(self.entry_id))
             await self._settle()
 
@@ -285,7 +313,7 @@ class Household:
             "max_open_jobs": 100 + self.ledger.chores["options changed"],
             "give_up_after": 12,
         }
-        with self._explaining():
+        with self._reloading():
             await self._try(self._home_assistant.options(self.entry_id, options))
             await self._settle()
 
@@ -336,7 +364,8 @@ class Household:
                 await self.server.set_fault(fault)
             match trouble:
                 case Trouble(name="key regenerated"):
-                    await self._give_new_key()
+                    with self._reloading():
+                        await self._give_new_key()
                 case Trouble(name="image deleted"):
                     await self._delete_an_image()
                 case Trouble(method="go_off"):
@@ -401,6 +430,17 @@ class Household:
                 self.ledger.problems.append(f"Without any trouble: {err}")
             await asyncio.sleep(0.3)
             return None
+
+    @contextmanager
+    def _reloading(self) -> Generator[None]:
+        """Allow calls, screens, and cards to fail while this block runs."""
+        self._reloads += 1
+        try:
+            with self._explaining():
+                yield
+        finally:
+            self._reloads -= 1
+            self._reloaded_at = time.time()
 
     @contextmanager
     def _explaining(self) -> Generator[None]:
