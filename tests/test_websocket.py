@@ -10,6 +10,7 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import MockHAClientWebSocket, WebSocketGenerator
 
 from custom_components.gaze.const import DOMAIN
+from custom_components.gaze.gallery import Gallery, Image
 from custom_components.gaze.websocket import MESSAGE_BYTES
 from testing.gaze_server import GazeServer
 
@@ -123,6 +124,32 @@ async def test_learned_duration_orders_expected_ends(
     assert None not in ends
     assert ends == sorted(ends)
     assert all(job["expected_start"] <= job["expected_end"] for job in jobs)
+
+
+async def test_list_of_server_that_is_unloaded_meanwhile_fails_with_its_error(
+    hass: HomeAssistant,
+    client: MockHAClientWebSocket,
+    entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started, unloaded = asyncio.Event(), asyncio.Event()
+    read_page = Gallery.async_page
+
+    async def wait_for_unload(gallery: Gallery, *args: Any) -> list[tuple[int, Image]]:
+        page = await read_page(gallery, *args)
+        started.set()
+        await unloaded.wait()
+        return page
+
+    monkeypatch.setattr(Gallery, "async_page", wait_for_unload)
+    await client.send_json_auto_id({"type": "gaze/images"})
+    await started.wait()
+
+    await hass.config_entries.async_unload(entry.entry_id)
+    unloaded.set()
+
+    response = await client.receive_json()
+    assert response["error"]["translation_key"] == "gallery_failed"
 
 
 async def test_subscription_survives_reload(

@@ -247,13 +247,14 @@ async def _async_browse_folder(
             selection = replace(selection, below=int(_validate_part(_NUMBER, number)))
         case _:
             raise _UnknownMediaError
+    title = _get_folder_title(entry, kind, key)  # an entry loses its data when it is unloaded
     images = await entry.runtime_data.gallery.async_entries(selection, PAGE + 1)
     children = [_create_item(entry, image) for image in images[:PAGE]]
     if len(images) > PAGE:
         children.append(_create_folder(f"{identifier}/{images[PAGE - 1].number}", "Older images"))
     return _create_folder(
         "/".join((identifier, *page)),
-        _get_folder_title(entry, kind, key),
+        title,
         children,
         children_media_class=MediaClass.IMAGE,
     )
@@ -271,10 +272,11 @@ async def _async_list_images(
     entries: Sequence[GazeConfigEntry], selection: Selection, limit: int
 ) -> list[BrowseMediaSource]:
     """Return the selected images of several servers, newest first."""
+    galleries = [(entry, entry.runtime_data.gallery) for entry in entries]
     found = [
         (entry, image)
-        for entry in entries
-        for image in await entry.runtime_data.gallery.async_entries(selection, limit)
+        for entry, gallery in galleries
+        for image in await gallery.async_entries(selection, limit)
     ]
     if len(entries) > 1:
         found.sort(key=lambda pair: pair[1].made_at, reverse=True)

@@ -29,7 +29,7 @@ import voluptuous as vol
 
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .gallery import GalleryError, Image, Selection
+from .gallery import Gallery, GalleryError, Image, Selection
 from .jobs import UNKNOWN_ESTIMATE, Estimate, Job
 from .payloads import format_time, image_payload, job_payload
 from .sensor import server_status
@@ -65,6 +65,7 @@ _CHIPS: Final = 50
 
 type Send = Callable[[bytes], None]
 type Json = dict[str, Any]
+type Galleries = dict[str, Gallery]  # by entry ID: an entry loses its data when it is unloaded
 
 
 @callback
@@ -107,16 +108,16 @@ async def _list_images(
     hass: HomeAssistant, connection: websocket_api.ActiveConnection, msg: Json
 ) -> None:
     """Return a page of saved images of all servers or one, the newest first."""
-    entries = [
-        entry
+    galleries: Galleries = {
+        entry.entry_id: entry.runtime_data.gallery
         for entry in hass.config_entries.async_loaded_entries(DOMAIN)
         if msg.get("entry_id") in {None, entry.entry_id}
-    ]
+    }
     try:
         if "job_id" in msg:
-            connection.send_result(msg["id"], await _one_image(entries, msg["job_id"]))
+            connection.send_result(msg["id"], await _one_image(galleries, msg["job_id"]))
         else:
-            connection.send_result(msg["id"], await _page(entries, msg))
+            connection.send_result(msg["id"], await _page(galleries, msg))
     except GalleryError as err:
         connection.send_error(
             msg["id"],
@@ -130,15 +131,15 @@ async def _list_images(
         connection.send_error(msg["id"], websocket_api.ERR_INVALID_FORMAT, "Unknown cursor")
 
 
-async def _one_image(entries: Iterable[GazeConfigEntry], job_id: str) -> Json:
+async def _one_image(galleries: Galleries, job_id: str) -> Json:
     """Return the image of a job with its whole texts, if it is saved."""
-    for entry in entries:
-        if image := await entry.runtime_data.gallery.async_get(job_id):
-            return {"images": [_image_of(entry, image)], "cursor": None}
+    for entry_id, gallery in galleries.items():
+        if image := await gallery.async_get(job_id):
+            return {"images": [_image_of(entry_id, image)], "cursor": None}
     return {"images": [], "cursor": None}
 
 
-async def _page(entries: Iterable[GazeConfigEntry], msg: Json) -> Json:
+async def _page(galleries: Galleries, msg: Json) -> Json:
     """Return a page, the cursor of the next one, and for the first one what can be filtered.
 
     A cursor has the number of the last image of each server that was listed, so images that come
@@ -147,27 +148,25 @@ async def _page(entries: Iterable[GazeConfigEntry], msg: Json) -> Json:
     below = _read_cursor(msg.get("cursor"))
     limit: int = msg["limit"]
     pages = []
-    for entry in entries:
-        selection = _selection(msg, below=below.get(entry.entry_id))
+    for entry_id, gallery in galleries.items():
+        selection = _selection(msg, below=below.get(entry_id))
         pages.append(
             [
-                (number, entry, image)
-                for number, image in await entry.runtime_data.gallery.async_page(
-                    selection, limit + 1
-                )
+                (number, entry_id, image)
+                for number, image in await gallery.async_page(selection, limit + 1)
             ]
         )
     listed = merge(*pages, key=lambda row: row[2].made_at, reverse=True)
     shown = list(islice(listed, limit))
     more = next(listed, None) is not None
-    for number, entry, _ in shown:
-        below[entry.entry_id] = number
+    for number, entry_id, _ in shown:
+        below[entry_id] = number
     page: Json = {
-        "images": [_shorten(_image_of(entry, image)) for _, entry, image in shown],
+        "images": [_shorten(_image_of(entry_id, image)) for _, entry_id, image in shown],
         "cursor": json.dumps(below) if more else None,
     }
     if "cursor" not in msg:
-        page["presets"] = await _presets_with_images(entries)
+        page["presets"] = await _presets_with_images(galleries.values())
     return page
 
 
@@ -187,9 +186,9 @@ def _selection(msg: Json, below: int | None) -> Selection:
     return Selection(**known, below=below)
 
 
-def _image_of(entry: GazeConfigEntry, image: Image) -> Json:
+def _image_of(entry_id: str, image: Image) -> Json:
     """Return an image and the server that it belongs to."""
-    return {"entry_id": entry.entry_id, **image_payload(entry.entry_id, image)}
+    return {"entry_id": entry_id, **image_payload(entry_id, image)}
 
 
 def _shorten(image: Json) -> Json:
@@ -200,11 +199,11 @@ def _shorten(image: Json) -> Json:
     return image
 
 
-async def _presets_with_images(entries: Iterable[GazeConfigEntry]) -> list[Json]:
+async def _presets_with_images(galleries: Iterable[Gallery]) -> list[Json]:
     """Return the presets that have images, those with the most first."""
     counts: dict[str, Json] = {}
-    for entry in entries:
-        for folder in (await entry.runtime_data.gallery.async_overview()).presets:
+    for gallery in galleries:
+        for folder in (await gallery.async_overview()).presets:
             chip = counts.setdefault(
                 folder.key, {"slug": folder.key, "name": folder.name[:_MAX_TEXT], "count": 0}
             )
