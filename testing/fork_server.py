@@ -1,9 +1,10 @@
 """Starts Home Assistant quickly: imports its modules once, and forks for each start.
 
-Two thirds of a start are imports. Run this file with the Python of a Home Assistant and the number
-of an inherited socket. Each message there starts a process. It is JSON with `arguments`, `folder`,
-and `output`, and comes with another socket. Through that one the process ID is sent, and later the
-exit code. If it is closed, the process terminates. If the first socket is closed, the server ends.
+Two thirds of a start are imports. Run this file with the Python of a Home Assistant, the number of
+an inherited socket, and a path for a file. Each message on the socket starts a process. It is JSON
+with `arguments`, `folder`, and `output`, and comes with another socket. Through that one the
+process ID is sent, and later the exit code. If it is closed, the process terminates. If the first
+socket is closed, the server ends.
 
 No module of a custom integration is imported here. Home Assistant's own are those that processes
 have used before.
@@ -20,8 +21,6 @@ import select
 import signal
 import socket
 import sys
-from tempfile import TemporaryDirectory
-import threading
 from typing import Final
 
 MESSAGE: Final = 65_536
@@ -29,13 +28,12 @@ MESSAGE: Final = 65_536
 PR_SET_PDEATHSIG: Final = 1
 
 
-def main(number: int) -> None:
-    """Fork for each message."""
+def main(number: int, used: Path) -> None:
+    """Fork for each message. `used` is a file with the names of modules to import."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends in order
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
-    with TemporaryDirectory() as folder, socket.socket(fileno=number) as orders:
-        used = Path(folder) / "modules"
-        used.write_text("homeassistant.__main__\nhomeassistant.runner\n")
+    used.write_text("homeassistant.__main__\nhomeassistant.runner\n")
+    with socket.socket(fileno=number) as orders:
         while True:
             import_modules(used)
             order, descriptors, _, _ = socket.recv_fds(orders, MESSAGE, 1)
@@ -87,21 +85,13 @@ def run(order: dict[str, str | list[str]], used: Path) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     sys.argv = ["hass", *order["arguments"]]
-    code = 1
     try:
         from homeassistant.__main__ import main as run_home_assistant  # noqa: PLC0415
 
-        code = run_home_assistant()
-    except SystemExit as err:
-        code = err.code if isinstance(err.code, int) else 1
-    except BaseException:  # noqa: BLE001 - Python would show it, too
-        sys.excepthook(*sys.exc_info())
+        sys.exit(run_home_assistant())
     finally:
-        threading._shutdown()  # type: ignore[attr-defined] # noqa: SLF001 - as Python does
         note_modules(used)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)  # clearing everything up takes a second
+        gc.unfreeze()  # what Home Assistant leaves open is closed as usual
 
 
 def note_modules(used: Path) -> None:
@@ -116,4 +106,4 @@ def note_modules(used: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), Path(sys.argv[2]))

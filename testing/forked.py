@@ -7,6 +7,7 @@ from pathlib import Path
 import signal
 import socket
 import subprocess
+from tempfile import TemporaryDirectory
 from typing import Self, override
 
 from .home_assistant import DemoError, Program
@@ -19,10 +20,12 @@ class ForkServer:
 
     def __init__(self, hass: Path) -> None:
         """Use the Python of the program `hass`."""
+        self._folder = TemporaryDirectory()
         self._orders, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        used = Path(self._folder.name) / "modules"
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - the Python of an environment
-                (hass.with_name("python"), "-P", SCRIPT, str(theirs.fileno())),
+                (hass.with_name("python"), "-P", SCRIPT, str(theirs.fileno()), used),
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -36,6 +39,7 @@ class ForkServer:
         """Stop."""
         self._orders.close()
         self._process.wait()
+        self._folder.cleanup()
 
     def create_program(self, *command: str | Path, folder: Path, output: Path) -> Program:
         """Create a program that runs `hass`, the first part of the command, with the others."""
