@@ -63,6 +63,21 @@ newest_version = pytest.mark.parametrize(
 )
 
 
+# These take longest. They begin first, so that none of them runs alone at the end.
+LONGEST = ("test_household", "test_kill", "test_life", "test_browser_setup", "test_cards_states")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move the tests that take longest to the front of the end-to-end tests."""
+
+    def rank(item: pytest.Item) -> int:
+        if item.get_closest_marker("e2e") is None:
+            return -1
+        return LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST)
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(params=VERSIONS, ids=lambda path: path.name)
 def hass_program(request: pytest.FixtureRequest) -> Path:
     """Return the `hass` program of a version."""
