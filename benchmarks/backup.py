@@ -181,7 +181,7 @@ class Judge:
         backup.other += [f"{name} was set aside" for name in restored.set_aside]
         if backup.number % STARTED == 0:
             backup.started = True
-            opened = {job.job_id for job in restored.jobs.values() if job.open}
+            opened = restored.jobs.keys() - self._finished(backup)
             await self._start(backup, folder, opened)
         shutil.rmtree(folder)
 
@@ -204,11 +204,7 @@ class Judge:
 
     def _compare_images(self, backup: Backup, restored: Restored) -> None:
         """Note which of the newest images are lost, and which images are there twice."""
-        finished = [
-            event.data["job_id"]
-            for event in self._told
-            if event.data["type"] == "finished" and event.time < backup.began_at
-        ]
+        finished = self._finished(backup)
         # Those that were saved but not fired yet count as well.
         newest = {*finished[AT_ONCE - KEPT :], *restored.images}
         for job_id in filter(newest.__contains__, finished):
@@ -223,8 +219,19 @@ class Judge:
             if len(files) > 1
         ]
 
+    def _finished(self, backup: Backup) -> list[str]:
+        """Return the jobs whose images were finished before a backup began, oldest first."""
+        return [
+            event.data["job_id"]
+            for event in self._told
+            if event.data["type"] == "finished" and event.time < backup.began_at
+        ]
+
     async def _start(self, backup: Backup, folder: Path, opened: Collection[str]) -> None:
-        """Start a Home Assistant on a backup, and see that it finishes the open jobs."""
+        """Start a Home Assistant on a backup, and see that it has the images of all other jobs.
+
+        Some of them ended while the backup was made.
+        """
         home_assistant = HomeAssistant(folder, port=free_port())
         home_assistant.prepare()
 

@@ -21,7 +21,7 @@ from custom_components.gaze.backup_state import LONGEST_BACKUP
 from custom_components.gaze.database import Database
 from testing.gaze_server import GazeServer
 
-from .common import make_image
+from .common import make_image, until
 
 NAME = "gaze.test.db"
 SCHEMA = "CREATE TABLE IF NOT EXISTS thing (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
@@ -211,6 +211,51 @@ async def test_image_is_saved_during_backup_without_hard_links(
     assert entry.runtime_data.gallery.newest().job_id == job_id
     assert [path.suffix for path in media_dir.rglob("*neon_city/*")] == [".png"]
     await async_post_backup(hass)
+
+
+async def test_image_that_restored_backup_lacks_is_downloaded_again(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, media_dir: Path
+) -> None:
+    storage = Path(hass.config.path(".storage"))
+    first = await make_image(hass, server, "neon_city")
+    await async_pre_backup(hass)
+    images = media_dir.with_name("copy of media")
+    await hass.async_add_executor_job(shutil.copytree, media_dir, images)
+    second = await make_image(hass, server, "neon_city")
+    stores = storage.with_name("copy of stores")
+    await hass.async_add_executor_job(shutil.copytree, storage, stores)
+    await async_post_backup(hass)
+
+    await hass.config_entries.async_unload(entry.entry_id)
+    for file in stores.glob("gaze.*.db*"):
+        await hass.async_add_executor_job(shutil.copy, file, storage)
+    await hass.async_add_executor_job(shutil.rmtree, media_dir)
+    await hass.async_add_executor_job(images.rename, media_dir)
+    await hass.config_entries.async_setup(entry.entry_id)
+    coordinator = entry.runtime_data
+    await until(lambda: coordinator.gallery.count == 2)
+    await hass.async_block_till_done()
+
+    assert [job.status for job in coordinator.engine.jobs] == ["done", "done"]
+    newest = coordinator.gallery.newest()
+    assert newest.job_id == second
+    assert await coordinator.gallery.async_read(newest) == server.picture(second)
+    assert await coordinator.gallery.async_get(first) is not None
+
+
+async def test_image_deleted_after_backup_stays_deleted(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    await async_pre_backup(hass)
+    job_id = await make_image(hass, server, "neon_city")
+    await async_post_backup(hass)
+    await hass.services.async_call("gaze", "delete_images", {"job_id": job_id}, blocking=True)
+
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+    assert [job.status for job in entry.runtime_data.engine.jobs] == ["done"]
+    assert entry.runtime_data.gallery.count == 0
 
 
 async def test_setup_fails_when_store_is_newer(hass: HomeAssistant, entry: MockConfigEntry) -> None:

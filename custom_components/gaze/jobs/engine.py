@@ -36,6 +36,7 @@ from ..api import (
     format_one_line,
 )
 from ..api.client import API_TIMEOUT
+from ..backup_state import backup_state
 from ..gallery import Gallery, GalleryError, Image
 from .clocks import Clocks
 from .downloads import Downloads
@@ -95,6 +96,7 @@ class JobEngine:
         Home Assistant runs.
         """
         self._hass = hass
+        self._backup_state = backup_state(hass)
         self._client = client
         self._records = records
         self._gallery = gallery
@@ -241,10 +243,14 @@ class JobEngine:
     async def async_start(self) -> None:
         """Fire the events that the last run did not fire, and track the open jobs."""
         self._accepting = self._running = True
+        self._backup_state.members.add(self)
         async with self._starting:
             for job in list(self._jobs.values()):
                 if not self._running:
                     return
+                if job.in_backup and not self._backup_state.active:
+                    await self._recover(job)
+                    continue
                 if not job.queued_fired:
                     await self._fire_queued([job.job_id])
                 if not job.open and not job.end_fired:
@@ -254,6 +260,14 @@ class JobEngine:
                     await asyncio.sleep(0)
                 await self._resume_tracking(job_id)
                 self._wake_tracker()
+
+    async def async_begin_backup(self) -> None:
+        """Mark the jobs that are done from now on: see `_recover`."""
+
+    async def async_end_backup(self) -> None:
+        """Remove the marks."""
+        if marked := [self._change(job, in_backup=False) for job in self.jobs if job.in_backup]:
+            await self._records.async_save(*marked)
 
     async def async_stop(self) -> None:
         """Refuse new requests, wait for those in flight, and stop tracking.
@@ -275,6 +289,7 @@ class JobEngine:
     async def async_close(self) -> None:
         """Stop, and close the records."""
         await self.async_stop()
+        self._backup_state.members.discard(self)
         await self._records.async_close()
 
     async def _stop_tracking(self) -> None:
@@ -431,6 +446,15 @@ class JobEngine:
         return jobs
 
     # Tracking
+
+    async def _recover(self, job: Job) -> None:
+        """Open a job of a restored backup again if the backup lacks its image.
+
+        Home Assistant copies the folder of images once, and the records at another time.
+        """
+        if await self._saved_image(job.job_id) is None:
+            job = self._change(job, status=Status.PROCESSING, end_fired=False)
+        await self._records.async_save(self._change(job, in_backup=False))
 
     async def _resume_tracking(self, job_id: str) -> None:
         """Track a job of an earlier run, or end it if its image was saved there."""
@@ -791,7 +815,9 @@ class JobEngine:
             return
         if job.open:
             finished_at = job.finished_at or self._date(job)
-            job = self._change(job, **{"status": status, "finished_at": finished_at, **changes})
+            changes = {"status": status, "finished_at": finished_at} | changes
+            changes["in_backup"] = status is Status.DONE and self._backup_state.active
+            job = self._change(job, **changes)
         self._ending.add(job_id)
         try:
             await self._records.async_save(job)

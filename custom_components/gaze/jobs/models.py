@@ -95,6 +95,7 @@ class Job(DataClassDictMixin):
     `tracked_for` is how many seconds Home Assistant has tracked the job, in all runs. It is
     stored rarely.
     `queued_fired` and `end_fired` say which of the events were fired.
+    `in_backup`: it was done while a backup was made, which may lack its image.
     """
 
     job_id: str
@@ -126,6 +127,7 @@ class Job(DataClassDictMixin):
     tracked_for: float = 0.0
     queued_fired: bool = field(default=False, metadata=field_options(alias="told_queued"))
     end_fired: bool = field(default=False, metadata=field_options(alias="told_end"))
+    in_backup: bool = False
 
     class Config(BaseConfig):
         """Store under the names that version 0.1.0 wrote. Generate code at the first use."""
