@@ -8,7 +8,14 @@ from pathlib import Path
 import re
 from typing import Any, Final
 
-from playwright.async_api import ConsoleMessage, Locator, Page, Response, expect
+from playwright.async_api import (
+    ConsoleMessage,
+    Locator,
+    Page,
+    Response,
+    TimeoutError as PlaywrightTimeoutError,
+    expect,
+)
 import pytest
 
 from testing.home_assistant import CHECKOUT
@@ -171,7 +178,12 @@ class Visitor:
         ]
 
     async def open(self, path: str) -> None:
-        """Load the page at a path."""
+        """Load the page at a path.
+
+        A dialog that closes goes back in the history, which would interrupt a load. Wait for that.
+        """
+        with suppress(PlaywrightTimeoutError):  # a dialog that is left open
+            await self.page.wait_for_function("!history.state?.dialog", timeout=_SETTLING)
         await self.page.goto(self._url + path)
 
     def button(self, name: str | re.Pattern[str]) -> Locator:
