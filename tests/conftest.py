@@ -152,9 +152,10 @@ def listed(hass: HomeAssistant, media_dir: Path, monkeypatch: pytest.MonkeyPatch
     sync = os.fsync
 
     def list_and_sync(file: int) -> None:
+        paths = [*media_dir.iterdir()]
         for folder in folders:
-            found.update(path for path in folder.rglob("*gaze*/**/*") if path.is_file())
-            found.update(path for path in media_dir.iterdir() if path.is_file())
+            paths += folder.rglob("*gaze*/**/*")
+        found.update(path for path in paths if path.is_file())
         sync(file)
 
     monkeypatch.setattr(os, "fsync", list_and_sync)

@@ -167,7 +167,6 @@ async def test_listed_file_stays_until_backup_ends(
     hass.config.allowlist_external_dirs = {str(media_dir)}
     hass.config_entries.async_update_entry(entry, options={"keep_images": 2})
     await hass.config_entries.async_reload(entry.entry_id)
-    gallery = entry.runtime_data.gallery
     for _ in range(2):
         await make_image(hass, server, "neon_city")
 
@@ -180,6 +179,8 @@ async def test_listed_file_stays_until_backup_ends(
         await hass.services.async_call("gaze", "save_image", data, blocking=True)
     with pytest.raises(HomeAssistantError) as failed:
         await hass.services.async_call("gaze", "delete_images", {"job_id": job_id}, blocking=True)
+    await hass.config_entries.async_reload(entry.entry_id)
+    gallery = entry.runtime_data.gallery
 
     assert failed.value.translation_key == "backup_running"
     assert len({path for path in listed if path.suffix == ".part"}) == 4

@@ -343,13 +343,13 @@ def test_oldest_files_are_pruned(
     assert {file.name for file in tmp_path.iterdir()} == kept
 
 
-def test_others_are_removed(tmp_path: Path) -> None:
+def test_others_are_removed(hass: HomeAssistant, tmp_path: Path) -> None:
     for name in ("kept", "other"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "folder" / "deep").mkdir(parents=True)
 
-    remove_others(tmp_path, {"kept"})
-    remove_others(tmp_path / "missing", set())
+    remove_others(tmp_path, {"kept"}, backup_state(hass))
+    remove_others(tmp_path / "missing", set(), backup_state(hass))
 
     assert [file.name for file in tmp_path.iterdir()] == ["kept"]
 
@@ -378,6 +378,7 @@ async def test_listed_copy_stays_until_backup_ends(
     await async_pre_backup(hass)
     for _ in range(3):
         await add_image()
+    await hass.config_entries.async_reload(entry.entry_id)
 
     copies = {path for path in listed if path.parent == folder}
     assert len(copies) == 4

@@ -1,7 +1,6 @@
 """Files of displays. All functions block: call them in the executor."""
 
 from collections.abc import Collection
-from contextlib import suppress
 import logging
 import os
 from pathlib import Path
@@ -17,10 +16,7 @@ def write_file(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(part, content)
         part.replace(path)
     except OSError:
         part.unlink(missing_ok=True)
@@ -34,13 +30,18 @@ def write_copy(path: Path, content: bytes, backups: BackupState) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with path.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(path, content)
     except OSError:
         remove_copy(path, backups)
         raise
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file, and wait until it is on disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def remove_copy(path: Path, backups: BackupState) -> None:
@@ -56,7 +57,7 @@ def remove_tree(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_others(folder: Path, names: Collection[str]) -> None:
+def remove_others(folder: Path, names: Collection[str], backups: BackupState) -> None:
     """Remove what is in a folder under other names than these."""
     try:
         others = [path for path in folder.iterdir() if path.name not in names]
@@ -66,8 +67,7 @@ def remove_others(folder: Path, names: Collection[str]) -> None:
         if path.is_dir():
             remove_tree(path)
         else:
-            with suppress(OSError):
-                path.unlink()
+            remove_copy(path, backups)
 
 
 def prune(folder: Path, most: int, most_bytes: int) -> None:

@@ -19,6 +19,7 @@ from homeassistant.helpers.network import NoURLAvailableError, get_url
 from homeassistant.helpers.storage import STORAGE_DIR, Store
 from homeassistant.util import dt as dt_util, slugify
 
+from ..backup_state import backup_state
 from ..const import DOMAIN, SUBENTRY_DISPLAY
 from ..gallery import Gallery, Image
 from ..ids import display_path, subentry_device_identifier
@@ -134,9 +135,10 @@ class Displays:
 
     def _remove_others(self) -> None:
         """Delete the files of removed displays, and copies that a crash left. Blocks."""
+        backups = backup_state(self._hass)
         copies = {state.get("copy") for state in self._states.values()}
-        remove_others(displays_folder(self._hass, self._entry.entry_id), copies)
-        remove_others(self._cache, self._states.keys())
+        remove_others(displays_folder(self._hass, self._entry.entry_id), copies, backups)
+        remove_others(self._cache, self._states.keys(), backups)
 
     @callback
     def async_start(self, subentries: Subentries) -> None:

@@ -107,7 +107,8 @@ class Gallery:
         self._backup_state.members.add(self)
         async with self._changing:
             await self._roots.async_open()
-            await self._hass.async_add_executor_job(self._remove_parts)
+            if not self._backup_state.active:
+                await self._hass.async_add_executor_job(self._remove_parts)
             rejected = await self._index.async_property(_REJECTED_PROPERTY)
             self._rejected = set((rejected or "").split("\n"))
             await self._reload()
@@ -134,7 +135,10 @@ class Gallery:
         """Remove what had to stay."""
         async with self._changing:
             await self._hass.async_add_executor_job(self._remove_parts)
-            await self._discard_oldest()
+            try:
+                await self._discard_oldest()
+            except GalleryError as err:
+                _LOGGER.debug("Unable to remove old images after a backup: %s", err)
 
     async def async_remove(self) -> None:
         """Remove the index and the cache. The saved images stay: they are people's own."""
