@@ -17,7 +17,7 @@ from typing import Final
 
 from homeassistant.core import HomeAssistant
 
-from .backup_state import backup_state, move_into_place
+from .backup_state import BackupState, backup_state, move_into_place
 from .gallery import ImageContentError, strip_metadata
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def save_copy(
     hass: HomeAssistant, filename: str, content: bytes, content_type: str, *, overwrite: bool
 ) -> None:
     """Write an image to a file atomically. Raises SaveError."""
-    path, backups = Path(filename), backup_state(hass)
+    path = Path(filename)
     if path.suffix.lower() not in (suffixes := SUFFIXES[content_type]):
         raise SaveError("wrong_suffix", filename=filename[:200], suffixes=", ".join(suffixes))
     try:
@@ -56,16 +56,7 @@ def save_copy(
             raise SaveError("path_not_allowed", filename=filename[:200])
         if not _allows_metadata(hass, folder):
             content = strip_metadata(content, content_type)
-        with _open_folder(folder) as descriptor:
-            part = f".{secrets.token_hex(8)}.part"
-            keep_part = backups.active
-            try:
-                _write_file(
-                    descriptor, part, path.name, content, overwrite=overwrite, keep_part=keep_part
-                )
-            finally:
-                if keep_part:
-                    backups.remove_file(folder / part)
+        _write_file(folder, path.name, content, overwrite=overwrite, backups=backup_state(hass))
     except FileExistsError as err:
         raise SaveError("file_exists", filename=filename[:200]) from err
     except FileNotFoundError as err:
@@ -101,25 +92,30 @@ def _open_folder(folder: Path) -> Generator[int]:
         os.close(descriptor)
 
 
-def _write_file(  # noqa: PLR0913 - two names, and how to use them
-    folder: int, part: str, name: str, content: bytes, *, overwrite: bool, keep_part: bool
+def _write_file(
+    folder: Path, name: str, content: bytes, *, overwrite: bool, backups: BackupState
 ) -> None:
     """Write a temporary file, then rename it. Raises OSError."""
-    _check_target(folder, name, overwrite=overwrite)
-    descriptor = os.open(part, _NEW, 0o644, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if not overwrite and _link_file(folder, part, name):
-            return
-        _check_target(folder, name, overwrite=overwrite)
-        move_into_place(part, name, dir_fd=folder, keep_part=keep_part)
-    finally:
-        if not keep_part:
+    part = f".{secrets.token_hex(8)}.part"
+    keep_part = backups.active
+    with _open_folder(folder) as descriptor:
+        _check_target(descriptor, name, overwrite=overwrite)
+        file = os.open(part, _NEW, 0o644, dir_fd=descriptor)
+        try:
+            with os.fdopen(file, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if not overwrite and _link_file(descriptor, part, name):
+                return
+            _check_target(descriptor, name, overwrite=overwrite)
+            move_into_place(part, name, dir_fd=descriptor, keep_part=keep_part)
+        finally:
             with suppress(OSError):
-                os.unlink(part, dir_fd=folder)
+                if keep_part:
+                    backups.remove_file(folder / part)
+                else:
+                    os.unlink(part, dir_fd=descriptor)
 
 
 def _check_target(folder: int, name: str, *, overwrite: bool) -> None:
