@@ -20,15 +20,6 @@ export async function describeError(hass, error, text) {
   return error.message || error.error || text("unknown_error");
 }
 
-/**
- * Return all presets of a server.
- * @param {Hass} hass @param {Server} server @returns {Promise<Preset[]>}
- */
-export const loadPresets = async (hass, { entry_id }) => {
-  const data = { config_entry_id: entry_id };
-  return (await hass.callService("gaze", "list_presets", data, undefined, false, true)).response.presets;
-};
-
 /** Only administrators can add a server. @param {Card} card @param {Localize} text */
 export const renderNoServer = ({ hass: { user } }, text) => html`<div class="note">
   <p>${text("no_server")}</p>

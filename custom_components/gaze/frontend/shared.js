@@ -150,9 +150,10 @@ export class Hub {
     const presets = this._longLists.get(key) || server.presets;
     if (!this._longLists.has(key)) {
       this._longLists.set(key, undefined);
-      loadRare()
-        .then((rare) => rare.loadPresets(this.hass, server))
-        .then((all) => this._takePresets(key, all), () => this._longLists.delete(key));
+      perform(this.hass, "list_presets", { config_entry_id: server.entry_id }).then(
+        (response) => this._takePresets(key, response.presets),
+        () => this._longLists.delete(key)
+      );
     }
     return { ...server, presets };
   }
