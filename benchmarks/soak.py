@@ -470,10 +470,8 @@ async def add_recipes_and_displays(home_assistant: HomeAssistant, entry_id: str)
     """Add the recipes and displays of a server with their forms."""
     forms = [("recipe", form) for form in RECIPE_FORMS]
     forms += [("display", {**form, "address": True}) for form in DISPLAY_FORMS]
-    flow = "/api/config/config_entries/subentries/flow"
     for kind, form in forms:
-        step = await home_assistant.post(flow, {"handler": [entry_id, kind]})
-        step = await home_assistant.post(f"{flow}/{step['flow_id']}", form)
+        step = await home_assistant.add_subentry(entry_id, kind, form)
         if step["type"] != "create_entry":
             raise DemoError(f"The {kind} could not be added: {step}")
 

@@ -350,6 +350,11 @@ class HomeAssistant:
         path = "/api/config/config_entries/options/flow"
         return await self._answer_flow(path, {"handler": entry_id}, answers)
 
+    async def add_subentry(self, entry_id: str, kind: str, answer: Mapping[str, object]) -> Json:
+        """Submit the form that adds a subentry of a type. Returns the last step."""
+        path = "/api/config/config_entries/subentries/flow"
+        return await self._answer_flow(path, {"handler": [entry_id, kind]}, [answer])
+
     async def go_on(self, flow_id: str, answer: Mapping[str, object]) -> Json:
         """Submit the form of an open config flow. Returns the next step."""
         return dict(await self.post(f"/api/config/config_entries/flow/{flow_id}", answer))

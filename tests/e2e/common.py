@@ -1,4 +1,4 @@
-"""Helpers of the end-to-end tests of the cards."""
+"""Helpers that several end-to-end tests share: dashboards, images, users, and accessibility."""
 
 import secrets
 from typing import Any

@@ -24,7 +24,6 @@ pytestmark = [
     pytest.mark.usefixtures("socket_enabled"),
 ]
 
-FLOW = "/api/config/config_entries/subentries/flow"
 INTEGRATION = "/config/integrations/integration/gaze"
 IMAGE = "image.gaze_frame"
 PRESET = "neon_city"
@@ -41,9 +40,8 @@ async def screen() -> AsyncGenerator[aiohttp.ClientSession]:
 async def add_display(home_assistant: HomeAssistant, **fields: object) -> Json:
     """Add a display and return how `list_displays` describes it."""
     [entry] = await home_assistant.entries("gaze")
-    step = await home_assistant.post(FLOW, {"handler": [entry["entry_id"], "display"]})
     answer = {"name": "Frame", "address": True, **fields}
-    step = await home_assistant.post(f"{FLOW}/{step['flow_id']}", answer)
+    step = await home_assistant.add_subentry(entry["entry_id"], "display", answer)
     assert step["type"] == "create_entry"
     return await display(home_assistant)
 

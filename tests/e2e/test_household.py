@@ -29,6 +29,7 @@ from testing.steps import add_automation, connect
 from tests.phone import Push, button, registration
 
 from .browser import Visitor, add_trigger, save_automation
+from .common import DASHBOARD, add_dashboard, add_user
 from .conftest import new_page, running_browser
 
 pytestmark = [
@@ -38,10 +39,8 @@ pytestmark = [
 ]
 
 PRESET: Final = "neon_city"
-FLOW: Final = "/api/config/config_entries/subentries/flow"
 WRITER: Final = Path(__file__).parent / "prompt_writer"
 BLUEPRINT: Final = Path("blueprints") / "automation" / "gaze" / "images_on_phone.yaml"
-DASHBOARD: Final = "gaze-home"
 TABLET: Final = (1280, 1800)
 PATIENCE: Final = 120  # seconds, on a machine that may be busy
 
@@ -91,8 +90,7 @@ class Household:
     async def add(self, kind: str, **fields: object) -> str:
         """Add a recipe or a display with its form. Returns the ID of the server's entry."""
         [entry] = await self.home.entries("gaze")
-        step = await self.home.post(FLOW, {"handler": [entry["entry_id"], kind]})
-        step = await self.home.post(f"{FLOW}/{step['flow_id']}", fields)
+        step = await self.home.add_subentry(entry["entry_id"], kind, fields)
         assert step["type"] == "create_entry", step
         return str(entry["entry_id"])
 
@@ -280,21 +278,12 @@ async def _frame_fetches_display(household: Household) -> None:
 async def _tablet_generates_without_administrator(household: Household, folder: Path) -> None:
     """Let a child generate with the card on the tablet in the hallway."""
     home = household.home
-    create = {"type": "config/auth/create", "name": "Child", "group_ids": ["system-users"]}
-    user = (await home.websocket(create))["user"]
-    login = {"username": "child", "password": secrets.token_hex(8)}
-    await home.websocket(
-        {"type": "config/auth_provider/homeassistant/create", "user_id": user["id"], **login}
-    )
-    dashboard = {"url_path": DASHBOARD, "title": "GAZE"}
-    await home.websocket({"type": "lovelace/dashboards/create", **dashboard})
-    config = {"strategy": {"type": "custom:gaze"}}
-    save = {"type": "lovelace/config/save", "url_path": DASHBOARD, "config": config}
-    await home.websocket(save)
+    tokens = await add_user(home, "system-users")
+    await add_dashboard(home, {"strategy": {"type": "custom:gaze"}})
     before = {image["job_id"] for image in await household.images()}
 
     async with running_browser() as browser:
-        page = await new_page(browser, await home.log_in(**login), *TABLET)
+        page = await new_page(browser, tokens, *TABLET)
         visitor = Visitor(page, home.url, folder)
         await visitor.open(f"/{DASHBOARD}")
         await expect(page.locator("gaze-gallery .tile img")).to_have_count(len(before))

@@ -20,7 +20,6 @@ pytestmark = [
 
 WRITER = Path(__file__).parent / "prompt_writer"
 WRITER_ENTITY = "ai_task.prompt_writer"
-FLOW = "/api/config/config_entries/subentries/flow"
 IMAGE = "image.gaze_bedtime_story"
 COLLECTION = "image.favorites_collection"
 
@@ -41,8 +40,7 @@ async def empty_house(
 async def _add_recipe(home_assistant: HomeAssistant, fields: Mapping[str, object]) -> str:
     """Add a recipe with its form, as the frontend does, and return the ID of the server."""
     [entry] = await home_assistant.entries("gaze")
-    step = await home_assistant.post(FLOW, {"handler": [entry["entry_id"], "recipe"]})
-    step = await home_assistant.post(f"{FLOW}/{step['flow_id']}", fields)
+    step = await home_assistant.add_subentry(entry["entry_id"], "recipe", fields)
     assert step["type"] == "create_entry", step
     return str(entry["entry_id"])
 
