@@ -7,8 +7,9 @@ from typing import Literal
 from PIL import Image
 from playwright.sync_api import FloatRect, sync_playwright
 
+from testing.chromium import CHROMIUM
+
 ROOT = Path(__file__).parent.parent
-CHROMIUM = Path("/usr/bin/chromium")
 SOURCE = ROOT / "brand" / "logo.svg"
 TARGET = ROOT / "custom_components" / "gaze" / "brand"
 ICON = FloatRect(x=0, y=0, width=256, height=256)

@@ -14,9 +14,10 @@ import re
 import secrets
 import shutil
 
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 import pytest
 
+from testing.chromium import CHROMIUM, open_browser
 from testing.forked import ForkServer
 from testing.gaze_server import GazeServer
 from testing.home_assistant import (
@@ -32,17 +33,6 @@ from testing.steps import connect
 from .browser import LOADING, Visitor
 
 SCREENSHOTS = CHECKOUT / ".screenshots"
-CHROMIUM = Path("/usr/bin/chromium")
-# The browser asks for nothing but what the test shows it.
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 # The first pattern that matches decides.
 BRANDS = [
     {"urlPattern": "http://*:*/api/brands/integration/gaze/*", "block": False},
@@ -186,23 +176,12 @@ async def open_page(empty_house: House) -> AsyncGenerator[OpenPage]:
     if not CHROMIUM.exists():
         pytest.skip(f"There is no {CHROMIUM}")
     tokens = empty_house.home_assistant.browser_tokens
-    async with running_browser() as browser:
+    async with open_browser() as browser:
 
         async def open_page(width: int = WIDE[0], height: int = WIDE[1]) -> Page:
             return await new_page(browser, tokens, width, height)
 
         yield open_page
-
-
-@asynccontextmanager
-async def running_browser() -> AsyncGenerator[Browser]:
-    """Run a browser."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS)
-        )
-        yield browser
-        await browser.close()
 
 
 async def new_page(browser: Browser, tokens: Json, width: int, height: int) -> Page:

@@ -7,11 +7,12 @@ import shutil
 from playwright.async_api import Page, expect
 import pytest
 
+from testing.chromium import open_browser
 from testing.home_assistant import CHECKOUT, DASHBOARD as YAML_DASHBOARD, HomeAssistant
 
 from .browser import LOADING, Visitor
 from .common import CARDS, DASHBOARD, OUTAGE, TALL, add_dashboard, generate
-from .conftest import House, another_page, new_page, running_browser
+from .conftest import House, another_page, new_page
 
 pytestmark = [
     pytest.mark.e2e,
@@ -41,7 +42,7 @@ async def test_cards_load_every_time_and_are_current_after_upgrade(
     address = f"http://localhost:{home_assistant.port}"
     tokens = home_assistant.browser_tokens | {"hassUrl": address, "clientId": f"{address}/"}
 
-    async with running_browser() as browser:
+    async with open_browser() as browser:
         first = await new_page(browser, tokens, *TALL)
         await start_service_worker(first, address)
         page = await another_page(first.context, tokens)

@@ -7,11 +7,12 @@ import secrets
 from playwright.async_api import Locator, Page, expect
 import pytest
 
+from testing.chromium import open_browser
 from testing.gaze_server import DemoPreset, GazeServer
 
 from .browser import ENGLISH, Visitor
 from .common import CARDS, DASHBOARD, TALL, add_dashboard, add_user, generate
-from .conftest import House, Visit, new_page, running_browser
+from .conftest import House, Visit, new_page
 
 pytestmark = [
     pytest.mark.e2e,
@@ -47,7 +48,7 @@ async def test_cards_serve_several_servers_and_users_who_may_only_read(
     await generate_on_second_server(visitor, entry["title"])
     assert (len(house.server.jobs), len(attic.jobs)) == (1, 2)
 
-    async with running_browser() as browser:
+    async with open_browser() as browser:
         tokens = await add_user(home_assistant, "system-read-only")
         page = await new_page(browser, tokens, *TALL)
         reader = Visitor(page, home_assistant.url, screenshots)

@@ -15,6 +15,7 @@ from playwright.async_api import expect
 import pytest
 
 from testing.backups import unpack
+from testing.chromium import open_browser
 from testing.gaze_server import GazeServer
 from testing.home_assistant import (
     CHECKOUT,
@@ -30,7 +31,7 @@ from tests.phone import Push, button, registration
 
 from .browser import Visitor, add_trigger, save_automation
 from .common import DASHBOARD, add_dashboard, add_user
-from .conftest import new_page, running_browser
+from .conftest import new_page
 
 pytestmark = [
     pytest.mark.e2e,
@@ -282,7 +283,7 @@ async def _tablet_generates_without_administrator(household: Household, folder: 
     await add_dashboard(home, {"strategy": {"type": "custom:gaze"}})
     before = {image["job_id"] for image in await household.images()}
 
-    async with running_browser() as browser:
+    async with open_browser() as browser:
         page = await new_page(browser, tokens, *TABLET)
         visitor = Visitor(page, home.url, folder)
         await visitor.open(f"/{DASHBOARD}")
@@ -301,7 +302,7 @@ async def _tablet_generates_without_administrator(household: Household, folder: 
 async def _automation_made_by_clicking_fires(household: Household, folder: Path) -> None:
     """Make an automation by clicking that runs when an image of a preset is finished."""
     home = household.home
-    async with running_browser() as browser:
+    async with open_browser() as browser:
         page = await new_page(browser, home.browser_tokens, *TABLET)
         visitor = Visitor(page, home.url, folder)
         # The editor validates a trigger before it has its target, and does not handle the error.
