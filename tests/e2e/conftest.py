@@ -185,8 +185,13 @@ async def open_page(empty_house: House) -> AsyncGenerator[OpenPage]:
 
 
 async def new_page(browser: Browser, tokens: Json, width: int, height: int) -> Page:
-    """Open an empty page that is logged in with the tokens of a user."""
-    context = await browser.new_context(viewport={"width": width, "height": height})
+    """Open an empty page that is logged in with the tokens of a user.
+
+    It shows no animations, because each of their images takes CPU time.
+    """
+    context = await browser.new_context(
+        viewport={"width": width, "height": height}, reduced_motion="reduce"
+    )
     return await another_page(context, tokens)
 
 
