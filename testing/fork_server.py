@@ -35,10 +35,10 @@ def main(number: int, used: Path) -> None:
     used.write_text("homeassistant.__main__\nhomeassistant.runner\n")
     with socket.socket(fileno=number) as orders:
         while True:
-            import_modules(used)
             order, descriptors, _, _ = socket.recv_fds(orders, MESSAGE, 1)
             if not order:
                 return
+            import_modules(used)
             with socket.socket(fileno=descriptors[0]) as connection:
                 if os.fork() == 0:
                     orders.close()
