@@ -6,8 +6,8 @@ with `arguments`, `folder`, and `output`, and comes with another socket. Through
 process ID is sent, and later the exit code. If it is closed, the process terminates. If the first
 socket is closed, the server ends.
 
-No module of a custom integration is imported here. Home Assistant's own are those that processes
-have used before.
+No module of a custom integration is imported here. Home Assistant's own are those that every
+process uses, and those that processes have used before.
 """
 
 from contextlib import suppress
@@ -24,6 +24,14 @@ import sys
 from typing import Final
 
 MESSAGE: Final = 65_536
+# What each process uses. Most of the time that the imports take is for these.
+ALWAYS_USED: Final = (
+    "homeassistant.__main__",
+    "homeassistant.runner",
+    "homeassistant.components.conversation",
+    "homeassistant.components.hassio",
+    "homeassistant.components.stream",
+)
 # Option of Linux's prctl: the signal that a process gets when its parent ends
 PR_SET_PDEATHSIG: Final = 1
 
@@ -32,7 +40,7 @@ def main(number: int, used: Path) -> None:
     """Fork for each message. `used` is a file with the names of modules to import."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends in order
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
-    used.write_text("homeassistant.__main__\nhomeassistant.runner\n")
+    used.write_text("\n".join(ALWAYS_USED))
     with socket.socket(fileno=number) as orders:
         while True:
             order, descriptors, _, _ = socket.recv_fds(orders, MESSAGE, 1)

@@ -22,7 +22,16 @@ from typing import Final
 import aiohttp
 
 from .fake_servers import API_KEY, PRESET, FakeServer, Wanted, fake_servers
-from .home_assistant import DemoError, HomeAssistant, Json, complaints, free_port, wait_until
+from .home_assistant import (
+    DemoError,
+    HomeAssistant,
+    Json,
+    Program,
+    ProgramFactory,
+    complaints,
+    free_port,
+    wait_until,
+)
 from .witness import Told, Witness, left_overs
 
 DURATION: Final = 0.5
@@ -251,10 +260,12 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, *, seed: int, hass: Path | None = None) -> AsyncGenerator[House]:
+async def house(
+    folder: Path, *, seed: int, create_program: ProgramFactory
+) -> AsyncGenerator[House]:
     """Run a Home Assistant with a GAZE server, and kill it at the end."""
     wanted = Wanted(duration=DURATION, jitter=0.1, seed=seed)
-    home_assistant = HomeAssistant(folder / "home", port=free_port(), hass=hass)
+    home_assistant = HomeAssistant(folder / "home", port=free_port(), create_program=create_program)
     witness = Witness.prepare(home_assistant)
     async with fake_servers([wanted], folder) as [server]:
         try:
@@ -282,16 +293,16 @@ async def perform(
     *,
     kills: int,
     seed: int,
-    hass: Path | None = None,
+    create_program: ProgramFactory = Program,
     report: Callable[[Kill], None] = print,
 ) -> list[Kill]:
     """Kill this many times, at each kind of moment in turn. Report and return the results.
 
-    `hass` is the program to run. Defaults to that of this environment.
+    `create_program` creates the program of Home Assistant. Defaults to that of this environment.
     """
     moments = [list(Moment)[number % len(Moment)] for number in range(kills)]
     done: list[Kill] = []
-    async with house(folder, seed=seed, hass=hass) as subject:
+    async with house(folder, seed=seed, create_program=create_program) as subject:
         for number, moment in enumerate(moments, start=1):
             kill = await subject.kill(number, moment)
             if moments[number : number + 1] != [Moment.RECOVERING]:

@@ -91,7 +91,7 @@ def create_program(
 ) -> ProgramFactory:
     """Return a function that creates the program of a version, which imports modules only once.
 
-    The test of kills runs the `hass` program itself.
+    The test of the first image runs the `hass` program itself.
     """
     return fork_servers(hass_program).create_program
 
@@ -131,11 +131,11 @@ async def gaze(socket_enabled: None) -> AsyncGenerator[GazeServer]:
 
 @asynccontextmanager
 async def open_house(
-    folder: Path, server: GazeServer, create_program: ProgramFactory
+    folder: Path, server: GazeServer, create_program: ProgramFactory, hass: Path | None = None
 ) -> AsyncGenerator[House]:
     """Start a Home Assistant without an entry. At the end its logs must have no problems."""
     async with HomeAssistant(
-        folder, port=free_port(), create_program=create_program
+        folder, port=free_port(), hass=hass, create_program=create_program
     ) as home_assistant:
         await home_assistant.onboard()
         house = House(home_assistant=home_assistant, server=server)
@@ -146,10 +146,10 @@ async def open_house(
 
 @pytest.fixture
 async def empty_house(
-    tmp_path: Path, gaze: GazeServer, create_program: ProgramFactory
+    tmp_path: Path, gaze: GazeServer, create_program: ProgramFactory, hass_program: Path
 ) -> AsyncGenerator[House]:
     """Return a Home Assistant without the GAZE server."""
-    async with open_house(tmp_path / "home", gaze, create_program) as house:
+    async with open_house(tmp_path / "home", gaze, create_program, hass_program) as house:
         yield house
 
 

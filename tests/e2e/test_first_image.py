@@ -5,7 +5,7 @@ from pathlib import Path
 from playwright.async_api import expect
 import pytest
 
-from testing.home_assistant import DASHBOARD
+from testing.home_assistant import DASHBOARD, Program
 from testing.steps import first_preset, generate, saved_image, server_image, show_dashboard
 
 from .conftest import House, OpenPage
@@ -15,6 +15,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 IMAGE = "image.gaze_latest_image"
 
 
+# Nothing is imported before these starts, as on a user's machine.
+@pytest.mark.parametrize("create_program", [Program], ids=["hass"])
 async def test_first_image_survives_restart(house: House) -> None:
     home_assistant, server = house.home_assistant, house.server
 

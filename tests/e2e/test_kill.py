@@ -9,6 +9,7 @@ import secrets
 
 import pytest
 
+from testing.home_assistant import ProgramFactory
 from testing.kills import Moment, perform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
@@ -16,12 +17,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
 
 @pytest.mark.timeout(240)  # four starts of Home Assistant, on a machine that may be busy
 async def test_no_image_is_lost_when_home_assistant_is_killed(
-    tmp_path: Path, hass_program: Path
+    tmp_path: Path, create_program: ProgramFactory
 ) -> None:
     seed = int(os.environ.get("SEED") or secrets.randbelow(10_000))
     print(f"SEED={seed}")  # noqa: T201 - shown with a failure, to repeat it
 
-    kills = await perform(tmp_path, kills=3, seed=seed, hass=hass_program)
+    kills = await perform(tmp_path, kills=3, seed=seed, create_program=create_program)
 
     assert [kill.moment for kill in kills] == [
         Moment.MAKING,
