@@ -7,7 +7,8 @@ ten screens show it.
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from http.client import HTTPConnection
 from io import BytesIO
 import json
@@ -27,6 +28,7 @@ from homeassistant.core import HomeAssistant
 from PIL import Image as Pillow, ImageDraw, ImageFont
 
 from custom_components.gaze.displays import Colors, Displays, Fit, Format, Rendering, render
+from custom_components.gaze.gallery.decoding import read_properties, shrink
 from testing.clocks import Watch
 from testing.drawing import Picture, draw
 from testing.gaze_server import GazeServer
@@ -37,6 +39,7 @@ from .gallery import bare_server
 from .support.report import Figure, Report, listed, machine
 
 FETCHES: Final = 100
+ROUNDS: Final = 5
 SCREENS: Final = 20
 SECONDS: Final = 20
 INTERVAL: Final = 10.0
@@ -122,6 +125,47 @@ LARGE: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
+@asynccontextmanager
+async def heartbeat() -> AsyncGenerator[None]:
+    """Let a timer of the event loop be due each millisecond, so that its watch sees each hold."""
+    ended = asyncio.Event()
+
+    async def beat() -> None:
+        while not ended.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), 0.001)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(beat())
+        yield
+        ended.set()
+
+
+async def large_source_figure(watch: Watch, kind: str) -> Figure:
+    """Return for how long images of 16 million pixels hold the event loop: the median of rounds.
+
+    They are validated, shrunk to thumbnails, and rendered in the executor, as images of GAZE are.
+    """
+    result = BytesIO()
+    Pillow.effect_noise((4096, 4096), 60).convert("RGB").save(result, kind, quality=80)
+    content = result.getvalue()
+    loop = asyncio.get_running_loop()
+    rendering = Rendering(width=1600, height=1200, colors=Colors.SPECTRA_6, format=Format.PNG)
+    held = []
+    async with heartbeat():
+        for _ in range(ROUNDS):
+            watch.reset()
+            await loop.run_in_executor(None, read_properties, content)
+            await loop.run_in_executor(None, shrink, content, 320, 1024)
+            await loop.run_in_executor(None, render, content, rendering)
+            held.append(watch.held)
+    return Figure(
+        name=f"Hold of the event loop by a {kind} of 4096 x 4096 pixels (ms)",
+        value=median(held) * 1000,
+        limit=20,
+    )
+
+
 async def hold_figure(hass: HomeAssistant, entry: ConfigEntry, watch: Watch) -> Figure:
     """Return the longest time that the first fetches from large displays hold the event loop."""
     displays: Displays = entry.runtime_data.displays
@@ -133,7 +177,7 @@ async def hold_figure(hass: HomeAssistant, entry: ConfigEntry, watch: Watch) -> 
     urls = [f"http://{LOCALHOST}:{hass.http.server_port}{displays.path(one)}" for one in large]
     await asyncio.sleep(1)
     watch.reset()
-    async with aiohttp.ClientSession() as session:
+    async with heartbeat(), aiohttp.ClientSession() as session:
         for url in urls:
             async with session.get(url, raise_for_status=True) as response:
                 await response.read()
@@ -248,6 +292,7 @@ async def measure(watch: Watch) -> bool:
             ),
             limit=0.3,
         ),
+        *[await large_source_figure(watch, kind) for kind in ("PNG", "JPEG", "WEBP")],
     ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -36,8 +36,9 @@ class Watch(selectors.DefaultSelector):
     """The selector of an event loop that measures the turns of the loop.
 
     `wakeups` counts how often the loop slept and woke. A turn is the time between two looks: no
-    single step in it was longer. `held` is the longest turn in seconds, less the time in which
-    the thread waited for a core. `held_in_all` is the longest with that time, `computed` the
+    single step in it was longer. `held` is the longest turn in seconds, or the longest delay of
+    a timer by another thread that held the interpreter, less the time in which the thread waited
+    for a core. `held_in_all` is the longest with that time, `computed` the
     longest in CPU time of the thread, which other processes hardly change.
     """
 
@@ -64,8 +65,12 @@ class Watch(selectors.DefaultSelector):
         self.computed = max(self.computed, time.thread_time() - self._computed)
         if timeout is None or timeout > 0:
             self.wakeups += 1
+        began, waited = time.perf_counter(), self._waited_for_a_core()
         found = self.wait(timeout)
         self.start_turn()
+        if timeout is not None:
+            late = self._woke - began - max(timeout, 0)
+            self.held = max(self.held, late - (self._waited - waited))
         return found
 
     def wait(self, timeout: float | None) -> Ready:

@@ -1,5 +1,6 @@
 """Tests of validating images and of shrinking them."""
 
+from ctypes.util import find_library
 from io import BytesIO
 import struct
 import zlib
@@ -9,6 +10,7 @@ import pytest
 
 from custom_components.gaze.gallery import ImageContentError, UnsupportedFormatError
 from custom_components.gaze.gallery.decoding import read_properties, shrink
+from custom_components.gaze.gallery.webp import decode, find_decoder
 
 from .pictures import picture, png_claiming
 
@@ -177,3 +179,41 @@ def test_thumbnail_is_upright_without_metadata() -> None:
     with Pillow.open(BytesIO(small)) as opened:
         assert opened.size == (20, 40)
         assert not opened.getexif()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("lossless", [False, True])
+def test_webp_is_decoded_in_place_to_the_pixels_of_pillow(mode: str, lossless: bool) -> None:
+    result = BytesIO()
+    image = Pillow.effect_noise((61, 37), 60).convert(mode)
+    if mode == "RGBA":
+        image.putalpha(Pillow.linear_gradient("L").resize(image.size))
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    image.save(result, "WEBP", lossless=lossless, exif=exif, icc_profile=b"profile")
+
+    with Pillow.open(BytesIO(result.getvalue())) as opened:
+        decoded = decode(result.getvalue(), opened)
+        assert decoded is not None
+        assert decoded.mode == opened.mode == mode
+        assert decoded.tobytes() == opened.tobytes()
+        assert decoded.getexif()[0x0112] == 6
+        assert decoded.info["icc_profile"] == b"profile"
+
+
+def test_animated_webp_is_left_to_pillow() -> None:
+    first, second = Pillow.new("RGB", (40, 24), "red"), Pillow.new("RGB", (40, 24), "blue")
+    result = BytesIO()
+    first.save(result, "WEBP", save_all=True, append_images=[second], lossless=True)
+
+    with Pillow.open(BytesIO(result.getvalue())) as opened:
+        assert decode(result.getvalue(), opened) is None
+    (thumbnail,) = shrink(result.getvalue(), 40)
+    with Pillow.open(BytesIO(thumbnail)) as shrunk:
+        assert shrunk.convert("RGB").getpixel((20, 12)) == pytest.approx((255, 0, 0), abs=5)
+
+
+@pytest.mark.parametrize("library", ["/nowhere/_webp.so", find_library("c")])
+def test_library_without_libwebp_has_no_decoder(library: str) -> None:
+    assert find_decoder() is not None
+    assert find_decoder(library) is None

@@ -12,7 +12,7 @@ from typing import Final
 
 from PIL import ExifTags, Image as Pillow, ImageChops, ImageCms, ImageOps
 
-from ..gallery.decoding import in_8_bits, open_image
+from ..gallery.decoding import in_8_bits, load_pixels, open_image
 from .palettes import BLACK, PALETTES, WHITE, Colors, Palette, Rgb
 
 MIN_SIDE: Final = 16
@@ -90,7 +90,7 @@ def render(content: bytes, rendering: Rendering) -> bytes:
     frame = size if upright else (rendering.height, rendering.width)
     with open_image(content) as source:
         _read_smaller(source, frame)
-        image = in_8_bits(ImageOps.exif_transpose(source))
+        image = in_8_bits(ImageOps.exif_transpose(load_pixels(source, content)))
         image = _fitted(image, frame, rendering)
         image = _flat(image, rendering.background)
     image = _placed(image, frame, rendering.background)

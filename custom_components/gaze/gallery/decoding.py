@@ -12,6 +12,7 @@ from PIL import Image as Pillow, ImageOps, WebPImagePlugin  # noqa: F401
 
 from .errors import ImageContentError, UnsupportedFormatError
 from .formats import other_format
+from .webp import decode
 
 MAX_PIXELS: Final = 2**26
 FORMATS: Final = {  # Pillow's name: content type, file name extension
@@ -47,7 +48,7 @@ def read_properties(content: bytes) -> ImageProperties:
     with open_image(content) as image:
         width, height = image.size
         content_type, extension = FORMATS[image.format or ""]
-        image.load()
+        load_pixels(image, content)
         if image.format == "PNG" and content.rfind(_PNG_END) < 0:
             raise ValueError("the end is missing")
     return ImageProperties(
@@ -61,8 +62,9 @@ def shrink(content: bytes, *sides: int) -> list[bytes]:
     Decodes it once. Raises ImageContentError.
     """
     largest = max(sides)
-    with open_image(content) as image:
-        image.draft("RGB", (largest * 2, largest * 2))
+    with open_image(content) as opened:
+        opened.draft("RGB", (largest * 2, largest * 2))
+        image = load_pixels(opened, content)
         image.thumbnail((largest, largest), reducing_gap=_REDUCING_GAP)
         profile = image.info.get("icc_profile")
         upright = in_8_bits(ImageOps.exif_transpose(image))
@@ -86,6 +88,14 @@ def _encode_thumbnail(image: Pillow.Image, side: int, profile: bytes | None) -> 
         exif=b"",
     )
     return result.getvalue()
+
+
+def load_pixels(image: Pillow.Image, content: bytes) -> Pillow.Image:
+    """Return an opened image with its pixels."""
+    if image.format == "WEBP" and (decoded := decode(content, image)) is not None:
+        return decoded
+    image.load()
+    return image
 
 
 def in_8_bits(image: Pillow.Image) -> Pillow.Image:
