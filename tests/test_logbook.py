@@ -163,7 +163,9 @@ async def test_logbook_shows_each_event_once_to_cards_device_pages_and_activity(
             {"type": "logbook/get_events", "start_time": start.isoformat(), **query}
         )
         result = (await client.receive_json())["result"]
-        return [item["message"] for item in result if item.get("domain") == DOMAIN]
+        sentences = [item["message"] for item in result if item.get("domain") == DOMAIN]
+        # On a slow machine, a poll may find a job between its start and its end.
+        return [each for each in sentences if not each.endswith("is being generated")]
 
     of_preset = ["Neon city was queued", "Neon city has a new image"]
     of_recipe = ["Doorbell was queued", "Doorbell failed on the server: ComfyUI: out of memory"]
