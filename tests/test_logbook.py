@@ -3,7 +3,7 @@
 from datetime import timedelta
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.components.logbook.const import DOMAIN as LOGBOOK
 from homeassistant.components.recorder import Recorder
@@ -44,38 +44,37 @@ def _logbook_entry(hass: HomeAssistant, **data: Any) -> dict[str, Any]:
     return dict(describe(Event(EVENT_LOGBOOK, {**fields, **data})))
 
 
+MESSAGES: Final = [
+    ({"type": "queued"}, "was queued"),
+    ({"type": "started"}, "is being generated"),
+    ({"type": "finished"}, "has a new image"),
+    (
+        {"type": "failed", "reason": "server", "error": "out of <b>{memory}</b>"},
+        "failed on the server: out of <b>{memory}</b>",
+    ),
+    ({"type": "failed", "reason": "server"}, "failed on the server"),
+    ({"type": "failed", "reason": "lost"}, "was lost: GAZE no longer has the job"),
+    ({"type": "failed", "reason": "no_image"}, "failed: GAZE returned no image"),
+    (
+        {"type": "failed", "reason": "download", "error": "404"},
+        "failed: the image could not be downloaded",
+    ),
+    ({"type": "failed", "reason": "gave_up"}, "failed: it was not finished in time"),
+    ({"type": "failed", "reason": "stopped"}, "is no longer tracked"),
+    ({"type": "failed", "reason": "of a later version"}, "failed"),
+    ({"type": "of a later version"}, "of a later version"),
+]
+
+
 @pytest.mark.usefixtures("logbook", "entry")
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        ({"type": "queued"}, "was queued"),
-        ({"type": "started"}, "is being generated"),
-        ({"type": "finished"}, "has a new image"),
-        (
-            {"type": "failed", "reason": "server", "error": "out of <b>{memory}</b>"},
-            "failed on the server: out of <b>{memory}</b>",
-        ),
-        ({"type": "failed", "reason": "server"}, "failed on the server"),
-        ({"type": "failed", "reason": "lost"}, "was lost: GAZE no longer has the job"),
-        ({"type": "failed", "reason": "no_image"}, "failed: GAZE returned no image"),
-        (
-            {"type": "failed", "reason": "download", "error": "404"},
-            "failed: the image could not be downloaded",
-        ),
-        ({"type": "failed", "reason": "gave_up"}, "failed: it was not finished in time"),
-        ({"type": "failed", "reason": "stopped"}, "is no longer tracked"),
-        ({"type": "failed", "reason": "of a later version"}, "failed"),
-        ({"type": "of a later version"}, "of a later version"),
-    ],
-)
-async def test_each_event_has_message(
-    hass: HomeAssistant, data: dict[str, Any], message: str
-) -> None:
-    assert _logbook_entry(hass, **data) == {
-        "name": "Neon city",
-        "message": f"Neon city {message}",
-        "entity_id": "event.x",
-    }
+async def test_each_event_has_message(hass: HomeAssistant, subtests: pytest.Subtests) -> None:
+    for data, message in MESSAGES:
+        with subtests.test(ascii(data)):
+            assert _logbook_entry(hass, **data) == {
+                "name": "Neon city",
+                "message": f"Neon city {message}",
+                "entity_id": "event.x",
+            }
 
 
 def test_each_event_and_reason_has_text() -> None:

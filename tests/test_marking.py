@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 import shutil
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.components.media_source import async_browse_media
 from homeassistant.const import STATE_UNKNOWN
@@ -112,23 +112,24 @@ async def test_unknown_image_of_another_server_changes_nothing(
     assert await servers[0].gallery.async_marked() == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("data", "key"),
-    [
-        ({"favorite": True}, "no_images_selected"),
-        ({"job_id": "job-0"}, "no_marks"),
-        ({"entity_id": "light.kitchen", "favorite": True}, "not_an_image_entity"),
-        ({"entity_id": "sensor.gaze_status", "favorite": True}, "not_an_image_entity"),
-        ({"entity_id": "image.gaze_paper_forest", "hidden": True}, "entity_without_image"),
-    ],
-)
-async def test_empty_call_raises_error(
-    act: Act, images: list[str], data: dict[str, Any], key: str
-) -> None:
-    with pytest.raises(ServiceValidationError) as raised:
-        await act("mark_images", **data)
+EMPTY_CALLS: Final[list[tuple[dict[str, Any], str]]] = [
+    ({"favorite": True}, "no_images_selected"),
+    ({"job_id": "job-0"}, "no_marks"),
+    ({"entity_id": "light.kitchen", "favorite": True}, "not_an_image_entity"),
+    ({"entity_id": "sensor.gaze_status", "favorite": True}, "not_an_image_entity"),
+    ({"entity_id": "image.gaze_paper_forest", "hidden": True}, "entity_without_image"),
+]
 
-    assert raised.value.translation_key == key
+
+async def test_empty_call_raises_error(
+    act: Act, images: list[str], subtests: pytest.Subtests
+) -> None:
+    for data, key in EMPTY_CALLS:
+        with subtests.test(ascii(data)):
+            with pytest.raises(ServiceValidationError) as raised:
+                await act("mark_images", **data)
+
+            assert raised.value.translation_key == key
 
 
 async def test_entity_of_unloaded_server_raises_error(

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from pathlib import Path
 import sqlite3
 from types import MappingProxyType
+from typing import Final
 
 from homeassistant.components.media_player import BrowseError, MediaClass, SearchMediaQuery
 from homeassistant.components.media_source import (
@@ -345,34 +346,35 @@ async def test_browser_gets_signed_url(
 STRANGE = ["..", "../..", "%2e%2e", "a/..", "/etc/passwd", "a b", "'", "\x00", "ü", "a" * 300, "."]
 
 
-@pytest.mark.parametrize(
-    "identifier",
-    [
-        *STRANGE,
-        *(f"{{}}/{part}" for part in STRANGE),
-        *(f"{{}}/preset/{part}" for part in STRANGE),
-        *(f"{{}}/month/{part}" for part in (*STRANGE, "2026", "2026-1", "2026-08-12", "٢٠٢٦-08")),
-        *(f"{{}}/images/{part}" for part in (*STRANGE, "none", "al", "all2")),
-        *(f"{{}}/images/all/{part}" for part in (*STRANGE, "x", "-1", "²", "1/2", "9" * 40)),
-        "{}/",
-        "{}//",
-        "{}/missing",
-        "{}/other/all",
-        "{}/preset/",
-        "other/a",
-        "01K3GAZE0000000000000TEST2/a",
-    ],
-)
+MISSING_MEDIA: Final = [
+    *STRANGE,
+    *(f"{{}}/{part}" for part in STRANGE),
+    *(f"{{}}/preset/{part}" for part in STRANGE),
+    *(f"{{}}/month/{part}" for part in (*STRANGE, "2026", "2026-1", "2026-08-12", "٢٠٢٦-08")),
+    *(f"{{}}/images/{part}" for part in (*STRANGE, "none", "al", "all2")),
+    *(f"{{}}/images/all/{part}" for part in (*STRANGE, "x", "-1", "²", "1/2", "9" * 40)),
+    "{}/",
+    "{}//",
+    "{}/missing",
+    "{}/other/all",
+    "{}/preset/",
+    "other/a",
+    "01K3GAZE0000000000000TEST2/a",
+]
+
+
 async def test_missing_media_raises_error(
-    hass: HomeAssistant, entry: MockConfigEntry, add: Add, identifier: str
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add, subtests: pytest.Subtests
 ) -> None:
     await add("a")
-    media_id = f"{ROOT}/{identifier.format(entry.entry_id)}"
+    for identifier in MISSING_MEDIA:
+        with subtests.test(ascii(identifier)):
+            media_id = f"{ROOT}/{identifier.format(entry.entry_id)}"
 
-    with pytest.raises(BrowseError):
-        await async_browse_media(hass, media_id)
-    with pytest.raises(Unresolvable):
-        await async_resolve_media(hass, media_id, None)
+            with pytest.raises(BrowseError):
+                await async_browse_media(hass, media_id)
+            with pytest.raises(Unresolvable):
+                await async_resolve_media(hass, media_id, None)
 
 
 async def test_error_names_missing_media(hass: HomeAssistant, entry: MockConfigEntry) -> None:
@@ -492,12 +494,15 @@ async def test_search_finds_images_of_all_servers(
     assert await _search(hass, "neon", second_entry.entry_id) == ["z"]
 
 
-@pytest.mark.parametrize("identifier", ["other", "{}/a", "{}/other/all", "{}/month/..", "{}/../x"])
+MISSING_FOLDERS: Final = ["other", "{}/a", "{}/other/all", "{}/month/..", "{}/../x"]
+
+
 async def test_search_in_missing_folder_raises_error(
-    hass: HomeAssistant, entry: MockConfigEntry, identifier: str
+    hass: HomeAssistant, entry: MockConfigEntry, subtests: pytest.Subtests
 ) -> None:
-    with pytest.raises(BrowseError):
-        await _search(hass, "sky", identifier.format(entry.entry_id))
+    for identifier in MISSING_FOLDERS:
+        with subtests.test(ascii(identifier)), pytest.raises(BrowseError):
+            await _search(hass, "sky", identifier.format(entry.entry_id))
 
 
 # Other integrations

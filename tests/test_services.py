@@ -1,7 +1,7 @@
 """Tests of the actions for jobs and presets."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
@@ -81,48 +81,45 @@ async def test_generate_works_without_requested_response(
     assert len(server.jobs) == 1
 
 
-@pytest.mark.parametrize(
-    ("fields", "key"),
-    [
-        ({"count": 0}, "invalid_count"),
-        ({"count": 21}, "invalid_count"),
-        ({"count": 1.5}, "invalid_count"),
-        ({"count": True}, "invalid_count"),
-        ({"count": "many"}, "invalid_count"),
-        ({"seed": -1}, "invalid_seed"),
-        ({"seed": 2**64}, "invalid_seed"),
-        ({"seed": True}, "invalid_seed"),
-        ({"seed": 1.0}, "invalid_seed"),
-        ({"seed": "0x10"}, "invalid_seed"),
-        ({"seed": "9" * 5000}, "invalid_seed"),
-        ({"width": 768}, "size_incomplete"),
-        ({"height": 768}, "size_incomplete"),
-        ({"width": 770, "height": 768}, "invalid_width"),
-        ({"width": 768, "height": 8}, "invalid_height"),
-        ({"width": 16392, "height": 768}, "invalid_width"),
-        ({"width": "wide", "height": 768}, "invalid_width"),
-        ({"width": True, "height": 768}, "invalid_width"),
-        ({"extra_positive": "x" * 20_001}, "text_too_long"),
-        ({"wait": True, "timeout": {"hours": 2}}, "timeout_too_long"),
-        ({"preset": "nothing like it"}, "unknown_preset"),
-        ({"preset": "neon_ctiy"}, "unknown_preset_near"),
-    ],
-)
-async def test_invalid_field_has_own_message_and_queues_nothing(
-    hass: HomeAssistant,
-    server: GazeServer,
-    entry: MockConfigEntry,
-    fields: dict[str, Any],
-    key: str,
-) -> None:
-    with pytest.raises(ServiceValidationError) as caught:
-        await act(hass, "generate", **{"preset": PRESET, **fields})
+INVALID_FIELDS: Final[list[tuple[dict[str, Any], str]]] = [
+    ({"count": 0}, "invalid_count"),
+    ({"count": 21}, "invalid_count"),
+    ({"count": 1.5}, "invalid_count"),
+    ({"count": True}, "invalid_count"),
+    ({"count": "many"}, "invalid_count"),
+    ({"seed": -1}, "invalid_seed"),
+    ({"seed": 2**64}, "invalid_seed"),
+    ({"seed": True}, "invalid_seed"),
+    ({"seed": 1.0}, "invalid_seed"),
+    ({"seed": "0x10"}, "invalid_seed"),
+    ({"seed": "9" * 5000}, "invalid_seed"),
+    ({"width": 768}, "size_incomplete"),
+    ({"height": 768}, "size_incomplete"),
+    ({"width": 770, "height": 768}, "invalid_width"),
+    ({"width": 768, "height": 8}, "invalid_height"),
+    ({"width": 16392, "height": 768}, "invalid_width"),
+    ({"width": "wide", "height": 768}, "invalid_width"),
+    ({"width": True, "height": 768}, "invalid_width"),
+    ({"extra_positive": "x" * 20_001}, "text_too_long"),
+    ({"wait": True, "timeout": {"hours": 2}}, "timeout_too_long"),
+    ({"preset": "nothing like it"}, "unknown_preset"),
+    ({"preset": "neon_ctiy"}, "unknown_preset_near"),
+]
 
-    assert caught.value.translation_key == key
-    assert caught.value.translation_domain == DOMAIN
-    assert len(str(caught.value)) < 400
-    assert "{" not in str(caught.value)
-    assert server.requests["generate"] == 0
+
+async def test_invalid_field_has_own_message_and_queues_nothing(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, subtests: pytest.Subtests
+) -> None:
+    for fields, key in INVALID_FIELDS:
+        with subtests.test(ascii(fields)):
+            with pytest.raises(ServiceValidationError) as caught:
+                await act(hass, "generate", **{"preset": PRESET, **fields})
+
+            assert caught.value.translation_key == key
+            assert caught.value.translation_domain == DOMAIN
+            assert len(str(caught.value)) < 400
+            assert "{" not in str(caught.value)
+            assert server.requests["generate"] == 0
 
 
 async def test_error_suggests_similar_names_for_unknown_preset(
@@ -532,21 +529,24 @@ async def test_actions_fail_when_no_server_is_loaded(
         await act(hass, "generate", preset=PRESET)
 
 
-@pytest.mark.parametrize(
-    ("action", "fields"),
-    [
-        ("generate", {}),
-        ("generate", {"preset": PRESET, "if_busy": "perhaps"}),
-        ("generate", {"preset": PRESET, "surprise": 1}),
-        ("regenerate", {}),
-        ("track_job", {"job_id": "a"}),
-    ],
-)
+REJECTED_CALLS: Final[list[tuple[str, dict[str, Any]]]] = [
+    ("generate", {}),
+    ("generate", {"preset": PRESET, "if_busy": "perhaps"}),
+    ("generate", {"preset": PRESET, "surprise": 1}),
+    ("regenerate", {}),
+    ("track_job", {"job_id": "a"}),
+]
+
+
 async def test_invalid_fields_are_rejected(
-    hass: HomeAssistant, entry: MockConfigEntry, action: str, fields: dict[str, Any]
+    hass: HomeAssistant, entry: MockConfigEntry, subtests: pytest.Subtests
 ) -> None:
-    with pytest.raises((vol.Invalid, ServiceValidationError)):
-        await act(hass, action, **fields)
+    for action, fields in REJECTED_CALLS:
+        with (
+            subtests.test(f"{action} {fields}"),
+            pytest.raises((vol.Invalid, ServiceValidationError)),
+        ):
+            await act(hass, action, **fields)
 
 
 async def test_size_with_too_many_pixels_is_rejected(

@@ -7,7 +7,7 @@ from http import HTTPStatus
 import os
 from pathlib import Path
 import shutil
-from typing import Any
+from typing import Any, Final
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.components.image import async_get_image
@@ -222,32 +222,31 @@ async def test_file_is_overwritten_only_on_request(save: Call, add: Add, allowed
     assert file.read_bytes() == picture(shade=0)
 
 
-@pytest.mark.parametrize(
-    ("filename", "key"),
-    [
-        ("{outside}/copy.png", "path_not_allowed"),
-        ("{allowed}/../outside/copy.png", "path_not_allowed"),
-        ("{allowed}/link/copy.png", "path_not_allowed"),
-        ("{allowed}/link.png", "path_not_allowed"),
-        ("{allowed}/loop.png", "path_not_allowed"),
-        ("{outside}/inward.png", "path_not_allowed"),
-        ("copy.png", "path_not_allowed"),
-        ("/copy.png", "path_not_allowed"),
-        ("{allowed}/missing/copy.png", "folder_missing"),
-        ("{allowed}/folder.png", "save_failed"),
-        ("{allowed}/file/copy.png", "save_failed"),
-        ("{allowed}/\x00.png", "save_failed"),
-        ("{allowed}/" + "n" * 300 + ".png", "save_failed"),
-        ("{allowed}/copy", "wrong_suffix"),
-        ("{allowed}/.png", "wrong_suffix"),
-        ("{allowed}/copy.html", "wrong_suffix"),
-        ("{allowed}/copy.png.html", "wrong_suffix"),
-        ("{allowed}/copy.svg", "wrong_suffix"),
-        ("{allowed}/copy.jpg", "wrong_suffix"),
-    ],
-)
+FORBIDDEN_FILES: Final = [
+    ("{outside}/copy.png", "path_not_allowed"),
+    ("{allowed}/../outside/copy.png", "path_not_allowed"),
+    ("{allowed}/link/copy.png", "path_not_allowed"),
+    ("{allowed}/link.png", "path_not_allowed"),
+    ("{allowed}/loop.png", "path_not_allowed"),
+    ("{outside}/inward.png", "path_not_allowed"),
+    ("copy.png", "path_not_allowed"),
+    ("/copy.png", "path_not_allowed"),
+    ("{allowed}/missing/copy.png", "folder_missing"),
+    ("{allowed}/folder.png", "save_failed"),
+    ("{allowed}/file/copy.png", "save_failed"),
+    ("{allowed}/\x00.png", "save_failed"),
+    ("{allowed}/" + "n" * 300 + ".png", "save_failed"),
+    ("{allowed}/copy", "wrong_suffix"),
+    ("{allowed}/.png", "wrong_suffix"),
+    ("{allowed}/copy.html", "wrong_suffix"),
+    ("{allowed}/copy.png.html", "wrong_suffix"),
+    ("{allowed}/copy.svg", "wrong_suffix"),
+    ("{allowed}/copy.jpg", "wrong_suffix"),
+]
+
+
 async def test_image_is_not_saved_outside_allowed_folders(
-    save: Call, add: Add, allowed: Path, filename: str, key: str
+    save: Call, add: Add, allowed: Path, subtests: pytest.Subtests
 ) -> None:
     await add("a")
     outside = allowed.with_name("outside")
@@ -259,19 +258,21 @@ async def test_image_is_not_saved_outside_allowed_folders(
     (allowed / "loop.png").symlink_to(allowed / "loop.png")
     (outside / "inward.png").symlink_to(allowed / "file")
 
-    with pytest.raises(ServiceValidationError) as caught:
-        await save(
-            job_id="a",
-            filename=filename.format(allowed=allowed, outside=outside),
-            overwrite=True,
-        )
+    for filename, key in FORBIDDEN_FILES:
+        with subtests.test(ascii(filename)):
+            with pytest.raises(ServiceValidationError) as caught:
+                await save(
+                    job_id="a",
+                    filename=filename.format(allowed=allowed, outside=outside),
+                    overwrite=True,
+                )
 
-    assert caught.value.translation_key == key
-    assert names(outside) == ["inward.png", "secret.png"]
-    assert (outside / "inward.png").is_symlink()
-    assert (outside / "secret.png").read_bytes() == b"secret"
-    assert names(allowed) == ["file", "folder.png", "link", "link.png", "loop.png"]
-    assert names(allowed / "folder.png") == ["inside"]
+            assert caught.value.translation_key == key
+            assert names(outside) == ["inward.png", "secret.png"]
+            assert (outside / "inward.png").is_symlink()
+            assert (outside / "secret.png").read_bytes() == b"secret"
+            assert names(allowed) == ["file", "folder.png", "link", "link.png", "loop.png"]
+            assert names(allowed / "folder.png") == ["inside"]
 
 
 async def test_link_in_allowed_folder_is_not_replaced(save: Call, add: Add, allowed: Path) -> None:

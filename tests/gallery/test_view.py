@@ -6,6 +6,7 @@ from http import HTTPStatus
 from io import BytesIO
 import os
 from pathlib import Path
+from typing import Final
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient
@@ -101,12 +102,18 @@ async def test_unchanged_image_gets_304(client: Client, url: str, query: dict[st
     assert other.status == HTTPStatus.OK
 
 
-@pytest.mark.parametrize("size", ["", "0", "-1", "257", "256.0", "9999999999", "²⁵⁶"])
-async def test_unsupported_size_is_rejected(client: Client, url: str, size: str) -> None:
-    response = await client.get(url, params={"size": size})
+UNSUPPORTED_SIZES: Final = ["", "0", "-1", "257", "256.0", "9999999999", "²⁵⁶"]
 
-    assert response.status == HTTPStatus.BAD_REQUEST
-    assert await response.text() == "The size is one of 256, 512"
+
+async def test_unsupported_size_is_rejected(
+    client: Client, url: str, subtests: pytest.Subtests
+) -> None:
+    for size in UNSUPPORTED_SIZES:
+        with subtests.test(ascii(size)):
+            response = await client.get(url, params={"size": size})
+
+            assert response.status == HTTPStatus.BAD_REQUEST
+            assert await response.text() == "The size is one of 256, 512"
 
 
 async def test_image_requires_login(hass_client_no_auth: ClientSessionGenerator, url: str) -> None:
@@ -129,27 +136,32 @@ async def test_signed_path_works_without_login(
     assert (await client.get(signed.replace("job-1", "job-2"))).status == HTTPStatus.UNAUTHORIZED
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "{entry_id}/job-2",
-        "{entry_id}/%2Fetc%2Fpasswd",
-        "{entry_id}/neon_city%2F{file}",
-        "{entry_id}/%00",
-        "{entry_id}/' OR 1=1 --",
-        "another/job-1",
-        "01K3OTHER000000000000OTHER/job-1",
-    ],
-)
+MISSING_IMAGES: Final = [
+    "{entry_id}/job-2",
+    "{entry_id}/%2Fetc%2Fpasswd",
+    "{entry_id}/neon_city%2F{file}",
+    "{entry_id}/%00",
+    "{entry_id}/' OR 1=1 --",
+    "another/job-1",
+    "01K3OTHER000000000000OTHER/job-1",
+]
+
+
 async def test_image_missing_in_index_is_not_found(
-    hass: HomeAssistant, client: Client, entry: MockConfigEntry, kept: Image, path: str
+    hass: HomeAssistant,
+    client: Client,
+    entry: MockConfigEntry,
+    kept: Image,
+    subtests: pytest.Subtests,
 ) -> None:
     MockConfigEntry(domain="other", entry_id="01K3OTHER000000000000OTHER").add_to_hass(hass)
-    path = path.format(entry_id=entry.entry_id, file=Path(kept.path).name)
+    for path in MISSING_IMAGES:
+        with subtests.test(ascii(path)):
+            found = path.format(entry_id=entry.entry_id, file=Path(kept.path).name)
 
-    for query in ("", "?size=256"):
-        response = await client.get(f"/api/gaze/image/{path}{query}")
-        assert response.status == HTTPStatus.NOT_FOUND
+            for query in ("", "?size=256"):
+                response = await client.get(f"/api/gaze/image/{found}{query}")
+                assert response.status == HTTPStatus.NOT_FOUND
 
 
 @pytest.mark.parametrize("path", ["{}/..%2F..%2Fsecrets.yaml", "..%2F{}/job-1", "{}/../job-1"])

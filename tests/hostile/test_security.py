@@ -244,25 +244,27 @@ async def test_hostile_id_is_not_found(
     assert not [record for record in caplog.get_records("call") if record.exc_info]
 
 
-@pytest.mark.parametrize(
-    "identifier",
-    [
-        *EVIL_IDS,
-        "images/../../secrets.yaml",
-        "job-1/../job-1",
-        "\ud800",
-        "job-1\0",
-        "preset/..",
-        "month/../2026-08",
-    ],
-)
+HOSTILE_MEDIA_IDS: Final = [
+    *EVIL_IDS,
+    "images/../../secrets.yaml",
+    "job-1/../job-1",
+    "\ud800",
+    "job-1\0",
+    "preset/..",
+    "month/../2026-08",
+]
+
+
 async def test_hostile_media_id_is_not_found(
-    hass: HomeAssistant, entry: MockConfigEntry, kept: Image, identifier: str
+    hass: HomeAssistant, entry: MockConfigEntry, kept: Image, subtests: pytest.Subtests
 ) -> None:
     assert await async_setup_component(hass, "media_source", {})
 
-    with pytest.raises(Unresolvable):
-        await async_resolve_media(hass, f"media-source://gaze/{entry.entry_id}/{identifier}", None)
+    for identifier in HOSTILE_MEDIA_IDS:
+        with subtests.test(ascii(identifier)), pytest.raises(Unresolvable):
+            await async_resolve_media(
+                hass, f"media-source://gaze/{entry.entry_id}/{identifier}", None
+            )
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Tests of adding, changing, renaming, and deleting recipes without a reload."""
 
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.core import HomeAssistant, callback
 from homeassistant.data_entry_flow import InvalidData
@@ -127,40 +127,37 @@ async def test_recipe_is_unchanged_when_preset_comes_and_goes(
     assert all(hass.states.get(entity_id) is not None for entity_id in ENTITIES)
 
 
-@pytest.mark.parametrize(
-    ("fields", "errors"),
-    [
-        ({"name": " \n"}, {"name": "name_missing"}),
-        ({"name": "existing"}, {"name": "name_taken"}),
-        ({"preset": " "}, {"preset": "preset_missing"}),
-        ({"prompt": "{{ 1 / 0 }}"}, {"prompt": "template_fails"}),
-        ({"prompt": "{{ guest.name }}"}, {"prompt": "template_fails"}),
-        ({"negative": "{{ states('sensor.x') | float }}"}, {"negative": "template_fails"}),
-        ({"prompt": "a" * (MAX_TEXT + 1)}, {"prompt": "text_too_long"}),
-        ({"negative": "<b>{{ 1 }}</b>" * 8000}, {"negative": "text_too_long"}),
-        ({"prompt": "{{ 'a' * 20001 }}"}, {"prompt": "text_too_long"}),
-        ({"language_model": {"instructions": "{{ 1 / 0 }}"}}, {"base": "template_fails"}),
-        ({"seed_and_count": {"seed_mode": "fixed"}}, {"base": "seed_missing"}),
-        ({"seed_and_count": {"seed": "-1"}}, {"base": "invalid_seed"}),
-        ({"size_and_model": {"width": 512}}, {"base": "size_incomplete"}),
-        ({"size_and_model": {"width": 500, "height": 512}}, {"base": "invalid_size"}),
-        ({"size_and_model": {"width": 16384, "height": 16384}}, {"base": "size_too_large"}),
-    ],
-)
+INVALID_FIELDS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
+    ({"name": " \n"}, {"name": "name_missing"}),
+    ({"name": "existing"}, {"name": "name_taken"}),
+    ({"preset": " "}, {"preset": "preset_missing"}),
+    ({"prompt": "{{ 1 / 0 }}"}, {"prompt": "template_fails"}),
+    ({"prompt": "{{ guest.name }}"}, {"prompt": "template_fails"}),
+    ({"negative": "{{ states('sensor.x') | float }}"}, {"negative": "template_fails"}),
+    ({"prompt": "a" * (MAX_TEXT + 1)}, {"prompt": "text_too_long"}),
+    ({"negative": "<b>{{ 1 }}</b>" * 8000}, {"negative": "text_too_long"}),
+    ({"prompt": "{{ 'a' * 20001 }}"}, {"prompt": "text_too_long"}),
+    ({"language_model": {"instructions": "{{ 1 / 0 }}"}}, {"base": "template_fails"}),
+    ({"seed_and_count": {"seed_mode": "fixed"}}, {"base": "seed_missing"}),
+    ({"seed_and_count": {"seed": "-1"}}, {"base": "invalid_seed"}),
+    ({"size_and_model": {"width": 512}}, {"base": "size_incomplete"}),
+    ({"size_and_model": {"width": 500, "height": 512}}, {"base": "invalid_size"}),
+    ({"size_and_model": {"width": 16384, "height": 16384}}, {"base": "size_too_large"}),
+]
+
+
 async def test_invalid_field_shows_error_and_stores_nothing(
-    hass: HomeAssistant,
-    entry: MockConfigEntry,
-    add_recipe: AddRecipe,
-    fields: dict[str, Any],
-    errors: dict[str, str],
+    hass: HomeAssistant, entry: MockConfigEntry, add_recipe: AddRecipe, subtests: pytest.Subtests
 ) -> None:
     await add_recipe("Existing")
-    form = await start(hass, entry)
 
-    result = await submit(hass, form, **{"name": "New", "preset": PRESET, **fields})
+    for fields, errors in INVALID_FIELDS:
+        with subtests.test(ascii(fields)):
+            form = await start(hass, entry)
+            result = await submit(hass, form, **{"name": "New", "preset": PRESET, **fields})
 
-    assert result["errors"] == errors
-    assert len(entry.subentries) == 1
+            assert result["errors"] == errors
+            assert len(entry.subentries) == 1
 
 
 ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
