@@ -1,8 +1,8 @@
 """Fixtures for all tests: a fake GAZE server, and a Home Assistant that uses it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 import logging
@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 import ssl
 from typing import Any
+from unittest.mock import patch
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -22,6 +23,7 @@ from homeassistant.core import Context, HomeAssistant
 from homeassistant.setup import async_setup_component
 from hypothesis import HealthCheck, settings
 import pytest
+from pytest_homeassistant_custom_component import common as plugin
 from pytest_homeassistant_custom_component.common import MockConfigEntry, MockUser
 
 from custom_components.gaze.const import DOMAIN
@@ -32,6 +34,7 @@ from .common import CallAs
 
 # Home Assistant logs each step of a start at this level. The fixture `caplog` still gets all.
 logging.getLogger().setLevel(logging.WARNING)
+logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
 
 # Every run tries the same examples, so that its result can be repeated. The profile `thorough`
 # tries others each time.
@@ -95,6 +98,32 @@ def is_quick(item: pytest.Item) -> bool:
     """Return whether a test is quick, and about more than faults or the course of time."""
     path = item.path.relative_to(Path(__file__).parent).as_posix()
     return not path.startswith(THOROUGH) and not any(map(item.get_closest_marker, SLOW))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def disable_http_server() -> Generator[None]:
+    """Start no HTTP server of Home Assistant: once, as mocks take as long as many a test."""
+    http = "homeassistant.components.http.HomeAssistantHTTP"
+    with patch(f"{http}.async_bind"), patch(f"{http}.start"):
+        yield
+
+
+@pytest.fixture
+def hass_storage(monkeypatch: pytest.MonkeyPatch) -> Generator[dict[str, Any]]:
+    """Replace the functions of the storage with functions, not with mocks of their signatures.
+
+    Creating the mocks takes longer than all that a test stores.
+    """
+
+    def replace(target: str, *, side_effect: Callable[..., Any], autospec: bool) -> Any:
+        assert autospec
+        return patch(target, side_effect)
+
+    with ExitStack() as stack:
+        with monkeypatch.context() as context:
+            context.setattr(plugin, "patch", replace)
+            data: dict[str, Any] = stack.enter_context(plugin.mock_storage())
+        yield data
 
 
 @pytest.fixture(autouse=True)
