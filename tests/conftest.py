@@ -49,9 +49,11 @@ SLOW = ("e2e", "timing", "processes", "hypothesis")
 THOROUGH = (
     "demo/",
     "displays/test_clients",
+    "displays/test_displays",
     "displays/test_faults",
     "displays/test_view",
     "gallery/test_disks",
+    "gallery/test_thumbnails",
     "hostile/",
     "jobs/test_estimates",
     "jobs/test_homes",
@@ -60,8 +62,13 @@ THOROUGH = (
     "jobs/test_reload",
     "jobs/test_state_machine",
     "jobs/test_time",
+    "test_backup",
     "test_blueprints",
     "test_docs",
+    "test_gallery_repairs",
+    "test_llm",
+    "test_logbook",
+    "test_repairs",
     "testing/",
 )
 
