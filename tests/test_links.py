@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from freezegun.api import FrozenDateTimeFactory
 from homeassistant.core import HomeAssistant
@@ -105,36 +105,37 @@ async def test_link_has_no_url_if_home_assistant_does_not_know_its_address(
     assert link["path"].startswith("/api/gaze/image/")
 
 
-@pytest.mark.parametrize(
-    "expires_in", [{"seconds": 0}, {"days": 30, "seconds": 1}, {"days": 99_999}]
-)
-async def test_link_outside_limits_is_refused(
-    hass: HomeAssistant, job_id: str, expires_in: dict[str, int]
-) -> None:
-    with pytest.raises(ServiceValidationError) as refused:
-        await act(hass, "create_link", job_id=job_id, expires_in=expires_in)
+REFUSED_LIFETIMES: Final = [{"seconds": 0}, {"days": 30, "seconds": 1}, {"days": 99_999}]
 
-    assert refused.value.translation_key == "invalid_lifetime"
+
+async def test_link_outside_limits_is_refused(
+    hass: HomeAssistant, job_id: str, subtests: pytest.Subtests
+) -> None:
+    for expires_in in REFUSED_LIFETIMES:
+        with subtests.test(ascii(expires_in)):
+            with pytest.raises(ServiceValidationError) as refused:
+                await act(hass, "create_link", job_id=job_id, expires_in=expires_in)
+
+            assert refused.value.translation_key == "invalid_lifetime"
+
+
+REFUSED_LINKS: Final[list[tuple[dict[str, Any], str]]] = [
+    ({}, "no_image_named"),
+    ({"job_id": "gone"}, "unknown_image"),
+    ({"entity_id": "image.gaze_oil_painting"}, "entity_without_image"),
+    ({"entity_id": "sun.sun"}, "not_an_image_entity"),
+    ({"job_id": "gone", "entity_id": LATEST}, "no_image_named"),
+]
 
 
 @pytest.mark.usefixtures("job_id")
-@pytest.mark.parametrize(
-    ("data", "key"),
-    [
-        ({}, "no_image_named"),
-        ({"job_id": "gone"}, "unknown_image"),
-        ({"entity_id": "image.gaze_oil_painting"}, "entity_without_image"),
-        ({"entity_id": "sun.sun"}, "not_an_image_entity"),
-        ({"job_id": "gone", "entity_id": LATEST}, "no_image_named"),
-    ],
-)
-async def test_link_to_no_image_is_refused(
-    hass: HomeAssistant, data: dict[str, Any], key: str
-) -> None:
-    with pytest.raises(ServiceValidationError) as refused:
-        await act(hass, "create_link", **data)
+async def test_link_to_no_image_is_refused(hass: HomeAssistant, subtests: pytest.Subtests) -> None:
+    for data, key in REFUSED_LINKS:
+        with subtests.test(ascii(data)):
+            with pytest.raises(ServiceValidationError) as refused:
+                await act(hass, "create_link", **data)
 
-    assert refused.value.translation_key == key
+            assert refused.value.translation_key == key
 
 
 async def test_link_of_unknown_size_is_refused(hass: HomeAssistant, job_id: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 import json
 from types import MappingProxyType
-from typing import Any, Literal, cast, override
+from typing import Any, Final, Literal, cast, override
 
 from homeassistant.components import conversation
 from homeassistant.components.conversation import (
@@ -281,25 +281,26 @@ async def test_unknown_preset_without_similar_names_is_reported(
     assert server.requests["generate"] == 0
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"preset": PRESET, "count": 0},
-        {"preset": PRESET, "count": 6},
-        {"preset": PRESET, "x": 1},
-    ],
-)
+INVALID_ARGUMENTS: Final[list[dict[str, Any]]] = [
+    {"preset": PRESET, "count": 0},
+    {"preset": PRESET, "count": 6},
+    {"preset": PRESET, "x": 1},
+]
+
+
 async def test_invalid_arguments_are_rejected(
     hass: HomeAssistant,
     server: GazeServer,
     entry: MockConfigEntry,
     call: Call,
-    arguments: dict[str, Any],
+    subtests: pytest.Subtests,
 ) -> None:
-    with pytest.raises(vol.Invalid):
-        await call(GENERATE, **arguments)
+    for arguments in INVALID_ARGUMENTS:
+        with subtests.test(ascii(arguments)):
+            with pytest.raises(vol.Invalid):
+                await call(GENERATE, **arguments)
 
-    assert server.requests["generate"] == 0
+            assert server.requests["generate"] == 0
 
 
 @pytest.mark.parametrize("arguments", [{}, {"preset": PRESET, "recipe": "Morning"}])

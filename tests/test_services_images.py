@@ -171,11 +171,19 @@ async def test_list_images_fails_for_unknown_preset(call: Call) -> None:
     assert caught.value.translation_key == "unknown_preset"
 
 
+INVALID_NUMBERS: Final[list[dict[str, Any]]] = [
+    {"limit": 0},
+    {"limit": 1001},
+    {"offset": -1},
+    {"since": "x"},
+]
+
+
 @pytest.mark.usefixtures("entry")
-@pytest.mark.parametrize("field", [{"limit": 0}, {"limit": 1001}, {"offset": -1}, {"since": "x"}])
-async def test_list_images_rejects_invalid_numbers(call: Call, field: dict[str, object]) -> None:
-    with pytest.raises(vol.Invalid):
-        await call("list_images", **field)
+async def test_list_images_rejects_invalid_numbers(call: Call, subtests: pytest.Subtests) -> None:
+    for field in INVALID_NUMBERS:
+        with subtests.test(ascii(field)), pytest.raises(vol.Invalid):
+            await call("list_images", **field)
 
 
 async def test_server_is_required_when_there_are_several(
@@ -462,18 +470,25 @@ async def test_nothing_is_deleted_when_age_is_beyond_calendar(call: Call, add: A
     assert await call("delete_images", older_than={"days": 999_999_999}) == {"deleted": 0}
 
 
-@pytest.mark.parametrize(
-    "fields", [{}, {"job_id": []}, {"job_id": "a", "preset": "x"}, {"job_id": "a", "older_than": 9}]
-)
+NO_FILTERS: Final[list[dict[str, Any]]] = [
+    {},
+    {"job_id": []},
+    {"job_id": "a", "preset": "x"},
+    {"job_id": "a", "older_than": 9},
+]
+
+
 async def test_delete_images_requires_filter(
-    call: Call, add: Add, fields: dict[str, object]
+    call: Call, add: Add, subtests: pytest.Subtests
 ) -> None:
     await add("a")
 
-    with pytest.raises(ServiceValidationError) as caught:
-        await call("delete_images", **fields)
-    assert caught.value.translation_key == "no_images_selected"
-    assert _listed(await call("list_images")) == ["a"]
+    for fields in NO_FILTERS:
+        with subtests.test(ascii(fields)):
+            with pytest.raises(ServiceValidationError) as caught:
+                await call("delete_images", **fields)
+            assert caught.value.translation_key == "no_images_selected"
+            assert _listed(await call("list_images")) == ["a"]
 
 
 async def test_delete_images_fails_when_file_cannot_be_deleted(

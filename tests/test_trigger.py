@@ -1,7 +1,7 @@
 """Triggers and conditions of automations."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.components import automation
 from homeassistant.const import SERVICE_RELOAD
@@ -470,25 +470,24 @@ async def test_editor_shows_one_error_for_target_of_condition_without_server(
         assert invalid == UNUSABLE
 
 
-@pytest.mark.parametrize(
-    ("kind", "key", "options", "named"),
-    [
-        ("triggers", "image_finished", {"reason": ["lost"]}, "reason"),
-        ("triggers", "image_finished", {"colour": "red"}, "colour"),
-        ("triggers", "generation_failed", {"reason": ["tired"]}, "reason"),
-        ("conditions", "is_idle", {"colour": "red"}, "colour"),
-        ("conditions", "is_idle", {"behavior": "most"}, "behavior"),
-    ],
-)
-async def test_editor_names_unknown_option(
-    validate: Validate, kind: str, key: str, options: dict[str, Any], named: str
-) -> None:
-    config = {kind.removesuffix("s"): f"gaze.{key}", "target": SERVER, "options": options}
+UNKNOWN_OPTIONS: Final[list[tuple[str, str, dict[str, Any], str]]] = [
+    ("triggers", "image_finished", {"reason": ["lost"]}, "reason"),
+    ("triggers", "image_finished", {"colour": "red"}, "colour"),
+    ("triggers", "generation_failed", {"reason": ["tired"]}, "reason"),
+    ("conditions", "is_idle", {"colour": "red"}, "colour"),
+    ("conditions", "is_idle", {"behavior": "most"}, "behavior"),
+]
 
-    error = await validate(kind, config)
 
-    assert error is not None
-    assert named in error
+async def test_editor_names_unknown_option(validate: Validate, subtests: pytest.Subtests) -> None:
+    for kind, key, options, named in UNKNOWN_OPTIONS:
+        with subtests.test(f"{key} {options}"):
+            config = {kind.removesuffix("s"): f"gaze.{key}", "target": SERVER, "options": options}
+
+            error = await validate(kind, config)
+
+            assert error is not None
+            assert named in error
 
 
 @pytest.mark.usefixtures("entry")

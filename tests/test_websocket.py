@@ -1,7 +1,7 @@
 """Tests of the WebSocket commands of the cards."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
@@ -255,16 +255,28 @@ async def test_images_are_filtered(
     assert not (await list_images(client, job_id="other"))["result"]["images"]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "[]", '{"a": "b"}', '{"a": true}', "null"])
-async def test_invalid_cursor_is_an_error(client: MockHAClientWebSocket, cursor: str) -> None:
-    response = await list_images(client, cursor=cursor)
-
-    assert response["error"]["code"] == "invalid_format"
+INVALID_CURSORS: Final = ["", "x", "[]", '{"a": "b"}', '{"a": true}', "null"]
 
 
-@pytest.mark.parametrize("limit", [0, 101, "1", None])
-async def test_invalid_limit_is_an_error(client: MockHAClientWebSocket, limit: Any) -> None:
-    assert not (await list_images(client, limit=limit))["success"]
+async def test_invalid_cursor_is_an_error(
+    client: MockHAClientWebSocket, subtests: pytest.Subtests
+) -> None:
+    for cursor in INVALID_CURSORS:
+        with subtests.test(ascii(cursor)):
+            response = await list_images(client, cursor=cursor)
+
+            assert response["error"]["code"] == "invalid_format"
+
+
+INVALID_LIMITS: Final = [0, 101, "1", None]
+
+
+async def test_invalid_limit_is_an_error(
+    client: MockHAClientWebSocket, subtests: pytest.Subtests
+) -> None:
+    for limit in INVALID_LIMITS:
+        with subtests.test(ascii(limit)):
+            assert not (await list_images(client, limit=limit))["success"]
 
 
 async def test_prompts_are_truncated_in_list_and_complete_in_single_image(

@@ -1,7 +1,7 @@
 """Actions take the image that an entity shows, and change what a display shows."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from homeassistant.core import Context, HomeAssistant
 from homeassistant.exceptions import ServiceValidationError, Unauthorized
@@ -59,23 +59,24 @@ async def test_regenerate_takes_image_that_display_shows(
     assert response["jobs"][0]["preset"] == PRESET
 
 
-@pytest.mark.parametrize(
-    ("fields", "error"),
-    [
-        ({}, "no_image_named"),
-        ({"job_id": "x", "entity_id": "image.gaze_latest_image"}, "no_image_named"),
-        ({"entity_id": "image.gaze_latest_image"}, "entity_without_image"),
-        ({"entity_id": "sensor.gaze_status"}, "not_an_image_entity"),
-        ({"entity_id": "image.somebody_else"}, "not_an_image_entity"),
-    ],
-)
-async def test_ambiguous_image_is_rejected(
-    hass: HomeAssistant, entry: MockConfigEntry, fields: dict[str, str], error: str
-) -> None:
-    with pytest.raises(ServiceValidationError) as caught:
-        await call(hass, "save_image", filename="/media/x.png", **fields)
+AMBIGUOUS_IMAGES: Final[list[tuple[dict[str, Any], str]]] = [
+    ({}, "no_image_named"),
+    ({"job_id": "x", "entity_id": "image.gaze_latest_image"}, "no_image_named"),
+    ({"entity_id": "image.gaze_latest_image"}, "entity_without_image"),
+    ({"entity_id": "sensor.gaze_status"}, "not_an_image_entity"),
+    ({"entity_id": "image.somebody_else"}, "not_an_image_entity"),
+]
 
-    assert caught.value.translation_key == error
+
+async def test_ambiguous_image_is_rejected(
+    hass: HomeAssistant, entry: MockConfigEntry, subtests: pytest.Subtests
+) -> None:
+    for fields, error in AMBIGUOUS_IMAGES:
+        with subtests.test(ascii(fields)):
+            with pytest.raises(ServiceValidationError) as caught:
+                await call(hass, "save_image", filename="/media/x.png", **fields)
+
+            assert caught.value.translation_key == error
 
 
 async def test_show_image_changes_display_even_on_hold(

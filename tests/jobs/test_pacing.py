@@ -36,6 +36,7 @@ from testing.pacing_simulation import (
     Outcome,
     Scene,
     find_scene_optimum,
+    perform,
     place,
     poll_with_pacer,
     process_response,
@@ -117,7 +118,7 @@ def test_few_images_are_later_than_with_a_poll_a_second(
 @pytest.mark.parametrize("letter", ["A", "E", "F"])
 def test_learned_images_are_noticed_soon_with_few_requests(letter: str) -> None:
     scene = BY_LETTER[letter]
-    ours = simulate(scene, seed=7000, repeat=60)["this integration"]
+    ours = perform(scene, poll_with_pacer, seed=7000, repeat=60)
     third, sixth = ours.since(3), ours.since(6)
 
     assert third.late(0.5) <= 0.25
