@@ -1,14 +1,12 @@
 // The card that shows saved images.
 import { html, nothing, repeat } from "./vendor/lit.js";
-import { GazeCard, define, describeError, fetchEarly, listImages, loadRare, text } from "./shared.js";
+import { GazeCard, define, describeError, loadEarly, listImages, loadRare, text } from "./shared.js";
 
 const loadKeys = () => import("./keys.js");
 const loadSlideshow = () => import("./slideshow.js");
 const PAGE = 24;
 /** Images that one request may list. */
 const MOST = 100;
-/** Images that are requested before they are rendered: browsers load six at a time. */
-const EARLY = 6;
 /** Pixels that people scroll before new images wait for them. */
 const SCROLLED = 20;
 
@@ -30,6 +28,7 @@ export class GazeGallery extends GazeCard {
     /** The image that the Tab key leads to. */
     this._active = "";
     this._listed = "";
+    this._inView = false;
     this._generation = 0;
     this._loading = false;
     this._again = false;
@@ -122,7 +121,10 @@ export class GazeGallery extends GazeCard {
     this._loading = true;
     let error = "";
     try {
-      const page = await this._list(filter);
+      const listing = this._list(filter);
+      // Layout takes a while, in which the list is on its way.
+      if (!this.loaded) this._inView = this.getBoundingClientRect().top < innerHeight;
+      const page = await listing;
       if (generation === this._generation) take(page);
     } catch (failure) {
       // The state of the servers says more as long as the integration is not set up.
@@ -139,8 +141,8 @@ export class GazeGallery extends GazeCard {
     this._presets = presets || [];
     const first = !this.loaded;
     this.loaded = true;
-    if (first && !this.config.slideshow && this.getBoundingClientRect().top < innerHeight) {
-      images.slice(0, EARLY).forEach((image, number) => fetchEarly(this.hass, image, this._sideOf(number)));
+    if (first && this._inView && !this.config.slideshow) {
+      images.forEach((image, number) => loadEarly(this.hass, image, this._sideOf(number)));
     }
     const listed = new Set(images.map(({ job_id }) => job_id));
     const oldest = images[images.length - 1];

@@ -46,7 +46,7 @@ export function define(name, element) {
 export const fire = (target, type, detail) =>
   target.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
 
-/** Milliseconds until a subscription without listeners ends. */
+/** Milliseconds until what is not used ends: a subscription, an image. */
 const LINGER = 5000;
 /** Milliseconds until the next try. */
 const RETRY = 2000;
@@ -181,14 +181,14 @@ export function hubOf(hass) {
 }
 
 /** Images that load at the same time. */
-const AT_ONCE = 12;
+const AT_ONCE = 24;
 /** Milliseconds until the next try. */
 const PAUSES = [1000, 4000, 0];
 
 let loading = 0;
 /** @type {((value?: unknown) => void)[]} */
 const waiting = [];
-/** @type {Map<string, Promise<Blob | undefined>>} by path */
+/** @type {Map<string, Promise<HTMLImageElement | undefined>>} by path */
 const early = new Map();
 
 /** Sides of thumbnails are 256 or 512 pixels. @type {ImagePath} */
@@ -196,20 +196,29 @@ export const imagePath = (image, side) =>
   `/api/gaze/image/${encodeURIComponent(image.entry_id)}/${encodeURIComponent(image.job_id)}` +
   (side ? `?size=${side}` : "");
 
-/** Return the bytes of an image, or undefined if it is gone. @type {FetchImage} */
-async function fetchImage(hass, path, init) {
+/** Return an image, or undefined if it is gone. @type {LoadImage} */
+async function loadImage(hass, path, init) {
   const response = await hass.fetchWithAuth(path, init);
   if (response.status === 404) return undefined;
   if (!response.ok) throw new Error(String(response.status));
-  return response.blob();
+  const url = URL.createObjectURL(await response.blob());
+  const image = new Image();
+  image.draggable = false;
+  await new Promise((resolve, reject) => {
+    image.onload = resolve;
+    image.onerror = reject;
+    image.src = url;
+  }).finally(() => URL.revokeObjectURL(url));
+  return image;
 }
 
-/** Request an image before it is rendered. @type {FetchEarly} */
-export function fetchEarly(hass, image, side) {
+/** Load an image before it is rendered. @type {LoadEarly} */
+export function loadEarly(hass, image, side) {
   const path = imagePath(image, side);
-  const request = fetchImage(hass, path);
+  const request = loadImage(hass, path);
   early.set(path, request);
-  request.catch(() => early.delete(path));
+  request.catch(() => {});
+  setTimeout(() => early.delete(path), LINGER);
 }
 
 /** @type {IntersectionObserver} */
@@ -242,7 +251,9 @@ class GazeImage extends HTMLElement {
     this._source = source;
     const image = this.querySelector("img");
     if (image) image.alt = source.alt;
-    if (path !== source.path) this._update();
+    if (path === source.path) return;
+    if (early.has(source.path)) this._near = true;
+    this._update();
   }
 
   connectedCallback() {
@@ -282,34 +293,22 @@ class GazeImage extends HTMLElement {
   async _load({ hass, path, missing }, signal) {
     if (loading >= AT_ONCE) await new Promise((resolve) => waiting.push(resolve));
     loading += 1;
-    let url = "";
     try {
       if (signal.aborted) return;
-      const request = early.get(path) || fetchImage(hass, path, { signal });
+      const request = early.get(path) || loadImage(hass, path, { signal });
       early.delete(path);
-      const blob = await request;
-      if (!blob) {
+      const image = await request;
+      if (!image) {
         missing();
         return;
       }
-      url = URL.createObjectURL(blob);
-      const image = new Image();
-      image.draggable = false;
-      // Decoding waits for a frame, so it delays the first image.
-      const first = !this.firstChild;
-      await new Promise((resolve, reject) => {
-        image.onload = resolve;
-        image.onerror = reject;
-        image.src = url;
-      });
-      if (!first) await image.decode();
+      // Decoding waits for a frame, so it would delay the first image.
+      if (this.firstChild) await image.decode();
       if (signal.aborted || !this._source) return;
       image.alt = this._source.alt;
       this.replaceChildren(image);
       this._shown = path;
     } finally {
-      // A decoded image does not need its address any more.
-      URL.revokeObjectURL(url);
       loading -= 1;
       const next = waiting.shift();
       if (next) next();

@@ -45,9 +45,9 @@ interface Hass {
     domain: string,
     service: string,
     data: object,
-    target: undefined,
-    notifyOnError: boolean,
-    returnResponse: boolean,
+    target?: undefined,
+    notifyOnError?: boolean,
+    returnResponse?: boolean,
   ): Promise<{ response: any }>;
 }
 
@@ -175,8 +175,8 @@ interface ImageSource {
 }
 
 type ImagePath = (image: { entry_id: string; job_id: string }, side?: number) => string;
-type FetchImage = (hass: Hass, path: string, init?: RequestInit) => Promise<Blob | undefined>;
-type FetchEarly = (hass: Hass, image: GazeImageInfo, side: number) => void;
+type LoadImage = (hass: Hass, path: string, init?: RequestInit) => Promise<HTMLImageElement | undefined>;
+type LoadEarly = (hass: Hass, image: GazeImageInfo, side: number) => void;
 type RenderImage = (
   hass: Hass,
   image: GazeImageInfo,
