@@ -1,6 +1,6 @@
 // What people do with an image. Loaded with the first image.
 import { html, nothing } from "./vendor/lit.js";
-import { GazeElement, define, describeError, fire, icon, imagePath, perform, text } from "./shared.js";
+import { GazeElement, define, describeError, fire, icon, imagePath, loadRare, perform, text } from "./shared.js";
 
 export const ACTIONS = ["again", "favorite", "download", "hide", "delete"];
 
@@ -137,6 +137,7 @@ class GazeActions extends GazeElement {
       const response = await run(task, action);
       this._asking = false;
       fire(this, "gaze-done", { action, image: task.image, response });
+      if (action === "hide") (await loadRare()).reportHidden(this, task, text);
     } catch (error) {
       this._error = await describeError(task.hass, /** @type {ActionError} */ (error));
     }
@@ -182,10 +183,8 @@ async function download(hass, image) {
 
 /** @param {GazeImageInfo} image */
 function fileName({ preset, job_id, content_type }) {
-  /** @type {Record<string, string>} */
-  const extensions = { "image/jpeg": "jpg", "image/webp": "webp" };
   const name = preset.replace(/[^\w-]+/g, "_").slice(0, 40) || "image";
-  return `gaze_${name}_${job_id.slice(0, 8)}.${extensions[content_type] || "png"}`;
+  return `gaze_${name}_${job_id.slice(0, 8)}.${content_type.slice(6).replace("jpeg", "jpg")}`;
 }
 
 define("gaze-actions", GazeActions);

@@ -19,7 +19,23 @@ export function announce(card) {
   else if (own.some(({ status }) => status === "processing")) card.said = text("generating");
   else if (own.length && own.every(({ status }) => status === "done")) {
     card.said = text("finished", { count: batch.length });
+    showResult(card);
   }
+}
+
+/** @type {WeakMap<GenerateCard, string[]>} the finished requests whose images cards showed */
+const scrolled = new WeakMap();
+
+/** Scroll to the result, for people who watch the bar below it and do not type. @param {GenerateCard} card */
+function showResult(card) {
+  const { root, batch } = card;
+  const bar = root.querySelector("gaze-progress");
+  if (!bar || scrolled.get(card) === batch) return;
+  scrolled.set(card, batch);
+  const { top } = bar.getBoundingClientRect();
+  const result = root.querySelector(".result");
+  const types = root.activeElement && root.activeElement.matches("input, textarea, select");
+  if (result && !types && top > 0 && top < innerHeight) result.scrollIntoView({ block: "nearest" });
 }
 
 /** @type {WeakMap<GenerateCard, string>} the failed jobs that cards showed */
@@ -175,7 +191,7 @@ class GazeProgress extends GazeElement {
     const fraction = fractionOf(job, now);
     const left = Date.parse(last.expected_end || "") - now;
     let words = text(job.status === "queued" ? "queued_one" : "generating");
-    if (total > 1) words = text("progress", { number: done + 1, count: total });
+    if (total > 1 && (done || job.status !== "queued")) words = text("progress", { number: done + 1, count: total });
     if (ahead > 0) words = text(ahead > 1 ? "waiting" : "waiting_one", { count: ahead });
     return html`
       <progress

@@ -1,8 +1,10 @@
-// What cards rarely need: errors, search, and a home without a server. Loaded on first use.
+// What cards rarely need: errors, hidden images, search, and a home without a server. Loaded on first use.
 import { html, nothing } from "./vendor/lit.js";
 
 /** Milliseconds that people have to stop typing before the search starts. */
 const TYPING = 300;
+/** Milliseconds that a message stays. */
+const LEGIBLE = 10000;
 let typing = 0;
 
 /**
@@ -27,6 +29,26 @@ export const renderNoServer = ({ hass: { user } }, text) => html`<div class="not
     ? nothing
     : html`<a href="/config/integrations/dashboard/add?domain=gaze">${text("add_server")}</a>`}
 </div>`;
+
+/**
+ * Show where a hidden image is, and how to show it again.
+ * @param {HTMLElement} element @param {Task} task @param {Localize} text
+ */
+export function reportHidden(element, { hass, image }, text) {
+  const data = { config_entry_id: image.entry_id, job_id: image.job_id, hidden: false };
+  const undo = async () => {
+    await hass.callService("gaze", "mark_images", data);
+    element.dispatchEvent(new CustomEvent("gaze-done", { detail: { action: "undo", image } }));
+  };
+  const detail = {
+    message: text("hidden"),
+    duration: LEGIBLE,
+    action: { text: hass.localize("ui.common.undo"), action: undo },
+  };
+  // The element may be gone together with its image.
+  const page = document.querySelector("home-assistant, hc-main") || element;
+  page.dispatchEvent(new CustomEvent("hass-notification", { detail }));
+}
 
 /** @param {(search: string) => void} choose @param {Localize} text */
 export function renderSearch(choose, text) {

@@ -679,6 +679,9 @@ export class GazeCard extends GazeElement {
   /** @param {Done} done */
   acted({ action, image }) {
     if (action === "delete" || action === "hide") this.drop(image);
+    if (action === "undo") {
+      this.show([...this.images, image].sort((one, other) => (one.finished_at < other.finished_at ? 1 : -1)));
+    }
     if (action === "favorite") {
       this.show(this.images.map((one) => (one.job_id === image.job_id ? { ...one, favorite: !one.favorite } : one)));
     }

@@ -128,7 +128,7 @@ class GazeViewer extends GazeElement {
     const { action, image } = detail;
     if (action === "again" || action === "same_seed") this._said = text("queued_one");
     if (action === "delete" || action === "hide") {
-      const next = this._images[Math.min(index, this._images.length - 1)];
+      const next = this._images[Math.max(0, Math.min(index, this._images.length - 1))];
       if (next) this._show(next);
       else this.closeDialog();
     } else {
