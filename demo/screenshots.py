@@ -125,7 +125,7 @@ async def photograph_states(browser: Browser, folder: Path, hass: Path | None) -
             "sections": [{"type": "grid", "cards": [card]}],
         }
         await save_dashboard(home_assistant, {"views": [view]})
-        page = await open_page(browser, home_assistant, (820, 700))
+        page = await open_page(browser, home_assistant, (820, 1100))
         await page.goto(f"{home_assistant.url}/{DASHBOARD}")
         shown = page.locator("gaze-generate")
 
@@ -149,7 +149,7 @@ async def photograph_states(browser: Browser, folder: Path, hass: Path | None) -
         for _ in range(2):
             await server.finish()
         server.begin()
-        await expect(shown.get_by_text("1 of 3")).to_be_visible()
+        await expect(shown.get_by_text("Generating 1 of 3")).to_be_visible()
         await look("3-generating")
         for _ in range(3):
             await server.finish()
