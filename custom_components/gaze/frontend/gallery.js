@@ -5,7 +5,7 @@ import { GazeCard, define, describeError, loadEarly, listImages, loadRare, text 
 const loadKeys = () => import("./keys.js");
 const loadSlideshow = () => import("./slideshow.js");
 const PAGE = 24;
-/** Images that one request may list. */
+/** Images of one request. */
 const MOST = 100;
 /** Pixels that people scroll before new images wait for them. */
 const SCROLLED = 20;
@@ -122,7 +122,7 @@ export class GazeGallery extends GazeCard {
     let error = "";
     try {
       const listing = this._list(filter);
-      // Layout takes a while, in which the list is on its way.
+      // Layout takes a while.
       if (!this.loaded) this._inView = this.getBoundingClientRect().top < innerHeight;
       const page = await listing;
       if (generation === this._generation) take(page);

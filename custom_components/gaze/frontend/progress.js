@@ -33,9 +33,12 @@ function showResult(card) {
   if (!bar || scrolled.get(card) === batch) return;
   scrolled.set(card, batch);
   const { top } = bar.getBoundingClientRect();
+  /** @type {HTMLElement | null} */
   const result = root.querySelector(".result");
   const types = root.activeElement && root.activeElement.matches("input, textarea, select");
-  if (result && !types && top > 0 && top < innerHeight) result.scrollIntoView({ block: "nearest" });
+  if (!result || types || top < 0 || top > innerHeight) return;
+  result.style.scrollMargin = "calc(var(--header-height, 56px) + 8px)";
+  result.scrollIntoView({ block: "nearest" });
 }
 
 /** @type {WeakMap<GenerateCard, string>} the failed jobs that cards showed */

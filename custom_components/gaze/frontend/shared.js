@@ -46,7 +46,7 @@ export function define(name, element) {
 export const fire = (target, type, detail) =>
   target.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
 
-/** Milliseconds until what is not used ends: a subscription, an image. */
+/** Milliseconds until what is unused ends. */
 const LINGER = 5000;
 /** Milliseconds until the next try. */
 const RETRY = 2000;
@@ -180,7 +180,7 @@ export function hubOf(hass) {
   return hub;
 }
 
-/** Images that load at the same time. */
+/** Images that load at a time. */
 const AT_ONCE = 24;
 /** Milliseconds until the next try. */
 const PAUSES = [1000, 4000, 0];
@@ -680,7 +680,7 @@ export class GazeCard extends GazeElement {
   acted({ action, image }) {
     if (action === "delete" || action === "hide") this.drop(image);
     if (action === "undo") {
-      this.show([...this.images, image].sort((one, other) => (one.finished_at < other.finished_at ? 1 : -1)));
+      this.show([...this.images, image].sort((a, b) => (a.finished_at < b.finished_at ? 1 : -1)));
     }
     if (action === "favorite") {
       this.show(this.images.map((one) => (one.job_id === image.job_id ? { ...one, favorite: !one.favorite } : one)));
