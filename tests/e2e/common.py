@@ -12,8 +12,12 @@ DASHBOARD = "gaze-cards"
 # Nothing to scroll, so that new images appear at once
 TALL = (1280, 1800)
 # What a page reports while Home Assistant restarts or GAZE is off. The frontend of 2026.10 ends
-# subscriptions that the restarted Home Assistant doesn't know.
-OUTAGE = r"^Request: 50|WebSocket|ERR_|Failed to fetch|Lost connection|^Page: Object$"
+# subscriptions that the restarted Home Assistant doesn't know. It doesn't handle the error 3 (lost
+# connection) of a command that is under way.
+OUTAGE = (
+    r"^Request: 50|WebSocket|ERR_|Failed to fetch|Lost connection|^Page: (?:Object|3)$"
+    r"|unhandled promise rejection to system log: 3 "
+)
 CARDS = [{"type": "custom:gaze-generate-card"}, {"type": "custom:gaze-gallery-card"}]
 
 
