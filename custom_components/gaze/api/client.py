@@ -53,7 +53,7 @@ API_TIMEOUT: Final = ClientTimeout(total=30, connect=10)
 IMAGE_TIMEOUT: Final = ClientTimeout(total=300, connect=10, sock_read=30)
 MAX_RESPONSE_BYTES: Final = 4 * 2**20
 # JSON is decoded in the event loop. The time depends on the number of values, not on the bytes.
-MAX_RESPONSE_VALUES: Final = 100_000
+MAX_RESPONSE_VALUES: Final = 50_000
 MAX_LENIENT_BYTES: Final = 256 * 2**10  # several times as much as 500 presets
 MAX_IMAGE_BYTES: Final = 64 * 2**20
 MAX_REASON_LENGTH: Final = 300
@@ -205,12 +205,15 @@ async def _read_body(response: ClientResponse, limit: int) -> bytes:
     )
     if (response.content_length or 0) > limit:
         raise too_large
-    body = BytesIO()  # returns its content without a copy, which would block the event loop
+    # It has its full size from the beginning and returns its content without a copy: copies of
+    # large images would block the event loop. The system provides memory when it is written.
+    body = BytesIO(bytes(limit if response.content_length is None else response.content_length))
     async for part in response.content.iter_any():
         if body.tell() + len(part) > limit:
             raise too_large
         body.write(part)
         await asyncio.sleep(0)  # otherwise all received parts are decompressed in one turn
+    body.truncate()
     return body.getvalue()
 
 
