@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.gaze.backup import async_post_backup, async_pre_backup
 from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.gallery import (
     Gallery,
@@ -467,6 +468,21 @@ async def test_image_added_again_moves_to_current_folder(
     await _add(await open_gallery(), 1)
 
     assert len(_files(folder)) == 1
+    assert _files(cache / "newest") == []
+
+
+async def test_file_of_image_added_again_stays_until_backup_ends(
+    hass: HomeAssistant, open_gallery: OpenGallery, folder: Path, cache: Path
+) -> None:
+    await _add(await open_gallery(GalleryOptions(save_images=False)), 1)
+    gallery = await open_gallery()
+
+    await async_pre_backup(hass)
+    await _add(gallery, 1)
+    assert len(list(folder.rglob("*.png"))) == 1
+    assert len(_files(cache / "newest")) == 1
+
+    await async_post_backup(hass)
     assert _files(cache / "newest") == []
 
 

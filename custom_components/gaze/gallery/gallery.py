@@ -531,9 +531,14 @@ class Gallery:
         return image
 
     async def _remove_replaced(self, replaced: Image) -> None:
-        """Remove the file of an image that was saved again elsewhere."""
+        """Remove the file of an image that was saved again elsewhere, at the end of a backup."""
+        files = self._files(replaced)
+        if self._backup_state.active:
+            remove = partial(self._backup_state.remove_file, files.root / replaced.path)
+        else:
+            remove = partial(files.remove, replaced.path)
         try:
-            await self._hass.async_add_executor_job(self._files(replaced).remove, replaced.path)
+            await self._hass.async_add_executor_job(remove)
         except GalleryError as err:
             _LOGGER.debug("The earlier file of an image stays: %s", err)
 
