@@ -102,6 +102,8 @@ def test_command_exists_with_its_options(
     program, *arguments = words
     if program in {"python3", ".venv/bin/python"}:
         program, *arguments = arguments
+    if program == "-m":
+        program, *arguments = [f"{arguments[0].replace('.', '/')}.py", *arguments[1:]]
     options = [word.partition("=")[0] for word in arguments if word.startswith("--")]
     script = ROOT / program
     source = script.read_text()
