@@ -77,7 +77,10 @@ def _render_section(name: str) -> Iterator[str]:
 def _render_form(form: Mapping[str, Any], schema: vol.Schema) -> Iterator[str]:
     """Yield a list item for each field, also for those in sections."""
     fields = {str(field): (field, selector) for field, selector in schema.schema.items()}
-    for key, label in form["data"].items():
+    # In the order of the form, where fields with choices of the server come last.
+    order = [*fields, *(key for key in form["data"] if key not in fields)]
+    for key in sorted(form["data"], key=order.index):
+        label = form["data"][key]
         description = _plain(form["data_description"][key])
         yield f"- **{label}**: {description}{_default(*fields.get(key, (None, None)))}"
     for name, part in form.get("sections", {}).items():
