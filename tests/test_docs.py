@@ -6,16 +6,14 @@ from itertools import pairwise
 import json
 from pathlib import Path
 import re
-from types import MappingProxyType
 from typing import Any
 
 from homeassistant.components.automation import DOMAIN as AUTOMATION
 from homeassistant.components.persistent_notification import DOMAIN as NOTIFICATION
-from homeassistant.config_entries import ConfigSubentry
 from homeassistant.const import STATE_ON
 from homeassistant.core import Context, HomeAssistant, SupportsResponse, callback
 from homeassistant.core_config import CORE_CONFIG_SCHEMA
-from homeassistant.helpers import config_validation as cv, device_registry as dr
+from homeassistant.helpers import config_validation as cv
 from homeassistant.helpers.condition import async_validate_conditions_config
 from homeassistant.helpers.script import Script, async_validate_actions_config
 from homeassistant.helpers.trigger import async_validate_trigger_config
@@ -30,12 +28,11 @@ from pytest_homeassistant_custom_component.common import (
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
 from custom_components.gaze.generation import async_generate
-from custom_components.gaze.ids import device_identifier
 from custom_components.gaze.jobs import JobEvent, Reason
 from custom_components.gaze.request import validate_request
 from testing.gaze_server import GazeServer
 
-from .common import make_image, wait_for
+from .common import DISPLAY, add_subentries, device_id, make_image, wait_for
 from .pages import MANUAL, Block, blocks, recipe, walk
 
 # Values in the examples that differ in each home
@@ -44,22 +41,6 @@ FOREIGN_JOB_ID = "5b0f6c52-2f0f-4c39-8b1d-6f2f7d9a1c44"
 DEVICE_ID = "b2f8c1d0a9e64f7f8f5c3e2d1b0a9c8d"
 MEDIA = "/media/"
 FOLDER = "/share/frames"
-
-DISPLAY = ConfigSubentry(
-    data=MappingProxyType({}),
-    subentry_id="01K3DISPLAY00000000000HALL",
-    subentry_type="display",
-    title="Hallway",
-    unique_id=None,
-)
-
-RECIPE = ConfigSubentry(
-    data=MappingProxyType({"preset": "neon_city"}),
-    subentry_id="01K3RECIPE000000000DOORBEL",
-    subentry_type="recipe",
-    title="Doorbell",
-    unique_id=None,
-)
 
 CONFIGURATION = {"homeassistant", "logger", "recorder"}
 ENTITY_ID = re.compile(
@@ -177,21 +158,12 @@ def automation(alias: str) -> Any:
 
 
 @pytest.fixture
-def device_id(hass: HomeAssistant, entry: MockConfigEntry) -> str:
-    """Return the ID of the server's device."""
-    device = dr.async_get(hass).async_get_device_by_identifier(
-        device_identifier(entry.entry_id), entry.entry_id
-    )
-    assert device is not None
-    return device.id
-
-
-@pytest.fixture
 async def home(
     hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer, media_dir: Path
 ) -> dict[str, str]:
     """Return replacements for the example values, in a home that has what they name."""
     hass.config.allowlist_external_dirs = {str(media_dir)}
+    await add_subentries(hass, entry)
     media_dir.mkdir(exist_ok=True)
     async_mock_service(hass, NOTIFICATION, "create")
     response = await hass.services.async_call(
@@ -216,7 +188,12 @@ async def home(
     server.fail()
     await wait_for(hass, failing.job_id)
     [foreign] = server.add_foreign_jobs(1)
-    return {JOB_ID: job_id, FOREIGN_JOB_ID: foreign, MEDIA: f"{media_dir}/"}
+    return {
+        JOB_ID: job_id,
+        FOREIGN_JOB_ID: foreign,
+        DEVICE_ID: device_id(hass, entry, DISPLAY),
+        MEDIA: f"{media_dir}/",
+    }
 
 
 # Every block
@@ -231,8 +208,7 @@ def test_code_blocks_have_language() -> None:
 
 
 async def test_entities_in_text_exist(hass: HomeAssistant, entry: MockConfigEntry) -> None:
-    hass.config_entries.async_add_subentry(entry, DISPLAY)
-    await hass.async_block_till_done()
+    await add_subentries(hass, entry)
     named = {
         (page, entity_id)
         for page in MANUAL
@@ -248,23 +224,22 @@ async def test_entities_in_text_exist(hass: HomeAssistant, entry: MockConfigEntr
 @pytest.mark.parametrize("expected_lingering_timers", [True])  # of the sun
 async def test_automations_are_valid(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert await async_setup_component(hass, "sun", {})
-    hass.config_entries.async_add_subentry(entry, DISPLAY)
-    await hass.async_block_till_done()
+    await add_subentries(hass, entry)
 
     await set_up(hass, *(recipe(block) for block in of_kind("automation")))
 
 
-async def test_triggers_are_valid(hass: HomeAssistant, device_id: str) -> None:
+async def test_triggers_are_valid(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     for block in of_kind("triggers"):
-        triggers = recipe(block, **{DEVICE_ID: device_id})["triggers"]
+        triggers = recipe(block, **{DEVICE_ID: device_id(hass, entry)})["triggers"]
 
         assert await async_validate_trigger_config(hass, cv.TRIGGER_SCHEMA(triggers)), str(block)
 
 
-async def test_conditions_are_valid(hass: HomeAssistant, device_id: str) -> None:
+async def test_conditions_are_valid(hass: HomeAssistant, entry: MockConfigEntry) -> None:
     assert of_kind("conditions")
     for block in of_kind("conditions"):
-        conditions = recipe(block, **{DEVICE_ID: device_id})["conditions"]
+        conditions = recipe(block, **{DEVICE_ID: device_id(hass, entry)})["conditions"]
 
         assert await async_validate_conditions_config(hass, cv.CONDITIONS_SCHEMA(conditions)), str(
             block
