@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
+import logging
 from typing import Any
 from unittest.mock import patch
 
@@ -619,6 +620,7 @@ async def test_key_is_in_no_log_and_no_form(
     added_entry: MockConfigEntry,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     old_key, new_key, wrong_key = server.api_key, server.regenerate_key(), "a-wrong-key-0815"
     answers = [await add(hass, host=f"{server.url}/prefix", api_key=new_key)]
     with patch(LIST_PRESETS, side_effect=RuntimeError("surprise")):

@@ -1,6 +1,7 @@
 """Tests of the actions for jobs and presets."""
 
 import asyncio
+import logging
 from typing import Any, Final
 
 from homeassistant.core import HomeAssistant
@@ -172,6 +173,7 @@ async def test_each_server_error_has_own_message(
     key: str,
     detail: str,
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     server.faults.on(fault, "generate", value=value)
 
     with pytest.raises(HomeAssistantError) as caught:
