@@ -51,12 +51,12 @@ async def subscribe(client: MockHAClientWebSocket) -> dict[str, Any]:
 
 
 async def next_server(client: MockHAClientWebSocket, **wanted: Any) -> dict[str, Any]:
-    """Return the first state of the only server in which these fields have these values."""
+    """Return the first state of the only server that has these values, or whose images have."""
     async with asyncio.timeout(10):
         while True:
             event = (await client.receive_json())["event"]
             [server] = event["servers"]
-            if wanted.items() <= server.items():
+            if wanted.items() <= (server | server["images"]).items():
                 return dict(server)
 
 
@@ -83,7 +83,7 @@ async def test_read_only_user_gets_state_of_server_at_once(
     assert (shown["connected"], shown["status"], shown["loaded"]) == (True, "idle", True)
     assert {"slug": NEON, "name": "Neon city"} in shown["presets"]
     assert shown["preset_count"] == len(shown["presets"])
-    assert shown["images"] == {"newest": None, "count": 0}
+    assert (shown["images"]["newest"], shown["images"]["count"]) == (None, 0)
     assert shown["jobs"] == shown["recipes"] == []
 
 
@@ -103,7 +103,7 @@ async def test_job_is_shown_from_queue_to_image(
 
     [job] = shown["jobs"]
     assert (job["job_id"], job["status"]) == (job_id, "done")
-    assert shown["images"] == {"newest": job_id, "count": 1}
+    assert (shown["images"]["newest"], shown["images"]["count"]) == (job_id, 1)
 
 
 async def test_learned_duration_orders_expected_ends(
@@ -163,8 +163,23 @@ async def test_subscription_survives_reload(
     assert await hass.config_entries.async_reload(entry.entry_id)
     job_id = await make_image(hass, server, NEON)
 
-    shown = await next_server(client, images={"newest": job_id, "count": 1})
+    shown = await next_server(client, newest=job_id, count=1)
     assert shown["connected"]
+
+
+async def test_mark_of_older_image_reports_change(
+    hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
+) -> None:
+    older = await make_image(hass, server, NEON)
+    newest = await make_image(hass, server, NEON)
+    [shown] = (await subscribe(client))["servers"]
+    before = shown["images"]["changes"]
+
+    for number, hidden in enumerate((True, False), 1):
+        mark = {"job_id": older, "hidden": hidden}
+        await hass.services.async_call(DOMAIN, "mark_images", mark, blocking=True)
+
+        assert await next_server(client, newest=newest, count=2, changes=before + number)
 
 
 async def test_removed_server_disappears(
@@ -324,7 +339,7 @@ async def test_subscription_continues_when_another_one_ends(
     await hass.async_block_till_done()
     job_id = await make_image(hass, server, NEON)
 
-    assert await next_server(client, images={"newest": job_id, "count": 1})
+    assert await next_server(client, newest=job_id, count=1)
 
 
 async def test_each_server_is_watched_while_it_is_loaded(

@@ -368,7 +368,7 @@ def _server(hass: HomeAssistant, entry: GazeConfigEntry, limit: int) -> Json:
         "presets": [],
         "preset_count": 0,
         "recipes": [],
-        "images": {"newest": None, "count": 0},
+        "images": {"newest": None, "count": 0, "changes": 0},
         "jobs": [],
         "open_jobs": 0,
     }
@@ -388,6 +388,7 @@ def _server(hass: HomeAssistant, entry: GazeConfigEntry, limit: int) -> Json:
         "images": {
             "newest": None if newest is None else newest.job_id,
             "count": coordinator.gallery.count,
+            "changes": coordinator.gallery.changes,
         },
         "jobs": _jobs(hass, entry, limit),
         "open_jobs": len(coordinator.engine.open_jobs),

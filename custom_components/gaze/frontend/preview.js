@@ -41,7 +41,7 @@ const STATE = {
   presets: PRESETS,
   preset_count: PRESETS.length,
   recipes: [],
-  images: { newest: IMAGES[0].job_id, count: IMAGES.length },
+  images: { newest: IMAGES[0].job_id, count: IMAGES.length, changes: 0 },
   jobs: [],
   open_jobs: 0,
 };

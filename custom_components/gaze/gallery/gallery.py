@@ -88,6 +88,7 @@ class Gallery:
         self._found: dict[str, FoundFile] = {}
         self._rejected: set[str] = set()  # paths of files that are no images, although named so
         self._count = 0
+        self._changes = 0
         self._paths: OrderedDict[str, tuple[str, str]] = OrderedDict()  # root and path by job
         self._overview: Overview | None = None
         self._recent: OrderedDict[str, Content] = OrderedDict()
@@ -176,6 +177,11 @@ class Gallery:
     def count(self) -> int:
         """Return how many images there are."""
         return self._count
+
+    @property
+    def changes(self) -> int:
+        """Return how often images were added, marked, or removed since the start."""
+        return self._changes
 
     @property
     def last_number(self) -> int:
@@ -567,6 +573,7 @@ class Gallery:
     def _note(self, image: Image) -> None:
         """Note a new image. It is the newest only if it was finished last."""
         self._overview = None
+        self._changes += 1
         self._last_number = max(self._last_number, image.number)
         self._found.pop(image.path, None)
         self._recent.pop(image.job_id, None)
@@ -582,6 +589,7 @@ class Gallery:
     async def _reload(self) -> None:
         """Read from the index which images are the newest, and how many there are."""
         self._overview = None
+        self._changes += 1
         newest = await self._index.async_newest()
         shown = [image for image in newest if not image.hidden]
         self._count = await self._index.async_count()

@@ -83,7 +83,7 @@ interface Server {
   presets: Preset[];
   preset_count: number;
   recipes: { id: string; name: string; preset: string }[];
-  images: { newest: string | null; count: number };
+  images: { newest: string | null; count: number; changes: number };
   jobs: Job[];
   open_jobs: number;
 }
