@@ -33,7 +33,7 @@ from custom_components.gaze.request import validate_request
 from testing.gaze_server import GazeServer
 
 from .common import DISPLAY, add_subentries, device_id, make_image, wait_for
-from .pages import MANUAL, Block, blocks, recipe, walk
+from .pages import MANUAL, ROOT, Block, blocks, code, recipe, text, walk
 
 # Values in the examples that differ in each home
 JOB_ID = "783f0268-ba85-4426-8ca2-6393c844c887"
@@ -305,6 +305,40 @@ def test_dashboards_have_cards_with_type() -> None:
             cards = [card for section in view["sections"] for card in section["cards"]]
 
             assert all(isinstance(card["type"], str) for card in cards)
+
+
+@pytest.mark.parametrize(
+    ("rules", "heading"),
+    [("COMMON", "both cards"), ("GENERATE", "the generate card"), ("GALLERY", "the gallery card")],
+)
+def test_options_of_cards_are_documented(rules: str, heading: str) -> None:
+    cards = (ROOT / "custom_components/gaze/frontend/cards.js").read_text()
+    body = cards.partition(f"const {rules} = {{\n")[2].partition("\n};")[0]
+    options = {
+        name: set(re.findall(r'"(\w+)"', rule)) if re.match(r"choice|list", rule) else set()
+        for name, rule in re.findall(r"^  (\w+): (.+)$", body, re.MULTILINE)
+    }
+    section = text("docs/dashboards.md").partition(f"### Options of {heading}\n")[2]
+    table = section.partition("\n#")[0]
+
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+)$", table, re.MULTILINE))
+
+    assert rows.keys() == options.keys()
+    assert {name for name, values in options.items() if values - set(code(rows[name]))} == set()
+
+
+def test_cards_in_dashboards_have_known_options() -> None:
+    documented = set(re.findall(r"^\| `(\w+)` \|", text("docs/dashboards.md"), re.MULTILINE))
+    used = {
+        option
+        for block in of_kind("dashboard")
+        for part in walk(recipe(block))
+        if isinstance(part, dict) and str(part.get("type", "")).startswith("custom:gaze-")
+        for option in part
+    }
+
+    assert used
+    assert used - documented == {"type"}
 
 
 async def test_configuration_is_valid(hass: HomeAssistant, tmp_path: Path) -> None:
