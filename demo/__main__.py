@@ -83,15 +83,15 @@ async def stay(home_assistant: HomeAssistant, preset: str, gaze_url: str) -> Non
     """Print the addresses, and run until Home Assistant ends. It can restart itself."""
     image = await home_assistant.state("image.gaze_latest_image")
     if image is None or image["state"] == "unknown":
-        print("Making a first image", flush=True)
+        print("Generating the first image", flush=True)
         await generate(home_assistant, preset)
     print(
         f"\n  {home_assistant.url}   user {USER}, password {PASSWORD}\n\n"
-        "  The dashboard opens after login. Press Generate there and watch the picture come.\n"
+        "  The dashboard opens after login. Select Generate there to generate an image.\n"
         "  Settings > Devices & services > GAZE has the devices and options,\n"
         "  Media has the images, Settings > Tools > Actions has gaze.generate.\n"
         f"  The GAZE server is {gaze_url}.\n\n"
-        "  Ctrl-C ends it.\n",
+        "  Press Ctrl+C to stop the demo.\n",
         flush=True,
     )
     while (code := await home_assistant.program.wait()) == RESTART_EXIT_CODE:
@@ -122,7 +122,7 @@ def claimed_folder(*, once: bool) -> Generator[Path]:
 def _port(wanted: int, what: str) -> int:
     port = free_port(wanted)
     if port != wanted:
-        print(f"Port {wanted} is in use: {what} takes {port}", flush=True)
+        print(f"Port {wanted} is in use: {what} uses {port}", flush=True)
     return port
 
 
@@ -178,8 +178,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--once", action="store_true", help="make one image, check that it arrived, and end")
     add("--port", type=int, default=8123, help="of Home Assistant (8123)")
-    add("--gaze-port", type=int, default=5782, help="of the stand-in GAZE server (5782)")
-    add("--gaze-url", metavar="URL", help="use this GAZE server instead of the stand-in")
+    add("--gaze-port", type=int, default=5782, help="of the fake GAZE server (5782)")
+    add("--gaze-url", metavar="URL", help="use this GAZE server instead of the fake one")
     add("--api-key", metavar="KEY", help="the key of that server")
     add("--hass", type=Path, metavar="PATH", help="the hass program of another version")
     options = parser.parse_args(arguments)
