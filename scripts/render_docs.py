@@ -7,6 +7,7 @@ labels, defaults, and error messages are written only once.
 from collections.abc import Iterator, Mapping
 import importlib
 import json
+import logging
 from pathlib import Path
 import re
 from typing import Any, Final
@@ -15,9 +16,12 @@ from homeassistant.helpers.selector import Selector
 from homeassistant.util.yaml import load_yaml_dict
 import voluptuous as vol
 
-from custom_components.gaze import PLATFORMS, config_flow
-from custom_components.gaze.const import DOMAIN
-from custom_components.gaze.jobs import Reason
+# Without libturbojpeg, Home Assistant logs a stack trace when the integration is imported.
+logging.getLogger("homeassistant.components.camera.img_util").setLevel(logging.CRITICAL)
+
+from custom_components.gaze import PLATFORMS, config_flow  # noqa: E402
+from custom_components.gaze.const import DOMAIN  # noqa: E402
+from custom_components.gaze.jobs import Reason  # noqa: E402
 
 ROOT: Final = Path(__file__).parent.parent
 INTEGRATION: Final = ROOT / "custom_components" / DOMAIN

@@ -71,9 +71,9 @@ def platforms() -> list[str]:
     return [f"{name.lower()}.py" for name in names]
 
 
-def described(part: str) -> bool:
+def described(flow: dict[str, Any]) -> bool:
     """Return whether all fields of a flow have a description, also in sections."""
-    for step in TEXTS[part]["step"].values():
+    for step in flow["step"].values():
         for form in (step, *step.get("sections", {}).values()):
             if set(form.get("data", {})) != set(form.get("data_description", {})):
                 return False
@@ -100,7 +100,11 @@ EVIDENCE: dict[str, Callable[[], bool]] = {
     "common-modules": lambda: (
         (INTEGRATION / "coordinator.py").is_file() and (INTEGRATION / "entity.py").is_file()
     ),
-    "config-flow": lambda: MANIFEST["config_flow"] and described("config") and described("options"),
+    "config-flow": lambda: (
+        MANIFEST["config_flow"]
+        and all(map(described, (TEXTS["config"], TEXTS["options"])))
+        and all(map(described, TEXTS["config_subentries"].values()))
+    ),
     "docs-conditions": lambda: documented("conditions.yaml"),
     "docs-triggers": lambda: documented("triggers.yaml"),
     "dependency-transparency": lambda: MANIFEST["requirements"] == [],
