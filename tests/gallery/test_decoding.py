@@ -201,6 +201,13 @@ def test_webp_is_decoded_in_place_to_the_pixels_of_pillow(mode: str, lossless: b
         assert decoded.info["icc_profile"] == b"profile"
 
 
+def test_incomplete_webp_is_left_to_pillow() -> None:
+    content = picture("WEBP")
+
+    with Pillow.open(BytesIO(content)) as opened:
+        assert decode(content[:-10], opened) is None
+
+
 def test_animated_webp_is_left_to_pillow() -> None:
     first, second = Pillow.new("RGB", (40, 24), "red"), Pillow.new("RGB", (40, 24), "blue")
     result = BytesIO()
