@@ -23,7 +23,8 @@ async def async_has_permission(
     """Return whether the user of a context may control or read a server.
 
     To control a server is to press its button *Generate*, and to read it is to see its latest
-    image. Automations and scripts have no user and may do both. Raises UnknownUser.
+    image. Automations have no user and may do both. A script has the user who runs it. Raises
+    UnknownUser.
     """
     if context.user_id is None:
         return True
@@ -50,7 +51,7 @@ async def async_require_permission(
 
 
 async def async_is_trusted(hass: HomeAssistant, context: Context) -> bool:
-    """Return whether a context is that of an administrator, an automation, or a script."""
+    """Return whether a context is that of an administrator or of an automation."""
     if context.user_id is None:
         return True
     user = await hass.auth.async_get_user(context.user_id)
