@@ -4,7 +4,7 @@ import secrets
 from typing import Any
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page
+from playwright.async_api import Page, WebSocket
 
 from testing.home_assistant import HomeAssistant, Json
 
@@ -39,6 +39,18 @@ async def expect_accessible(page: Page) -> None:
         if "gaze-" in str(node["target"])
     ]
     assert ours == []
+
+
+def note_requests(page: Page) -> list[str]:
+    """Return a list that gets each request and each WebSocket command of a page."""
+    requests: list[str] = []
+
+    def note_commands(socket: WebSocket) -> None:
+        socket.on("framesent", lambda frame: requests.append(str(frame)))
+
+    page.on("websocket", note_commands)
+    page.on("request", lambda request: requests.append(request.url))
+    return requests
 
 
 async def generate(home_assistant: HomeAssistant, preset: str, count: int = 1) -> list[str]:

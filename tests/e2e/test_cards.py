@@ -1,15 +1,24 @@
 """Tests of the cards in a real frontend."""
 
 import json
+import re
 from typing import Any
 
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 import pytest
 
 from testing.home_assistant import HomeAssistant
 
 from .browser import ENGLISH, TRANSLATIONS, Visitor
-from .common import CARDS, DASHBOARD, TALL, add_dashboard, expect_accessible, generate
+from .common import (
+    CARDS,
+    DASHBOARD,
+    TALL,
+    add_dashboard,
+    expect_accessible,
+    generate,
+    note_requests,
+)
 from .conftest import House, Visit
 
 pytestmark = [
@@ -27,9 +36,14 @@ async def test_gallery_shows_arrivals_filters_marks_and_deletions(
     await generate(home_assistant, "paper_forest")
     await add_dashboard(home_assistant, {"views": [{"cards": CARDS}]})
     visitor = await visit(*TALL)
+    requests = note_requests(visitor.page)
     await visitor.open(f"/{DASHBOARD}")
     gallery = visitor.page.locator("gaze-gallery")
     await expect(gallery.locator(".tile img")).to_have_count(3)
+    await expect(visitor.page.locator("gaze-generate .result img")).to_be_visible()
+    assert len([text for text in requests if LISTING in text]) == 2  # one of each card
+    assert len([text for text in requests if THUMBNAIL.search(text)]) == 3
+    await list_before_card_is_on_page(visitor.page, requests)
 
     await gallery.get_by_role("button", name="Paper forest", exact=True).click()
     await expect(gallery.locator(".tile")).to_have_count(1)
@@ -48,8 +62,41 @@ async def test_gallery_shows_arrivals_filters_marks_and_deletions(
     await expect_accessible(visitor.page)
     await gallery.get_by_role("button", name="All", exact=True).click()
     await expect(gallery.locator(".tile")).to_have_count(2)
+    await hide_and_undo(visitor.page)
     await scroll_while_image_arrives(visitor, home_assistant)
+    await scroll_to_result(visitor.page)
     await expect_every_language(visitor)
+
+
+async def list_before_card_is_on_page(page: Page, requests: list[str]) -> None:
+    """Add a card to the page after it has listed its images: it lists them only once."""
+    requests.clear()
+    card = await page.evaluate_handle(CREATE_CARD)
+    await page.wait_for_function("(card) => card.firstChild.loaded", arg=card)
+    await card.evaluate("(card) => document.body.append(card)")
+    await expect(page.locator("body > gaze-gallery-card .tile img")).to_have_count(3)
+    assert len([text for text in requests if LISTING in text]) == 1
+    await card.evaluate("(card) => card.remove()")
+
+
+async def hide_and_undo(page: Page) -> None:
+    """Hide the result, and show it again from the message."""
+    gallery = page.locator("gaze-gallery")
+    await page.locator("gaze-generate button.hide").click()
+    await expect(gallery.locator(".tile")).to_have_count(1)
+    await page.get_by_role("button", name="Undo").click()
+    await expect(gallery.locator(".tile")).to_have_count(2)
+
+
+async def scroll_to_result(page: Page) -> None:
+    """Generate on a small screen: the result scrolls into view."""
+    card = page.locator("gaze-generate")
+    await page.set_viewport_size({"width": 390, "height": 300})
+    send = card.locator(".send button")
+    await send.scroll_into_view_if_needed()
+    await expect(card.locator(".result")).not_to_be_in_viewport()
+    await send.click()
+    await expect(card.locator(".result")).to_be_in_viewport()
 
 
 async def scroll_while_image_arrives(visitor: Visitor, home_assistant: HomeAssistant) -> None:
@@ -74,6 +121,14 @@ async def scroll_while_image_arrives(visitor: Visitor, home_assistant: HomeAssis
     await expect(gallery.locator(".tile img").first).to_be_in_viewport()
 
 
+LISTING = '"gaze/images"'
+THUMBNAIL = re.compile(r"/api/gaze/image/.*\?size=")
+CREATE_CARD = """() => {
+  const card = document.createElement("gaze-gallery-card");
+  card.setConfig({ type: "custom:gaze-gallery-card" });
+  card.hass = document.querySelector("home-assistant").hass;
+  return card;
+}"""
 SELECT_LANGUAGE = """(language) => document.querySelector("home-assistant").dispatchEvent(
   new CustomEvent("hass-language-select", { detail: language }))"""
 

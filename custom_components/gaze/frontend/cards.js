@@ -20,12 +20,14 @@ const ENGLISH = {
 /** Milliseconds until the next try. */
 const RETRY = 2000;
 
-/** @returns {Hass | undefined} */
-const pageHass = () => /** @type {any} */ (document.querySelector("home-assistant, hc-main") || {}).hass;
+/** The root element, with `hass`. @returns {any} */
+const page = () => document.querySelector("home-assistant, hc-main") || {};
+/** @param {string} module */
+const load = (module) => import(`./${module}.js`);
 
 /** In English if the texts are not loaded. @type {Localize} */
 const say = (key, values = {}) => {
-  const hass = pageHass();
+  const { hass } = page();
   const words = hass && hass.localize(`component.gaze.config_panel.cards.${key}`, values);
   if (hass && !words) hass.loadBackendTranslation("config_panel", "gaze");
   return words || ENGLISH[key].replace(/{(\w+)}/g, (_match, name) => `${values[name]}`);
@@ -106,19 +108,19 @@ function define(name, element) {
   if (!customElements.get(name)) customElements.define(name, element);
 }
 
-/** Whether a card is in the card picker or the editor. @param {Node} card */
-function isInDialog(card) {
-  /** @type {any} */
-  let node = card;
-  while (node && !/^hui-dialog/.test(node.localName)) node = node.parentNode || node.host;
+/** Whether it is the card picker or the editor. @param {Element} node */
+const isDialog = ({ localName }) => /^hui-dialog/.test(localName);
+
+/** @param {any} node */
+function isInDialog(node) {
+  while (node && !isDialog(node)) node = node.parentNode || node.host;
   return Boolean(node);
 }
 
-/** @param {"generate" | "gallery"} kind @param {Rules} rules @param {() => Promise<unknown>} load */
-function offerCard(kind, rules, load) {
+/** @param {"generate" | "gallery"} kind @param {Rules} rules */
+function offerCard(kind, rules) {
   const type = `gaze-${kind}-card`;
 
-  // What people see is loaded when it is on a page.
   class Card extends HTMLElement {
     constructor() {
       super();
@@ -135,7 +137,7 @@ function offerCard(kind, rules, load) {
     }
 
     static async getConfigForm() {
-      return (await import("./editor.js")).form(kind, pageHass());
+      return (await import("./editor.js")).form(kind, page().hass);
     }
 
     /** @param {CardConfig} config */
@@ -147,6 +149,8 @@ function offerCard(kind, rules, load) {
     /** @param {Hass} hass */
     set hass(hass) {
       this._pass({ hass });
+      // A card in a dialog shows samples.
+      if (!this.inert && ![...page().shadowRoot.children].some(isDialog)) this._show();
     }
 
     getGridOptions() {
@@ -167,16 +171,17 @@ function offerCard(kind, rules, load) {
     connectedCallback() {
       this.style.cssText = "display: block; height: 100%";
       this.inert = isInDialog(this);
-      if (this.inert || !customElements.get(`gaze-${kind}`)) this._load();
+      if (this.inert) this._inner = undefined;
       else this._show();
+      if (!this._inner) this._load();
     }
 
     async _load() {
       const samples = this.inert ? import("./preview.js") : undefined;
       try {
-        await load();
+        await load(kind);
         this._samples = await samples;
-      } catch (_error) {
+      } catch {
         // Home Assistant may be starting.
         setTimeout(() => this.isConnected && this._load(), RETRY);
         return;
@@ -185,7 +190,7 @@ function offerCard(kind, rules, load) {
     }
 
     _show() {
-      if (this._inner) return;
+      if (this._inner || !customElements.get(`gaze-${kind}`)) return;
       this._inner = /** @type {InnerCard} */ (document.createElement(`gaze-${kind}`));
       this._inner.loadViewer = () => import("./viewer.js");
       this._pass(this._known);
@@ -237,18 +242,15 @@ function offerStrategy(kind) {
   });
 }
 
-const loadGenerate = () => import("./generate.js");
-const loadGallery = () => import("./gallery.js");
-
 function start() {
-  offerCard("generate", GENERATE, loadGenerate);
-  offerCard("gallery", GALLERY, loadGallery);
+  offerCard("generate", GENERATE);
+  offerCard("gallery", GALLERY);
   offerStrategy("dashboard");
   offerStrategy("section");
   // Modules that wait for each other would delay the images of a dashboard.
   customElements
     .whenDefined("ha-panel-lovelace")
-    .then(() => Promise.all([import("./vendor/lit.js"), import("./shared.js"), loadGenerate(), loadGallery()]))
+    .then(() => Promise.all(["vendor/lit", "shared", "generate", "gallery"].map(load)))
     .catch(() => {});
 }
 

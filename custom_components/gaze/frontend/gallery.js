@@ -40,8 +40,11 @@ export class GazeGallery extends GazeCard {
 
   connect() {
     super.connect();
-    // The first images need not wait for the state of the servers.
-    if (this.hub && !this.loaded && !this._loading) this._refresh();
+    // The first images wait for nothing else.
+    if (!this.hub || this.loaded) return;
+    if (!this._loading) this._refresh();
+    // Layout takes a while.
+    this._inView = this.isConnected && this.getBoundingClientRect().top < innerHeight;
   }
 
   configured() {
@@ -121,10 +124,7 @@ export class GazeGallery extends GazeCard {
     this._loading = true;
     let error = "";
     try {
-      const listing = this._list(filter);
-      // Layout takes a while.
-      if (!this.loaded) this._inView = this.getBoundingClientRect().top < innerHeight;
-      const page = await listing;
+      const page = await this._list(filter);
       if (generation === this._generation) take(page);
     } catch (failure) {
       // The state of the servers says more as long as the integration is not set up.

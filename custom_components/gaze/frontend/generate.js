@@ -77,7 +77,7 @@ export class GazeGenerate extends GazeCard {
       const own = images.filter(({ job_id }) => this.batch.includes(job_id));
       this.loaded = true;
       this.show(own.length ? own : images.slice(0, 1));
-    } catch (_error) {
+    } catch {
       this._listed = "";
     }
   }

@@ -111,7 +111,7 @@ export class Hub {
         { type: "gaze/subscribe" },
         { resubscribe: false }
       );
-    } catch (_error) {
+    } catch {
       // Home Assistant knows the command when it has set up the integration.
       this._timer = window.setTimeout(() => this._subscribe(), RETRY);
     }
@@ -283,7 +283,7 @@ class GazeImage extends HTMLElement {
       try {
         await this._load(source, signal);
         return;
-      } catch (_error) {
+      } catch {
         await new Promise((resolve) => setTimeout(resolve, pause));
       }
     }
@@ -615,10 +615,12 @@ export class GazeCard extends GazeElement {
   }
 
   connect() {
-    if (!this._hass || !this.isConnected || this._stop) return;
+    if (!this._hass || this._stop) return;
     this.hub = hubOf(this._hass);
     this._stop = this.hub.listen(() => this.stateChanged());
     this.stateChanged();
+    // The subscription lingers until then.
+    if (!this.isConnected) this.disconnectedCallback();
   }
 
   stateChanged() {

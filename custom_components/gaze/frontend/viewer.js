@@ -87,7 +87,7 @@ class GazeViewer extends GazeElement {
     try {
       const { images } = await listImages(this.hass, { entry_id, job_id });
       if (this._image === image) this._whole = images[0];
-    } catch (_error) {
+    } catch {
       // The shorter texts stay.
     }
     this.update();
