@@ -80,12 +80,21 @@ async def list_before_card_is_on_page(page: Page, requests: list[str]) -> None:
 
 
 async def hide_and_undo(page: Page) -> None:
-    """Hide the result, and show it again from the message."""
-    gallery = page.locator("gaze-gallery")
+    """Hide an image in its card and in the large view, and show it again from the message."""
+    tiles = page.locator("gaze-gallery .tile")
+    undo = page.get_by_role("button", name="Undo")
     await page.locator("gaze-generate button.hide").click()
-    await expect(gallery.locator(".tile")).to_have_count(1)
-    await page.get_by_role("button", name="Undo").click()
-    await expect(gallery.locator(".tile")).to_have_count(2)
+    await expect(tiles).to_have_count(1)
+    await undo.click()
+    await expect(tiles).to_have_count(2)
+
+    await expect(undo).to_have_count(0)
+    await tiles.first.click()
+    await page.locator("gaze-viewer button.hide").click()
+    await expect(tiles).to_have_count(1)
+    await page.keyboard.press("Escape")
+    await undo.click()
+    await expect(tiles).to_have_count(2)
 
 
 async def scroll_to_result(page: Page) -> None:

@@ -34,7 +34,10 @@ export const renderNoServer = ({ hass: { user } }, text) => html`<div class="not
  * Show where a hidden image is, and how to show it again.
  * @param {HTMLElement} element @param {Task} task @param {Localize} text
  */
-export function reportHidden(element, { hass, image }, text) {
+export async function reportHidden(element, { hass, image }, text) {
+  const dialog = /** @type {ShadowRoot} */ (element.getRootNode()).querySelector("dialog[open]");
+  // Nothing outside a modal dialog can be selected.
+  if (dialog) await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
   const data = { config_entry_id: image.entry_id, job_id: image.job_id, hidden: false };
   const undo = async () => {
     await hass.callService("gaze", "mark_images", data);
