@@ -7,10 +7,11 @@ interpreter during the call: https://developers.google.com/speed/webp/docs/api
 
 import ctypes
 from functools import cache
+from importlib.util import find_spec
 from mmap import mmap
 from typing import Any, cast
 
-from PIL import Image as Pillow, _webp
+from PIL import Image as Pillow
 
 
 def decode(content: bytes, image: Pillow.Image) -> Pillow.Image | None:
@@ -38,10 +39,13 @@ def decode(content: bytes, image: Pillow.Image) -> Pillow.Image | None:
 
 
 @cache
-def find_decoder(library: str = _webp.__file__) -> Any | None:
-    """Return WebPDecodeRGBAInto of the libwebp that a library is linked to, or None."""
+def find_decoder(module: str = "PIL._webp") -> Any | None:
+    """Return WebPDecodeRGBAInto of the libwebp that a module is linked to, or None."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        return None
     try:
-        function = ctypes.CDLL(library).WebPDecodeRGBAInto
+        function = ctypes.CDLL(spec.origin).WebPDecodeRGBAInto
     except AttributeError, OSError:
         return None
     function.restype = ctypes.c_void_p
