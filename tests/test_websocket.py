@@ -83,7 +83,7 @@ async def test_read_only_user_gets_state_of_server_at_once(
     assert (shown["connected"], shown["status"], shown["loaded"]) == (True, "idle", True)
     assert {"slug": NEON, "name": "Neon city"} in shown["presets"]
     assert shown["preset_count"] == len(shown["presets"])
-    assert (shown["images"]["newest"], shown["images"]["count"]) == (None, 0)
+    assert shown["images"] == {"newest": None, "count": 0, "changes": 1}
     assert shown["jobs"] == shown["recipes"] == []
 
 
@@ -103,7 +103,7 @@ async def test_job_is_shown_from_queue_to_image(
 
     [job] = shown["jobs"]
     assert (job["job_id"], job["status"]) == (job_id, "done")
-    assert (shown["images"]["newest"], shown["images"]["count"]) == (job_id, 1)
+    assert shown["images"] == {"newest": job_id, "count": 1, "changes": 2}
 
 
 async def test_learned_duration_orders_expected_ends(
