@@ -113,7 +113,7 @@ async def test_unknown_image_of_another_server_changes_nothing(
 
 
 EMPTY_CALLS: Final[list[tuple[dict[str, Any], str]]] = [
-    ({"favorite": True}, "no_images_selected"),
+    ({"favorite": True}, "no_image_named"),
     ({"job_id": "job-0"}, "no_marks"),
     ({"entity_id": "light.kitchen", "favorite": True}, "not_an_image_entity"),
     ({"entity_id": "sensor.gaze_status", "favorite": True}, "not_an_image_entity"),

@@ -457,9 +457,7 @@ async def _async_mark_images(call: ServiceCall) -> ServiceResponse:
     elif job_ids := call.data.get("job_id"):
         images[_get_server(call)] = job_ids
     else:
-        raise ServiceValidationError(
-            translation_domain=DOMAIN, translation_key="no_images_selected"
-        )
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_image_named")
     for coordinator in images:
         entry_id = coordinator.config_entry.entry_id
         await async_require_permission(call.hass, call.context, entry_id, POLICY_CONTROL)
