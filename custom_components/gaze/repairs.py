@@ -49,10 +49,10 @@ _MEBIBYTE: Final = 2**20
 
 @callback
 def async_setup_repairs(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
-    """Watch a server: every few minutes, and when something happens."""
-    watch = _Watch(hass, entry)
-    watch.async_report_set_aside()
-    entry.async_on_unload(async_at_started(hass, watch.async_start))
+    """Check a server every few minutes, and when something relevant happens."""
+    reporter = _IssueReporter(hass, entry)
+    reporter.async_report_set_aside()
+    entry.async_on_unload(async_at_started(hass, reporter.async_start))
     async_setup_gallery_repairs(hass, entry)
 
 
@@ -69,7 +69,7 @@ def async_delete_repairs(
 async def async_create_fix_flow(
     _hass: HomeAssistant, _issue_id: str, data: Mapping[str, Any] | None
 ) -> RepairsFlow:
-    """Return the fix flow of an issue: removing a store that was set aside."""
+    """Return the fix flow of an issue of a gallery, or of a store that was set aside."""
     return create_gallery_fix_flow(data) or RemoveStoreFlow(str((data or {}).get("file")))
 
 
@@ -105,7 +105,7 @@ class _Finding:
     placeholders: dict[str, str]
 
 
-class _Watch:
+class _IssueReporter:
     """Creates the issues of one server, and deletes them when they are fixed."""
 
     def __init__(self, hass: HomeAssistant, entry: GazeConfigEntry) -> None:
@@ -145,7 +145,7 @@ class _Watch:
     @callback
     def _schedule_check(self, *_: object) -> None:
         """Check in a separate task."""
-        self._entry.async_create_task(self._hass, self._check(), "gaze repairs")
+        self._entry.async_create_task(self._hass, self._async_check(), "gaze repairs")
 
     @callback
     def _on_event(self, event: JobEvent, fields: Mapping[str, Any]) -> None:
@@ -153,7 +153,7 @@ class _Watch:
         if event is JobEvent.FAILED and fields["reason"] == Reason.DOWNLOAD:
             self._schedule_check()
 
-    async def _check(self) -> None:
+    async def _async_check(self) -> None:
         """Find the current problems, then create and delete issues to match."""
         async with self._check_lock:
             full_disk = await self._check_disk()
@@ -194,16 +194,16 @@ class _Watch:
         return {"server": as_markdown(title), "title": title, **placeholders}
 
     def _without_host(self, text: str) -> str:
-        """Return a text with a number for the host in the title of a second server.
+        """Replace the host in the title of a second server with a number.
 
-        Diagnostics contain the placeholders of issues.
+        Diagnostics contain the placeholders of issues, and must not contain the host.
         """
         entries = self._hass.config_entries.async_entries(DOMAIN)
         number = 1 + [entry.entry_id for entry in entries].index(self._entry.entry_id)
         return text.replace(f"({URL(self._entry.data[CONF_HOST]).host})", f"({number})")
 
     async def _check_disk(self) -> dict[str, _Finding]:
-        """Return a finding if a disk that is written to has no room for an image."""
+        """Return a finding if one of the used disks has no space for an image."""
         folders = (self._coordinator.gallery.folder, Path(self._hass.config.path(STORAGE_DIR)))
         folder, free = await self._hass.async_add_executor_job(_find_fullest, *folders)
         if free >= LEAST_FREE and self._coordinator.gallery.unavailable_reason != "full":
@@ -324,23 +324,23 @@ class _Watch:
         return self._finding("target_removed", places=listed)
 
     def _list_removed(self, *, of_missing_presets: bool) -> dict[str, str]:
-        """Return removed entities and devices of missing presets, or all others.
+        """Return the removed entities and devices of missing presets, or all other removed ones.
 
-        The keys are IDs, the values the preset's slug or nothing. The entity registry stores
-        removed entities. This class stores the IDs of devices until Home Assistant restarts,
-        which then validates automations.
+        The keys are their IDs. The values are the slug of the preset, or nothing. The entity
+        registry stores removed entities. This class stores the IDs of devices until Home Assistant
+        restarts, which then validates automations.
         """
         entities = er.async_get(self._hass)
         devices = dr.async_get(self._hass)
         known = self._hass.data.setdefault(_DATA_DEVICES, {}).setdefault(self._entry.entry_id, {})
         for device in dr.async_entries_for_config_entry(devices, self._entry.entry_id):
             for _, identifier in device.identifiers:
-                known[device.id] = self._slug(identifier)
+                known[device.id] = self._get_slug(identifier)
         removed = {used: slug for used, slug in known.items() if devices.async_get(used) is None}
         removed |= {
-            entity.entity_id: self._slug(entity.unique_id.rpartition("-")[0])
+            entity.entity_id: self._get_slug(entity.unique_id.rpartition("-")[0])
             for entity in entities.deleted_entities.values()
-            if self._owned(entity.platform, entity.config_entry_id)
+            if self._has_to_report(entity.platform, entity.config_entry_id)
             and entity.entity_id not in entities.entities
             and self._hass.states.get(entity.entity_id) is None
         }
@@ -350,7 +350,7 @@ class _Watch:
             if self._is_preset_missing(slug) is of_missing_presets
         }
 
-    def _owned(self, domain: str | None, entry_id: str | None) -> bool:
+    def _has_to_report(self, domain: str | None, entry_id: str | None) -> bool:
         """Return whether this server has to report a removed entity.
 
         Home Assistant does not know which server the entity of a removed recipe or display
@@ -360,8 +360,8 @@ class _Watch:
             return entry_id == self._entry.entry_id
         return self._hass.config_entries.async_loaded_entries(DOMAIN)[:1] == [self._entry]
 
-    def _slug(self, identifier: str) -> str:
-        """Return the slug in the identifier of a preset, or nothing for another one."""
+    def _get_slug(self, identifier: str) -> str:
+        """Return the slug in the identifier of a preset, or nothing if it is not of a preset."""
         prefix = f"{self._entry.entry_id}-"
         return identifier.removeprefix(prefix) if identifier.startswith(prefix) else ""
 
@@ -380,18 +380,18 @@ def _list_issues(hass: HomeAssistant, entry: GazeConfigEntry) -> list[ir.IssueEn
 
 
 def _find_fullest(*folders: Path) -> tuple[Path, int]:
-    """Return the folder whose disk has the least room, and the room in bytes. Blocks."""
-    return min(((folder, _room(folder)) for folder in folders), key=lambda item: item[1])
+    """Return the folder whose disk has the least free space, and that space in bytes. Blocks."""
+    return min(((folder, _get_free_space(folder)) for folder in folders), key=lambda item: item[1])
 
 
-def _room(folder: Path) -> int:
-    """Return the room on the disk of a folder in bytes. Blocks.
+def _get_free_space(folder: Path) -> int:
+    """Return the free space on the disk of a folder, in bytes. Blocks.
 
-    A disk that doesn't report its room counts as empty. Other issues report such a disk.
+    A disk that doesn't report its free space counts as having enough. Other issues report it.
     """
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     try:
-        return shutil.disk_usage(there).free
+        return shutil.disk_usage(existing).free
     except OSError:
         return sys.maxsize
 
