@@ -217,7 +217,7 @@ class Player:
         return False
 
     def _in_order(self, images: list[Image]) -> list[Image]:
-        """Return the images but for the shown one, beginning with the next one."""
+        """Return the images except the shown one, beginning with the next one."""
         state, seen = self.state, set(self.state.seen)
         others = [image for image in images if image.job_id != state.shown]
         if self.display.order is Order.SHUFFLE:

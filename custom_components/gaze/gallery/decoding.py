@@ -11,7 +11,7 @@ import warnings
 from PIL import Image as Pillow, ImageOps, WebPImagePlugin  # noqa: F401
 
 from .errors import ImageContentError, UnsupportedFormatError
-from .formats import other_format
+from .formats import find_other_format
 from .webp import decode
 
 MAX_PIXELS: Final = 2**26
@@ -111,7 +111,7 @@ def in_8_bits(image: Pillow.Image) -> Pillow.Image:
 @contextmanager
 def open_image(content: bytes) -> Generator[Pillow.Image]:
     """Open an image of acceptable size. Raises ImageContentError for every failure."""
-    if (name := other_format(content)) is not None:
+    if (name := find_other_format(content)) is not None:
         raise UnsupportedFormatError(name)
     try:
         with warnings.catch_warnings():

@@ -12,7 +12,7 @@ class ImageGoneError(GalleryError):
 
 
 class GalleryUnavailableError(GalleryError):
-    """The disk with the images is away. Nothing was changed, and trying again later may work.
+    """The disk with the images cannot be used. Nothing was changed. Trying again later may work.
 
     `cause` is `missing` if the folder, or the marker in it, is not there, `unreadable` if the
     folder cannot be read, `full` if it has no room, and `unwritable` if it cannot be written
@@ -20,7 +20,7 @@ class GalleryUnavailableError(GalleryError):
     """
 
     def __init__(self, cause: str, text: str) -> None:
-        """Say why."""
+        """Store the cause."""
         super().__init__(text)
         self.cause = cause
 
@@ -29,7 +29,7 @@ class BackupRunningError(GalleryError):
     """Home Assistant is making a backup. Nothing was changed."""
 
     def __init__(self) -> None:
-        """Say why."""
+        """Set the text."""
         super().__init__("a backup is being made")
 
 

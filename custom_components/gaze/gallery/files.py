@@ -163,7 +163,7 @@ class Files:
         except OSError as err:
             if err.errno not in _GONE:
                 raise GalleryError(f"the image cannot be removed: {reason(err)}") from err
-            return  # a path that leads elsewhere, for one: nothing there is ours
+            return  # for example, a link to elsewhere: the file there is not ours
         with suppress(OSError):
             (self.root / path).parent.rmdir()
 
@@ -354,7 +354,7 @@ def _unavailable(err: OSError) -> GalleryUnavailableError:
 
 
 def _unwritable(err: OSError) -> GalleryUnavailableError:
-    """Return the error for a disk that refuses to be written to."""
+    """Return the error for a disk that cannot be written."""
     cause = "full" if err.errno in _FULL else "unwritable"
     return GalleryUnavailableError(cause, f"the image cannot be saved: {reason(err)}")
 
@@ -454,7 +454,7 @@ def _create_folder(root: int, name: str) -> bool:
 
 
 def _check_name(name: str) -> None:
-    """Refuse what is no plain name of a file or folder."""
+    """Raise FileNotFoundError unless this is a plain name of a file or folder."""
     if name in {"", ".", ".."} or "/" in name or "\0" in name:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 

@@ -40,8 +40,8 @@ _AVIF: Final = frozenset((b"avif", b"avis"))
 _HEIF: Final = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 
 
-def other_format(content: bytes) -> str | None:
-    """Return the name of the format that the bytes begin with if it is a known other one."""
+def find_other_format(content: bytes) -> str | None:
+    """Return the name of the format of a file that is no PNG, JPEG, or WebP, or None."""
     for signature, name in _SIGNATURES:
         if content.startswith(signature):
             return name

@@ -264,9 +264,9 @@ class Gallery:
         return overview
 
     async def async_check(self) -> None:
-        """Find out whether the disk is there and what is on it. Raises GalleryError."""
+        """Look for the disk and for changes on it. Raises GalleryError."""
         async with self._changing:
-            await self._roots.async_settle()
+            await self._roots.async_check_current()
             if self._unwritable is not None:
                 with suppress(GalleryError):
                     await self._probe()
@@ -313,8 +313,8 @@ class Gallery:
         """Validate and save an image, and return it with its properties and its path.
 
         Adding a job's image again replaces it. Raises ImageContentError if the bytes are no image,
-        and GalleryUnavailableError if the disk is away or cannot be written. Then nothing is left
-        behind.
+        and GalleryUnavailableError if the disk is unavailable or cannot be written. Nothing is left
+        behind then.
         """
         image, content, extension = await self._prepare(image, content)
         async with self._changing, self._noting_disk():
@@ -340,8 +340,8 @@ class Gallery:
     async def async_delete(self, images: Iterable[Image]) -> int:
         """Delete images and return how many there were.
 
-        Raises BackupRunningError during a backup, GalleryUnavailableError if the disk is away, or
-        GalleryError if one stays.
+        Raises BackupRunningError during a backup, GalleryUnavailableError if the disk is
+        unavailable, or GalleryError if an image could not be deleted.
         """
         async with self._changing:
             if self._backup_state.active:
@@ -399,7 +399,7 @@ class Gallery:
         return adopted
 
     async def async_start_again(self) -> None:
-        """Begin with an empty folder, after a person said that they deleted the one that is away.
+        """Create an empty folder, after a person confirmed that they deleted the missing one.
 
         Its images leave the index. Raises GalleryError.
         """
@@ -409,7 +409,7 @@ class Gallery:
     # Inside
 
     def _files(self, image: Image) -> Files:
-        """Return the files that an image's file is among."""
+        """Return the root that contains the file of an image."""
         return self._roots.files(image.root) if image.saved else self._unsaved
 
     async def _require_writable_files(self) -> Files:
@@ -424,7 +424,7 @@ class Gallery:
 
     @asynccontextmanager
     async def _noting_disk(self) -> AsyncGenerator[None]:
-        """Note whether the block can write, and say so if that changed."""
+        """Note whether the block can write, and report it if that changed."""
         before, error = self._unwritable, None
         try:
             yield
@@ -620,7 +620,7 @@ class Gallery:
         """Compare with the disk if others changed a folder. Looks at folders, not at each file."""
         if self._roots.unavailable is not None:
             async with self._changing:
-                await self._roots.async_settle()
+                await self._roots.async_check_current()
         if await self._hass.async_add_executor_job(self._changed_by_others):
             async with self._changing:
                 await self._compare()
@@ -654,7 +654,7 @@ class Gallery:
             await self._remove_images(list(dict.fromkeys(deleted)))
 
     async def _discard_unsaved(self, preset: str, added: Image | None = None) -> None:
-        """Remove the unsaved images of a preset but for those of the last batch.
+        """Remove the unsaved images of a preset, except those of the last batch.
 
         A late image of an earlier batch stays as long as nothing else is added.
         """
@@ -695,7 +695,7 @@ class Gallery:
                 await self._hass.async_add_executor_job(self._files(image).remove, image.path)
             except GalleryUnavailableError as err:
                 error = err
-                await self._roots.async_settle()
+                await self._roots.async_check_current()
                 break
             except GalleryError as err:
                 error = err

@@ -1,4 +1,4 @@
-"""Names of files and folders. They come from us, whatever a server sends."""
+"""Names of files and folders. The integration creates them, whatever a server sends."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

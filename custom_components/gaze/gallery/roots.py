@@ -40,7 +40,7 @@ class Roots:
         index: Index,
         on_change: Callable[[], None],
     ) -> None:
-        """Look at nothing yet. on_change: called when `unavailable` changes."""
+        """Store the server. on_change: called when `unavailable` changes."""
         self._hass = hass
         self._entry_id = entry_id
         self._title = title
@@ -48,7 +48,6 @@ class Roots:
         self._on_change = on_change
         self._parent = Path()
         self._files: dict[str, Files] = {}
-        self._settled = False
         self.path = Path()
         self.current: Files | None = None  # None until the first image is saved
         self.unavailable: GalleryUnavailableError | None = None
@@ -63,13 +62,13 @@ class Roots:
         for root, path in (await self._index.async_roots()).items():
             self._files[root] = Files(Path(path), root)
         await self._async_relocate()
-        await self.async_settle()
+        await self.async_check_current()
 
     def files(self, root: str) -> Files:
         """Return the files of a folder."""
         if (files := self._files.get(root)) is not None:
             return files
-        return Files(self.path, root)  # images of 0.1.0 whose disk is away
+        return Files(self.path, root)  # images of 0.1.0 whose disk is missing
 
     @property
     def all(self) -> Collection[Files]:
@@ -83,16 +82,16 @@ class Roots:
     async def async_require(self) -> Files:
         """Return the files of the current folder, which is created for the first image.
 
-        Raises GalleryUnavailableError if the disk is away. Nothing is written then.
+        Raises GalleryUnavailableError if the disk is unavailable. Nothing is written then.
         """
-        await self.async_settle()
+        await self.async_check_current()
         if self.unavailable is not None:
             raise self.unavailable
         if self.current is None:
             return await self._async_create()
         return self.current
 
-    async def async_settle(self) -> None:
+    async def async_check_current(self) -> None:
         """Find out whether the current folder is there. Raises GalleryError."""
         try:
             await self._async_find()
@@ -102,11 +101,11 @@ class Roots:
             self._set_unavailable(None)
 
     async def async_start_again(self) -> list[str]:
-        """Give up a folder that a person deleted, and begin with an empty one.
+        """Remove a folder that a person deleted from the list, and create an empty one.
 
         Returns the job IDs of its images. Raises GalleryError.
         """
-        await self.async_settle()
+        await self.async_check_current()
         if self.unavailable is None:
             return []
         given_up = {"", *(root for root, files in self._files.items() if files.root == self.path)}
@@ -129,7 +128,7 @@ class Roots:
         """
         marker = await self._hass.async_add_executor_job(read_marker, self.path)
         if marker is not None and marker.gallery not in self._files and self._is_foreign(marker):
-            await self._async_evade()
+            await self._async_rename_folder()
             marker = await self._hass.async_add_executor_job(read_marker, self.path)
         if marker is not None:
             await self._async_use(marker)
@@ -189,14 +188,14 @@ class Roots:
     async def _async_create(self, root: str | None = None) -> Files:
         """Create the folder at the path, or its marker. Raises GalleryError.
 
-        The marker comes first: without it the folder would count as a disk that is away.
+        The marker comes first: without it, the folder would count as one on a missing disk.
         """
         marker = Marker(gallery=root or ulid_now(), server=self._server())
         await self._hass.async_add_executor_job(write_marker, self.path, marker)
         await self._async_use(marker)
         return self.files(marker.gallery)
 
-    async def _async_evade(self) -> None:
+    async def _async_rename_folder(self) -> None:
         """Use another name, because the folder is that of another server."""
         name = f"{self.path.name}_{self._entry_id[-6:].lower()}"
         await self._index.async_set_property(_FOLDER_PROPERTY, name)
@@ -229,7 +228,7 @@ class Roots:
         }
 
     def _set_unavailable(self, error: GalleryUnavailableError | None) -> None:
-        """Note whether the folder is there, and say so if that changed."""
+        """Note whether the folder is there, and report it if that changed."""
         before, self.unavailable = self.unavailable, error
         if (before and before.cause) != (error and error.cause):
             if error is not None:

@@ -128,13 +128,13 @@ class Thumbnails:
         return Content(data=data, etag=etag, content_type=THUMBNAIL_TYPE)
 
     def _path(self, job_id: str, side: int) -> Path:
-        """Return the path of a thumbnail. A job ID is text from elsewhere and makes no name."""
+        """Return the path of a thumbnail. A server chooses job IDs, so they are no file names."""
         digest = blake2b(job_id.encode(), digest_size=16).hexdigest()
         return self._folder / f"{digest}-{side}.webp"
 
 
 def _matches(thumbnail: int, image: int) -> bool:
-    """Return whether time stamps in ns are the same, as exact as the coarser file system is."""
+    """Return whether time stamps in ns are the same, at the resolution of the coarser one."""
     return thumbnail == image or any(
         thumbnail == image // resolution * resolution for resolution in _RESOLUTIONS
     )

@@ -31,7 +31,7 @@ class ImageView(HomeAssistantView):
     async def head(
         self, request: web.Request, config_entry_id: str, job_id: str
     ) -> web.StreamResponse:
-        """Return the headers of an image. aiohttp leaves out the body."""
+        """Return the headers of an image. aiohttp omits the body."""
         return await self.get(request, config_entry_id, job_id)
 
     async def get(
