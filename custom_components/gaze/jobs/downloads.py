@@ -223,5 +223,5 @@ def _is_final(error: Exception) -> bool:
 
 
 def _requested_wait(error: Exception) -> float:
-    """Return the seconds that the server wants to be left alone."""
+    """Return how many seconds the server asked to wait."""
     return error.retry_after or 0.0 if isinstance(error, GazeBusyError) else 0.0

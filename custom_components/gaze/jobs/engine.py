@@ -48,15 +48,15 @@ from .supervision import CrashLog, back_off, outlive
 
 _LOGGER = logging.getLogger(__name__)
 
-MAX_ENDED: Final = 500
-UNKNOWN_DURATION: Final = 20.0
+MAX_ENDED: Final = 500  # ended jobs that stay in the history
+UNKNOWN_DURATION: Final = 20.0  # seconds that count for a job whose duration is unknown
 MAX_UNKNOWN_STATUSES: Final = 20
 # A request to GAZE takes at most the client's timeout. The rest is for the disk.
 REQUEST_TIME: Final = (API_TIMEOUT.total or 0.0) + 10.0
 POLL_TIME: Final = 5.0  # seconds after which a poll no longer delays the others
-MAX_POLLS: Final = 4
-MAX_CRASHES: Final = 5
-CONFIRMATION_AGE: Final = 10.0
+MAX_POLLS: Final = 4  # without a response, at once
+MAX_CRASHES: Final = 5  # unforeseen errors after which a job is given up
+CONFIRMATION_AGE: Final = 10.0  # seconds for which a listing shows that GAZE works
 TRACKED_TIME_STEP: Final = 3600.0  # how much tracked time a kill may lose, in seconds
 MICROSECONDS: Final = 1_000_000
 STEP: Final = 50  # jobs that are started at once, before others get a turn
@@ -262,7 +262,7 @@ class JobEngine:
                 self._wake_tracker()
 
     async def async_begin_backup(self) -> None:
-        """Mark the jobs that are done from now on: see `_recover`."""
+        """Do nothing. `_end` marks the jobs that are done during a backup, for `_recover`."""
 
     async def async_end_backup(self) -> None:
         """Remove the marks."""
@@ -597,10 +597,10 @@ class JobEngine:
         self._pacer.fail_job(job_id, self._now)
 
     async def _is_lost(self, job_id: str) -> bool:
-        """Return whether GAZE itself has lost a job that it just did not know.
+        """Return whether GAZE itself no longer has a job that it just reported as unknown.
 
-        It must list its presets and say so again. What stands in front of GAZE may respond with
-        JSON, too, while GAZE restarts.
+        GAZE must list its presets and then say so again. A proxy in front of it may also respond
+        with JSON while GAZE restarts.
         """
         if not await self.async_is_working():
             return False

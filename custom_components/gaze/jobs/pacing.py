@@ -16,8 +16,9 @@ typical duration. The limit is `LATEST`, a second, or `LATE_SHARE` of what is un
 `USUAL`, when usual images have ended, it is at most `CLOSE`. So 19 of 20 first images are noticed
 as early as with a poll a second: a third of log-uniform durations of 3 to 120 s are longer than
 1 s / `LATE_SHARE`, and one in twenty of these ends in the part of a gap that counts as later. This
-costs about 0.2 of J. The figures in `benchmarks/results/` show that no schedule has both: a J
-below that of a poll every 2 s, and these limits. No gap is longer than `MAX_GAP`.
+raises J, the mean lateness plus `REQUEST_COST` for each request of an image, by about 0.2. The
+figures in `benchmarks/results/` show that no schedule has both: a J below that of a poll every 2 s,
+and these limits. No gap is longer than `MAX_GAP`.
 
 *When to poll a waiting job.* Foreign jobs of unknown length may be ahead. After w seconds of
 waiting, the next start has a hazard of about 1 / w (the log-uniform prior). Polling every g
@@ -30,10 +31,10 @@ processing. When it ends, the next job starts. If that was seen `TRUST_AFTER` ti
 next start is inferred without a poll. Another job is polled every `SWEEP_GAP`. If that shows that
 GAZE works in another order, all jobs are polled within this time, as far as the ceiling allows.
 
-*Trouble.* A failed poll is about its job. The job is left alone for 1, 2, 4 … 60 s, and the next
-one is polled at once. If that fails as well, the trouble is the server's: it is left alone for as
-many seconds as jobs failed in a row. After an error of the connection it is left alone for 1, 2,
-4 … 60 s, or as long as it says.
+*Errors.* A failed poll is about its job. The job isn't polled for 1, 2, 4 … 60 s, and the next one
+is polled at once. If that fails as well, the server fails: no job is polled for as many seconds as
+jobs failed in a row. After a failed connection, no job is polled for 1, 2, 4 … 60 s, or for as long
+as the server requests.
 
 *Ceiling.* `BURST` requests at once, then one a second on average, in all cases. Images that
 take less than a second are therefore noticed later than the above if there are many.
@@ -236,7 +237,7 @@ class Pacer:
         self._return_waiting_jobs(job)
 
     def end(self, job_id: str, now: float, *, done: bool) -> Span | None:
-        """Remove a job that is done, failed, or of no more interest.
+        """Remove a job that is done, failed, or no longer tracked.
 
         Return when its image was made, and learn how long that took, if it is done.
         """
@@ -624,5 +625,5 @@ def _find_span(job: _Job, now: float) -> Span:
 
 
 def _back_off(failures: int) -> float:
-    """Return the seconds for which to leave alone what failed so many times in a row."""
+    """Return for how many seconds not to poll what failed so many times in a row."""
     return float(min(2 ** min(failures - 1, 6), MAX_GAP))

@@ -34,7 +34,7 @@ _SAVE: Final = (
     " ON CONFLICT (job_id) DO UPDATE SET record = excluded.record"
 )
 _ALIASES: Final = {"queued_fired": "told_queued", "end_fired": "told_end"}
-# What stands for parts of a record that make no sense: better a job with a wrong date than none
+# Values for required fields that are invalid, so that the job is not lost
 _REPLACEMENTS: Final = {"requested_at": 0.0, "index": 1, "count": 1}
 
 
@@ -77,7 +77,7 @@ class Records:
         """Save jobs as they are now."""
         for job in jobs:
             self._unsaved[job.job_id] = orjson.dumps(job.to_dict()).decode()
-        await self._outlive(self._save())
+        await self._run_to_end(self._save())
 
     async def async_save_durations(self, key: Key, samples: list[Interval]) -> None:
         """Save the durations that were learned for one key. Those learned last have a row."""
@@ -112,12 +112,12 @@ class Records:
 
     async def _write(self, statement: str, *rows: Row) -> None:
         """Run the statement for each row, even if the caller is cancelled meanwhile."""
-        await self._outlive(self._write_in_order(statement, *rows))
+        await self._run_to_end(self._write_in_order(statement, *rows))
 
-    async def _outlive(self, writing: Coroutine[Any, Any, None]) -> None:
+    async def _run_to_end(self, writing: Coroutine[Any, Any, None]) -> None:
         """Write, even if the caller is cancelled meanwhile.
 
-        Otherwise an event that was fired as the server is unloaded would be fired again.
+        Otherwise, an event that was fired while the server is unloaded would be fired again.
         """
         await asyncio.shield(self._hass.async_create_task(writing, "gaze save jobs"))
 
@@ -186,14 +186,14 @@ def _decode(job_rows: list[Row], duration_rows: list[Row]) -> tuple[list[Job], D
 
 
 def _decode_job(text: str) -> Job:
-    """Return a job, without what makes no sense. Raises ValueError, TypeError, or MissingField.
+    """Return a job without its invalid fields. Raises ValueError, TypeError, or MissingField.
 
-    Fields that are unknown come from another version.
+    Unknown fields come from another version, and are ignored.
     """
     record = json.loads(text)  # unlike orjson, it reads NaN
     if not isinstance(record, dict):
         raise ValueError("expected an object")  # noqa: TRY004 - as all of these
-    record = {name: value for name, value in record.items() if _is_sound(value)}
+    record = {name: value for name, value in record.items() if _is_finite(value)}
     while True:
         try:
             return Job.from_dict(_REPLACEMENTS | record)
@@ -201,8 +201,8 @@ def _decode_job(text: str) -> Job:
             del record[_ALIASES.get(err.field_name, err.field_name)]
 
 
-def _is_sound(value: object) -> bool:
-    """Return whether a value is no number, or a finite one."""
+def _is_finite(value: object) -> bool:
+    """Return whether a value is a finite number, or no float at all."""
     return not isinstance(value, float) or math.isfinite(value)
 
 
