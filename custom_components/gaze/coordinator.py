@@ -146,11 +146,10 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         If GAZE rejected the key, no presets are needed: images on disk stay available while
         Home Assistant requests a new key.
         """
-        if (stored := await self._presets_store.async_load()) is None:
-            if not self._key.rejected:
-                return False
-            stored = {}
-        self.data = {slug: Preset(slug=slug, name=name) for slug, name in stored.items()}
+        stored = await self._async_load_stored_presets()
+        if stored is None and not self._key.rejected:
+            return False
+        self.data = stored or {}
         return True
 
     def async_start(self) -> None:
@@ -211,9 +210,12 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
 
     async def _async_load_previous_presets(self) -> dict[str, Preset]:
         """Return the presets of the last listing, in this run or an earlier one."""
-        if self.data:
-            return self.data
-        stored = await self._presets_store.async_load() or {}
+        return self.data or await self._async_load_stored_presets() or {}
+
+    async def _async_load_stored_presets(self) -> dict[str, Preset] | None:
+        """Return the presets on disk, or None if none were stored."""
+        if (stored := await self._presets_store.async_load()) is None:
+            return None
         return {slug: Preset(slug=slug, name=name) for slug, name in stored.items()}
 
     def _process_failed_listing(self, err: GazeError) -> dict[str, Preset]:
@@ -282,7 +284,10 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
 
     @callback
     def async_add_job_listener(self, listener: Listener, slug: str | None = None) -> CALLBACK_TYPE:
-        """Call the listener when a job (of a preset) changes. Returns a function that stops it."""
+        """Call the listener when a job changes. `slug`: only jobs of this preset.
+
+        Returns a function that stops it.
+        """
         return async_dispatcher_connect(self.hass, self._signal("job", slug), listener)
 
     @callback
@@ -303,9 +308,12 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         """
         return async_dispatcher_connect(self.hass, self._signal("gallery"), listener)
 
-    def _signal(self, kind: str, slug: str | None = None) -> str:
-        """Return the name of a dispatcher signal of this server."""
-        return f"{DOMAIN}_{self.config_entry.entry_id}_{kind}_{slug or ''}"
+    def _signal(self, kind: str, key: str | None = None) -> str:
+        """Return the name of a dispatcher signal of this server.
+
+        key: the slug of a preset or the ID of a recipe, for its own signal.
+        """
+        return f"{DOMAIN}_{self.config_entry.entry_id}_{kind}_{key or ''}"
 
     @callback
     def _on_job(self, event: JobEvent | None, job: Job) -> None:

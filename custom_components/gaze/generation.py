@@ -100,7 +100,7 @@ async def async_regenerate(
     """
     earlier = coordinator.engine.job(job_id) or await coordinator.gallery.async_get(job_id)
     if earlier is None:
-        raise unknown_job(job_id)
+        raise create_unknown_job_error(job_id)
     fields = _get_request_fields(earlier)
     if same_seed:
         if earlier.seed is None:
@@ -113,6 +113,7 @@ async def async_regenerate(
     fields.update(changes)
     origin = _get_origin(earlier)
     if "extra_positive" in changes:
+        # The title and the language model belong to the earlier prompt.
         origin = replace(origin, title=None, writer=None)
     return await async_generate(coordinator, fields["preset"], fields, origin)
 
@@ -133,7 +134,7 @@ async def async_track_job(
     try:
         return await coordinator.engine.async_track(job_id, found, tag)
     except GazeNotFoundError as err:
-        raise unknown_job(job_id) from err
+        raise create_unknown_job_error(job_id) from err
     except EngineStoppedError as err:
         raise _create_reloading_error() from err
     except GazeError as err:
@@ -143,7 +144,7 @@ async def async_track_job(
 async def async_wait(
     coordinator: GazeCoordinator, job_ids: Collection[str], seconds: float
 ) -> GazeCoordinator:
-    """Wait until the events of all jobs were fired, at most `seconds`.
+    """Wait until all jobs have ended and their events were fired, at most `seconds`.
 
     Waiting continues across a reload of the server, and ends if it is removed. Returns the
     coordinator that is loaded then.
@@ -182,7 +183,7 @@ async def async_read_image(coordinator: GazeCoordinator, job_id: str) -> tuple[I
     """
     with gallery_errors():
         if (image := await coordinator.gallery.async_get(job_id)) is None:
-            raise unknown_image(job_id)
+            raise create_unknown_image_error(job_id)
         return image, await coordinator.gallery.async_read(image)
 
 
@@ -202,7 +203,7 @@ def gallery_errors() -> Generator[None]:
         ) from err
 
 
-def unknown_image(job_id: str) -> ServiceValidationError:
+def create_unknown_image_error(job_id: str) -> ServiceValidationError:
     """Return the error for a job without a saved image."""
     return ServiceValidationError(
         translation_domain=DOMAIN,
@@ -211,7 +212,7 @@ def unknown_image(job_id: str) -> ServiceValidationError:
     )
 
 
-def unknown_job(job_id: str) -> ServiceValidationError:
+def create_unknown_job_error(job_id: str) -> ServiceValidationError:
     """Return the error for an unknown job."""
     return ServiceValidationError(
         translation_domain=DOMAIN,
@@ -261,19 +262,19 @@ def _get_request_fields(earlier: Job | Image) -> dict[str, Any]:
     return fields | {"width": earlier.requested_width, "height": earlier.requested_height}
 
 
-def _create_reloading_error() -> HomeAssistantError:
-    """Return the error for a request while the server is unloaded."""
-    return HomeAssistantError(translation_domain=DOMAIN, translation_key="server_reloading")
-
-
 def _get_origin(earlier: Job | Image) -> Origin:
-    """Return the recipe of an earlier job."""
+    """Return the recipe of an earlier job, and what a language model added to it."""
     return Origin(
         recipe=earlier.recipe,
         recipe_name=earlier.recipe_name,
         title=earlier.title,
         writer=earlier.writer if isinstance(earlier, Job) else None,
     )
+
+
+def _create_reloading_error() -> HomeAssistantError:
+    """Return the error for a request while the server is unloaded."""
+    return HomeAssistantError(translation_domain=DOMAIN, translation_key="server_reloading")
 
 
 def _translate_server_error(err: GazeError) -> HomeAssistantError:

@@ -11,7 +11,7 @@ from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
 from .coordinator import GazeCoordinator
-from .generation import gallery_errors, unknown_image
+from .generation import create_unknown_image_error, gallery_errors
 from .ids import image_url, thumbnail_url
 
 MIN_LIFETIME: Final = timedelta(seconds=1)
@@ -34,7 +34,7 @@ async def async_create_link(
         )
     with gallery_errors():
         if await coordinator.gallery.async_get(job_id) is None:
-            raise unknown_image(job_id)
+            raise create_unknown_image_error(job_id)
     hass = coordinator.hass
     entry_id = coordinator.config_entry.entry_id
     path = image_url(entry_id, job_id) if side is None else thumbnail_url(entry_id, job_id, side)

@@ -32,7 +32,7 @@ from .recipes import Recipe
 MAX_EVENT_BYTES: Final = 16 * 2**10 - 1024  # without type, config_entry_id, and device_id
 _PROMPTS: Final = ("extra_positive", "extra_negative")
 _OTHER_TEXTS: Final = ("error", "tag", "checkpoint", "title", "recipe_name")
-_LENGTHS: Final = (4000, 2000, 1000, 500, 250)  # characters
+_TRUNCATED_LENGTHS: Final = (4000, 2000, 1000, 500, 250)  # characters
 MAX_PRESET_NAME: Final = 150  # characters
 MAX_LOGBOOK_ERROR: Final = 200  # characters
 
@@ -125,7 +125,7 @@ def job_payload(
         "media_content_id": media_content_id(entry_id, job.job_id) if saved else None,
         "image_url": image_url(entry_id, job.job_id) if saved else None,
         "file_path": str(file_path) if saved and file_path is not None else None,
-        "entity_id": _image_entity_id(hass, entry_id, job.preset, job.recipe),
+        "entity_id": _find_image_entity_id(hass, entry_id, job.preset, job.recipe),
     }
     return dict(payload)
 
@@ -148,7 +148,7 @@ def shorten_texts(payload: dict[str, Any]) -> dict[str, Any]:
 def _list_truncations() -> Iterator[tuple[str, int]]:
     """Yield the name of the next text to truncate, and its new length."""
     for names in (_PROMPTS, _OTHER_TEXTS):
-        for length in _LENGTHS:
+        for length in _TRUNCATED_LENGTHS:
             for name in names:
                 yield name, length
 
@@ -207,7 +207,7 @@ def finished_job_payload(
     fields: dict[str, Any] = {
         **image_payload(entry_id, image, file_path),
         "status": Status.DONE.value,
-        "entity_id": _image_entity_id(hass, entry_id, image.preset, image.recipe),
+        "entity_id": _find_image_entity_id(hass, entry_id, image.preset, image.recipe),
     }
     return {name: fields.get(name) for name in JOB_FIELDS}
 
@@ -230,10 +230,10 @@ def _get_preset_name(source: Job | Image) -> str:
     return clean(source.preset_name, MAX_PRESET_NAME) or source.preset
 
 
-def _image_entity_id(
+def _find_image_entity_id(
     hass: HomeAssistant, entry_id: str, slug: str, recipe_id: str | None
 ) -> str | None:
-    """Return the entity that shows the images of a recipe, its preset, or the server.
+    """Return the image entity of a recipe, its preset, or the server.
 
     The first of them that exists: a recipe may be deleted, and a preset may have no device.
     """
@@ -251,7 +251,10 @@ def _image_entity_id(
 def _find_device_id(
     hass: HomeAssistant, entry_id: str, slug: str, recipe_id: str | None
 ) -> str | None:
-    """Return the device of a recipe, its preset, or the server: the first that exists."""
+    """Return the device of a recipe, its preset, or the server.
+
+    The first of them that exists, as for the image entity.
+    """
     registry = dr.async_get(hass)
     for identifier in (
         subentry_device_identifier(recipe_id or ""),

@@ -30,8 +30,8 @@ from .generation import (
     async_regenerate,
     async_track_job,
     async_wait,
+    create_unknown_job_error,
     gallery_errors,
-    unknown_job,
 )
 from .jobs import Job
 from .links import async_create_link
@@ -404,7 +404,7 @@ async def _async_show_image(call: ServiceCall) -> None:
         )
     with gallery_errors():
         if (image := await coordinator.gallery.async_get(job_id)) is None:
-            raise unknown_job(job_id)
+            raise create_unknown_job_error(job_id)
         if image.hidden:
             raise ServiceValidationError(translation_domain=DOMAIN, translation_key="image_hidden")
         await player.async_show(image)
@@ -527,11 +527,11 @@ def _get_selected_jobs(coordinator: GazeCoordinator, call: ServiceCall) -> list[
     jobs: dict[str, Job] = {}
     for job_id in call.data.get("job_id", ()):
         if (job := engine.job(job_id)) is None:
-            raise unknown_job(job_id)
+            raise create_unknown_job_error(job_id)
         jobs[job_id] = job
     for batch_id in call.data.get("batch_id", ()):
         if not (batch := engine.batch(batch_id)):
-            raise unknown_job(batch_id)
+            raise create_unknown_job_error(batch_id)
         jobs.update((job.job_id, job) for job in batch)
     if not jobs:
         raise ServiceValidationError(translation_domain=DOMAIN, translation_key="nothing_selected")
