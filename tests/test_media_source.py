@@ -20,6 +20,7 @@ from homeassistant.const import CONF_API_KEY, CONF_HOST, CONF_VERIFY_SSL
 from homeassistant.core import HomeAssistant
 from homeassistant.core_config import async_process_ha_core_config
 from homeassistant.data_entry_flow import FlowResultType
+from homeassistant.helpers.translation import async_get_translations
 from homeassistant.setup import async_setup_component
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_capture_events
@@ -120,6 +121,23 @@ async def test_root_shows_folders_of_server_when_there_is_one(
     url = f"/api/gaze/image/{entry.entry_id}"
     assert [child.thumbnail for child in root.children[:3]] == [f"{url}/c?size=256"] * 3
     assert _children(await _browse(hass, entry.entry_id)) == _children(root)
+
+
+async def test_titles_are_in_language_of_home_assistant(
+    hass: HomeAssistant, entry: MockConfigEntry, add: Add
+) -> None:
+    await add("a")
+    await hass.config.async_update(language="de")
+    await async_get_translations(hass, "de", "common", [DOMAIN])
+
+    root = await _browse(hass)
+    group = await _browse(hass, entry.entry_id, "group", "months")
+    folder = await _browse(hass, entry.entry_id, "images", "all")
+
+    assert root.children is not None
+    titles = [child.title for child in root.children[:3]]
+    assert titles == ["Alle Bilder (1)", "Presets (1)", "Monate (1)"]
+    assert [group.title, folder.title] == ["Monate", "Alle Bilder"]
 
 
 @pytest.mark.parametrize(

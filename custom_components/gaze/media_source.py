@@ -36,6 +36,7 @@ from homeassistant.components.media_source import (
     Unresolvable,
 )
 from homeassistant.core import HomeAssistant
+from homeassistant.helpers.translation import async_get_cached_translations
 from homeassistant.util import dt as dt_util
 
 from .const import DOMAIN
@@ -75,15 +76,7 @@ _GROUPS: Final[dict[str, tuple[str, Callable[[Overview], Sequence[Folder]]]]] = 
     "tags": ("tag", lambda overview: overview.tags),
     "months": ("month", lambda overview: overview.months),
 }
-_TITLES: Final = {
-    "all": "All images",
-    "favorites": "Favorites",
-    "presets": "Presets",
-    "recipes": "Recipes",
-    "tags": "Tags",
-    "months": "Months",
-    "hidden": "Hidden",
-}
+_TITLE_KEY: Final = f"component.{DOMAIN}.common.media_"
 
 
 class _UnknownMediaError(GalleryError):
@@ -126,13 +119,17 @@ class GazeMediaSource(MediaSource):
                 case [""]:
                     return await self._async_browse_root()
                 case [entry_id]:
-                    return await _async_browse_server(self._get_entry(entry_id), entry_id)
+                    return await _async_browse_server(
+                        self.hass, self._get_entry(entry_id), entry_id
+                    )
                 case [entry_id, job_id]:
                     return await _async_browse_image(self._get_entry(entry_id), job_id)
                 case [entry_id, "group", key]:
-                    return await _async_browse_group(self._get_entry(entry_id), key)
+                    return await _async_browse_group(self.hass, self._get_entry(entry_id), key)
                 case [entry_id, kind, key, *page]:
-                    return await _async_browse_folder(self._get_entry(entry_id), kind, key, page)
+                    return await _async_browse_folder(
+                        self.hass, self._get_entry(entry_id), kind, key, page
+                    )
             raise _UnknownMediaError
 
     @override
@@ -175,7 +172,7 @@ class GazeMediaSource(MediaSource):
         """Return the servers, or the folders of the only one."""
         entries = self._list_entries()
         if len(entries) == 1:
-            return await _async_browse_server(entries[0], None)
+            return await _async_browse_server(self.hass, entries[0], None)
         servers = [_create_folder(entry.entry_id, entry.title) for entry in entries]
         for entry, server in zip(entries, servers, strict=True):
             if (newest := entry.runtime_data.gallery.newest()) is not None:
@@ -195,23 +192,25 @@ class GazeMediaSource(MediaSource):
         raise _ServerNotLoadedError
 
 
-async def _async_browse_server(entry: GazeConfigEntry, identifier: str | None) -> BrowseMediaSource:
+async def _async_browse_server(
+    hass: HomeAssistant, entry: GazeConfigEntry, identifier: str | None
+) -> BrowseMediaSource:
     """Return the folders of a server, then its newest images."""
     overview = await entry.runtime_data.gallery.async_overview()
     folders = [
-        *_summarize_images(entry, "all", overview.all),
-        *_summarize_images(entry, "favorites", overview.favorites),
+        *_summarize_images(hass, entry, "all", overview.all),
+        *_summarize_images(hass, entry, "favorites", overview.favorites),
         *(
             _create_counted_folder(
                 f"{entry.entry_id}/{_GROUP}/{key}",
-                _TITLES[key],
+                _get_own_title(hass, key),
                 len(found),
                 thumbnail_url(entry.entry_id, found[0].newest_job_id, _THUMBNAIL_SIDE),
             )
             for key, (_, folders_of) in _GROUPS.items()
             if (found := folders_of(overview))
         ),
-        *_summarize_images(entry, "hidden", overview.hidden),
+        *_summarize_images(hass, entry, "hidden", overview.hidden),
     ]
     return _create_folder(
         identifier,
@@ -220,7 +219,9 @@ async def _async_browse_server(entry: GazeConfigEntry, identifier: str | None) -
     )
 
 
-async def _async_browse_group(entry: GazeConfigEntry, key: str) -> BrowseMediaSource:
+async def _async_browse_group(
+    hass: HomeAssistant, entry: GazeConfigEntry, key: str
+) -> BrowseMediaSource:
     """Return the folders of all presets, recipes, tags, or months."""
     if key not in _GROUPS:
         raise _UnknownMediaError
@@ -228,14 +229,14 @@ async def _async_browse_group(entry: GazeConfigEntry, key: str) -> BrowseMediaSo
     overview = await entry.runtime_data.gallery.async_overview()
     return _create_folder(
         f"{entry.entry_id}/{_GROUP}/{key}",
-        _TITLES[key],
-        [_summarize_folder(entry, kind, folder) for folder in folders_of(overview)],
+        _get_own_title(hass, key),
+        [_summarize_folder(hass, entry, kind, folder) for folder in folders_of(overview)],
         children_media_class=MediaClass.DIRECTORY,
     )
 
 
 async def _async_browse_folder(
-    entry: GazeConfigEntry, kind: str, key: str, page: Sequence[str]
+    hass: HomeAssistant, entry: GazeConfigEntry, kind: str, key: str, page: Sequence[str]
 ) -> BrowseMediaSource:
     """Return a page of the images in a folder, and a folder with older images."""
     identifier = f"{entry.entry_id}/{kind}/{key}"
@@ -247,11 +248,12 @@ async def _async_browse_folder(
             selection = replace(selection, below=int(_validate_part(_NUMBER, number)))
         case _:
             raise _UnknownMediaError
-    title = _get_folder_title(entry, kind, key)  # an entry loses its data when it is unloaded
+    title = _get_folder_title(hass, entry, kind, key)  # an entry loses its data when it is unloaded
     images = await entry.runtime_data.gallery.async_entries(selection, PAGE + 1)
     children = [_create_item(entry, image) for image in images[:PAGE]]
     if len(images) > PAGE:
-        children.append(_create_folder(f"{identifier}/{images[PAGE - 1].number}", "Older images"))
+        older = f"{identifier}/{images[PAGE - 1].number}"
+        children.append(_create_folder(older, _get_own_title(hass, "older")))
     return _create_folder(
         "/".join((identifier, *page)),
         title,
@@ -303,12 +305,18 @@ def _validate_part(pattern: re.Pattern[str], part: str) -> str:
     return part
 
 
-def _get_folder_title(entry: GazeConfigEntry, kind: str, key: str) -> str:
-    """Return the title of a folder."""
+def _get_own_title(hass: HomeAssistant, key: str) -> str:
+    """Return the title of a folder of the integration, in the language of Home Assistant."""
+    texts = async_get_cached_translations(hass, hass.config.language, "common", DOMAIN)
+    return texts.get(f"{_TITLE_KEY}{key}", key)
+
+
+def _get_folder_title(hass: HomeAssistant, entry: GazeConfigEntry, kind: str, key: str) -> str:
+    """Return the title of a folder of images."""
     name = key
     match kind:
         case "images":
-            return _TITLES[key]
+            return _get_own_title(hass, key)
         case "tag":
             name = unquote(key)
         case "preset":
@@ -335,19 +343,21 @@ def _recipe_name(coordinator: GazeCoordinator, recipe_id: str) -> str:
 
 
 def _summarize_images(
-    entry: GazeConfigEntry, key: str, folder: Folder | None
+    hass: HomeAssistant, entry: GazeConfigEntry, key: str, folder: Folder | None
 ) -> Generator[BrowseMediaSource]:
     """Yield the listed folder if it has images."""
     if folder is not None:
-        yield _summarize_folder(entry, "images", replace(folder, key=key))
+        yield _summarize_folder(hass, entry, "images", replace(folder, key=key))
 
 
-def _summarize_folder(entry: GazeConfigEntry, kind: str, folder: Folder) -> BrowseMediaSource:
+def _summarize_folder(
+    hass: HomeAssistant, entry: GazeConfigEntry, kind: str, folder: Folder
+) -> BrowseMediaSource:
     """Return a listed folder, with its newest image as the thumbnail."""
     key = quote(folder.key, safe="") if kind == "tag" else folder.key
     return _create_counted_folder(
         f"{entry.entry_id}/{kind}/{key}",
-        _get_folder_title(entry, kind, key),
+        _get_folder_title(hass, entry, kind, key),
         folder.count,
         thumbnail_url(entry.entry_id, folder.newest_job_id, _THUMBNAIL_SIDE),
     )
