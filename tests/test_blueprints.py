@@ -158,7 +158,7 @@ async def test_notification_is_replaced_until_images_are_finished(
     await until(lambda: len(push.messages) == 4)
 
     job = (await act(hass, "list_jobs"))["jobs"][0]
-    assert push.texts[:3] == ["Queued", "Being made", "Being made"]
+    assert push.texts[:3] == ["Queued", "Generating", "Generating"]
     assert [message["data"].get("progress") for message in push.messages] == [0, 0, 1, None]
     assert all(message["data"]["live_update"] for message in push.messages[:3])
     assert list(push.shown) == [f"gaze-{response['batch_id']}"]

@@ -96,7 +96,7 @@ async def test_notification_buttons_work_from_phone(
         )
         await _arrived(lambda: push.texts == ["Queued"])
         server.begin()
-        await _arrived(lambda: push.texts == ["Queued", "Being made"])
+        await _arrived(lambda: push.texts == ["Queued", "Generating"])
         await server.finish()
         await _arrived(lambda: "seed" in push.texts[-1])
         (first,) = await images()
