@@ -191,22 +191,27 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             and not self._listed_empty
             and (before := await self._async_load_previous_presets())
         ):
-            # GAZE may report an empty list while it starts. The next one counts.
+            # GAZE may report an empty list while it starts. Only a second one in a row counts.
             self._listed_empty = True
             self.update_interval = RETRY_INTERVAL
             return before
         self._listed_empty = not data
         if data != self.data:
-            if len(data) == MAX_PRESETS:
-                _LOGGER.warning(
-                    "%s has at least %d presets. Only the first %d are used",
-                    self.config_entry.title,
-                    MAX_PRESETS,
-                    MAX_PRESETS,
-                )
-            await self._presets_store.async_save({slug: data[slug].name for slug in data})
+            await self._async_store_presets(data)
         self.presets_listed = True
         return data
+
+    async def _async_store_presets(self, presets: dict[str, Preset]) -> None:
+        """Store the presets for the next start. Warn if there may be more."""
+        if len(presets) == MAX_PRESETS:
+            _LOGGER.warning(
+                "%s has at least %d presets. Only the first %d are used",
+                self.config_entry.title,
+                MAX_PRESETS,
+                MAX_PRESETS,
+            )
+        names = {slug: preset.name for slug, preset in presets.items()}
+        await self._presets_store.async_save(names)
 
     async def _async_load_previous_presets(self) -> dict[str, Preset]:
         """Return the presets of the last listing, in this run or an earlier one."""

@@ -326,28 +326,36 @@ class _IssueReporter:
     def _list_removed(self, *, of_missing_presets: bool) -> dict[str, str]:
         """Return the removed entities and devices of missing presets, or all other removed ones.
 
-        The keys are their IDs. The values are the slug of the preset, or nothing. The entity
-        registry stores removed entities. This class stores the IDs of devices until Home Assistant
-        restarts, which then validates automations.
+        The keys are their IDs. The values are the slug of the preset, or nothing.
         """
-        entities = er.async_get(self._hass)
+        removed = self._list_removed_devices() | self._list_removed_entities()
+        return {
+            used: slug
+            for used, slug in removed.items()
+            if self._is_preset_missing(slug) is of_missing_presets
+        }
+
+    def _list_removed_devices(self) -> dict[str, str]:
+        """Return the devices that were removed since Home Assistant started.
+
+        This class notes the IDs of devices until the next start, which validates automations.
+        """
         devices = dr.async_get(self._hass)
         known = self._hass.data.setdefault(_DATA_DEVICES, {}).setdefault(self._entry.entry_id, {})
         for device in dr.async_entries_for_config_entry(devices, self._entry.entry_id):
             for _, identifier in device.identifiers:
                 known[device.id] = self._get_slug(identifier)
-        removed = {used: slug for used, slug in known.items() if devices.async_get(used) is None}
-        removed |= {
+        return {used: slug for used, slug in known.items() if devices.async_get(used) is None}
+
+    def _list_removed_entities(self) -> dict[str, str]:
+        """Return the removed entities, which the entity registry stores."""
+        entities = er.async_get(self._hass)
+        return {
             entity.entity_id: self._get_slug(entity.unique_id.rpartition("-")[0])
             for entity in entities.deleted_entities.values()
             if self._has_to_report(entity.platform, entity.config_entry_id)
             and entity.entity_id not in entities.entities
             and self._hass.states.get(entity.entity_id) is None
-        }
-        return {
-            used: slug
-            for used, slug in removed.items()
-            if self._is_preset_missing(slug) is of_missing_presets
         }
 
     def _has_to_report(self, domain: str | None, entry_id: str | None) -> bool:
