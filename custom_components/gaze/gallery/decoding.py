@@ -25,7 +25,7 @@ THUMBNAIL_TYPE: Final = "image/webp"
 _THUMBNAIL_QUALITY: Final = 78
 # Of libwebp's methods, the third takes a fifth less time than the default for 3 % larger files.
 _THUMBNAIL_METHOD: Final = 2
-# Of several ways to make a file smaller the quick one: Pillow reads a JPEG at a fraction of
+# The quick way to shrink an image: Pillow reads a JPEG at a fraction of
 # its size and shrinks in two steps, with no difference to be seen at this factor.
 _REDUCING_GAP: Final = 2.0
 

@@ -1,10 +1,10 @@
 """The image files of a gallery on disk. Blocks: call it in the executor.
 
-Files lie at `<root>/<folder>/<name>`. The root may be a link to elsewhere, as people have them
-to other disks. Below it no link is followed, and nothing but a regular file is read.
+Files lie at `<root>/<folder>/<name>`. The root may be a symbolic link, for example to another
+disk. Below it, links are not followed, and only regular files are read.
 
 A root in a media folder has a marker file with an ID. An image counts as deleted only if its
-root bears the expected marker, because the empty folder of a disk that is not mounted does not.
+root has the expected marker, because the empty folder of a disk that is not mounted has none.
 """
 
 from collections.abc import Collection, Generator, Iterable, Mapping
@@ -82,7 +82,7 @@ class Files:
     def __init__(self, root: Path, marker: str | None = None) -> None:
         """Use a root.
 
-        With the ID of a marker, the root must bear it. Without one, the root is created when
+        With the ID of a marker, the root must have it. Without one, the root is created when
         it is needed.
         """
         self.root = root
@@ -368,7 +368,7 @@ def _mode(path: Path) -> int:
 
 
 def _validate_root(root: int, expected: str | None) -> None:
-    """Raise GalleryUnavailableError unless an open root bears the marker, if it must."""
+    """Raise GalleryUnavailableError unless an open root has the expected marker, if any."""
     if expected is None:
         return
     try:

@@ -13,7 +13,7 @@ class Image:
     of the request, `width` and `height` those of the file, in pixels. `size` is in bytes.
 
     `path` is the file, relative to the folder of the gallery whose ID is `root`. An image that is
-    not `saved` lies outside the media folder and is removed with the batch of its preset.
+    not `saved` is outside the media folder, and is removed when its preset has a newer batch.
 
     Images are ordered by `number`, in microseconds since the epoch: a later image has a higher
     one, and the later one of two is the one that was finished later, whichever was downloaded
@@ -54,7 +54,7 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GalleryOptions:
-    """What people choose: `keep_images` is how many images stay, 0 for all of them."""
+    """The options of the user. keep_images: the maximum number of images, 0 for no limit."""
 
     save_images: bool = True
     strip_metadata: bool = False
@@ -63,7 +63,7 @@ class GalleryOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:
-    """Which images to select. What is `None` does not matter.
+    """Which images to select. Fields that are `None` select any image.
 
     preset: a slug. recipe: an ID or a name. month: `2026-08`, in Home Assistant's time zone.
     search: words that all occur in the names, prompts, seed, checkpoint, title, or tag, in any

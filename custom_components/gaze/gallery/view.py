@@ -43,7 +43,7 @@ class ImageView(HomeAssistantView):
             return web.Response(
                 status=HTTPStatus.BAD_REQUEST, text=f"The size is one of {', '.join(_SIDES)}"
             )
-        gallery = _gallery(request.app[KEY_HASS], config_entry_id)
+        gallery = _find_gallery(request.app[KEY_HASS], config_entry_id)
         if gallery is None:
             return web.Response(status=HTTPStatus.NOT_FOUND)
         known = {etag.value for etag in request.if_none_match or ()}
@@ -70,8 +70,8 @@ class ImageView(HomeAssistantView):
         return response
 
 
-def _gallery(hass: HomeAssistant, config_entry_id: str) -> Gallery | None:
-    """Return the gallery of a loaded entry of ours."""
+def _find_gallery(hass: HomeAssistant, config_entry_id: str) -> Gallery | None:
+    """Return the gallery of a loaded server, or None."""
     entry = hass.config_entries.async_get_entry(config_entry_id)
     if entry is None or entry.domain != DOMAIN or entry.state is not ConfigEntryState.LOADED:
         return None

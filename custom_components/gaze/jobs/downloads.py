@@ -1,8 +1,8 @@
 """Downloads finished images and saves them in the gallery.
 
-One bad image delays no other: a download that takes long gives its slot to the next one, and no
-download waits for its next try in a slot. Only tries that are about the image itself count. While
-GAZE or the gallery cannot be used, downloads wait.
+One bad image delays no other: a slow download gives its slot to the next one, and a failed one
+waits for its next try without a slot. Only tries that fail because of the image count. While GAZE
+or the gallery cannot be used, downloads wait.
 """
 
 import asyncio

@@ -55,7 +55,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateRequest:
-    """What to generate: a preset, and what to change of it (`None`: nothing).
+    """What to generate: a preset, and the changes to it. `None` means no change.
 
     count: 1-20; seed: 0…2⁶⁴-1; width and height: pixels, both or none, 16…16384, multiples
     of 8; tag: free text that comes back in events.
