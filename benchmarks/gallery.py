@@ -461,7 +461,7 @@ async def memory_line(hass: HomeAssistant, entry: ConfigEntry) -> Line:
     gallery = Gallery(hass, entry.entry_id, entry.title, options)
     await gallery.async_open()
     await gallery.async_overview()
-    await gallery.async_entries(Selection(search="rain"), 500)
+    await gallery.async_list(Selection(search="rain"), 500)
     after = await hass.async_add_executor_job(resident)
     await gallery.async_close()
     await hass.config_entries.async_setup(entry.entry_id)

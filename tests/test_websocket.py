@@ -133,15 +133,15 @@ async def test_list_of_server_that_is_unloaded_meanwhile_fails_with_its_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     started, unloaded = asyncio.Event(), asyncio.Event()
-    read_page = Gallery.async_page
+    select = Gallery.async_select
 
-    async def wait_for_unload(gallery: Gallery, *args: Any) -> list[tuple[int, Image]]:
-        page = await read_page(gallery, *args)
+    async def wait_for_unload(gallery: Gallery, *args: Any) -> list[Image]:
+        images = await select(gallery, *args)
         started.set()
         await unloaded.wait()
-        return page
+        return images
 
-    monkeypatch.setattr(Gallery, "async_page", wait_for_unload)
+    monkeypatch.setattr(Gallery, "async_select", wait_for_unload)
     await client.send_json_auto_id({"type": "gaze/images"})
     await started.wait()
 

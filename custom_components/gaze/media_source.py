@@ -249,7 +249,7 @@ async def _async_browse_folder(
         case _:
             raise _UnknownMediaError
     title = _get_folder_title(hass, entry, kind, key)  # an entry loses its data when it is unloaded
-    images = await entry.runtime_data.gallery.async_entries(selection, PAGE + 1)
+    images = await entry.runtime_data.gallery.async_list(selection, PAGE + 1)
     children = [_create_item(entry, image) for image in images[:PAGE]]
     if len(images) > PAGE:
         older = f"{identifier}/{images[PAGE - 1].number}"
@@ -278,7 +278,7 @@ async def _async_list_images(
     found = [
         (entry, image)
         for entry, gallery in galleries
-        for image in await gallery.async_entries(selection, limit)
+        for image in await gallery.async_list(selection, limit)
     ]
     if len(entries) > 1:
         found.sort(key=lambda pair: pair[1].made_at, reverse=True)

@@ -150,19 +150,15 @@ async def _page(galleries: Galleries, msg: Json) -> Json:
     pages = []
     for entry_id, gallery in galleries.items():
         selection = _selection(msg, below=below.get(entry_id))
-        pages.append(
-            [
-                (number, entry_id, image)
-                for number, image in await gallery.async_page(selection, limit + 1)
-            ]
-        )
-    listed = merge(*pages, key=lambda row: row[2].made_at, reverse=True)
+        images = await gallery.async_select(selection, limit + 1)
+        pages.append([(entry_id, image) for image in images])
+    listed = merge(*pages, key=lambda row: row[1].made_at, reverse=True)
     shown = list(islice(listed, limit))
     more = next(listed, None) is not None
-    for number, entry_id, _ in shown:
-        below[entry_id] = number
+    for entry_id, image in shown:
+        below[entry_id] = image.number
     page: Json = {
-        "images": [_shorten(_image_of(entry_id, image)) for _, entry_id, image in shown],
+        "images": [_shorten(_image_of(entry_id, image)) for entry_id, image in shown],
         "cursor": json.dumps(below) if more else None,
     }
     if "cursor" not in msg:

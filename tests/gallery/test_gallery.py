@@ -357,7 +357,7 @@ async def test_deleted_files_are_noticed_in_listings(gallery: Gallery, folder: P
     (folder / first.path).unlink()
     assert await _kept(gallery) == ["00000003", "00000002", "00000001"]
     shutil.rmtree(folder / "old")
-    assert [entry.job_id for entry in await gallery.async_entries(Selection(), 9)] == ["00000001"]
+    assert [entry.job_id for entry in await gallery.async_list(Selection(), 9)] == ["00000001"]
     (folder / second.path).unlink()
     overview = await gallery.async_overview()
 

@@ -85,8 +85,8 @@ async def test_images_are_filtered_by_preset_month_tag_and_time(filled: Index) -
 
 
 async def test_listing_has_pages(filled: Index) -> None:
-    [first, second] = await filled.async_entries(Selection(), 2)
-    rest = await filled.async_entries(Selection(below=second.number), 2)
+    [first, second] = await filled.async_list(Selection(), 2)
+    rest = await filled.async_list(Selection(below=second.number), 2)
 
     assert [first.job_id, second.job_id] == ["job-3", "job-2"]
     assert [entry.job_id for entry in rest] == ["job-1", "job-0"]

@@ -229,22 +229,18 @@ class Gallery:
     async def async_select(
         self, selection: Selection, limit: int = -1, offset: int = 0
     ) -> list[Image]:
-        """Return the selected images, newest first; -1: all. Raises GalleryError."""
+        """Return the selected images, newest first. Without a limit, return all.
+
+        `Selection(below=image.number)` selects the images after the last one of a page. Raises
+        GalleryError.
+        """
         await self._notice_changes()
         return await self._index.async_select(selection, limit, offset)
 
-    async def async_page(self, selection: Selection, limit: int) -> list[tuple[int, Image]]:
-        """Return the selected images with their numbers, newest first. Raises GalleryError.
-
-        The next page has the images below the last number.
-        """
-        await self._notice_changes()
-        return await self._index.async_page(selection, limit)
-
-    async def async_entries(self, selection: Selection, limit: int) -> list[ListedImage]:
+    async def async_list(self, selection: Selection, limit: int) -> list[ListedImage]:
         """Return the selected images as a listing shows them. Raises GalleryError."""
         await self._notice_changes()
-        return await self._index.async_entries(selection, limit)
+        return await self._index.async_list(selection, limit)
 
     async def async_overview(self) -> Overview:
         """Return the folders that have images, and the newest images. Raises GalleryError."""
@@ -259,7 +255,7 @@ class Gallery:
                     recipes=tuple(await self._index.async_recipes()),
                     tags=tuple(await self._index.async_tags()),
                     months=tuple(await self._index.async_months()),
-                    newest=tuple(await self._index.async_entries(Selection(), _OVERVIEW_IMAGES)),
+                    newest=tuple(await self._index.async_list(Selection(), _OVERVIEW_IMAGES)),
                 )
         return overview
 

@@ -19,7 +19,7 @@ type IndexedFile = tuple[str, str, str, int]
 _NAMES: Final = tuple(field.name for field in fields(Image))
 _COLUMNS: Final = ", ".join(_NAMES)
 _MARKS: Final = ", ".join("?" for _ in _NAMES)
-_ENTRY_COLUMNS: Final = ", ".join(field.name for field in fields(ListedImage))
+_LISTED_COLUMNS: Final = ", ".join(field.name for field in fields(ListedImage))
 _MICROSECONDS: Final = 1_000_000
 _DAY: Final = 86_400.0
 
@@ -278,26 +278,17 @@ class Index:
     async def async_select(
         self, selection: Selection, limit: int = -1, offset: int = 0
     ) -> list[Image]:
-        """Return the selected images, newest first; -1 for all of them."""
+        """Return the selected images, newest first. Without a limit, return all."""
         where, values = _build_condition(selection)
         return await self._images(
             f"{where} ORDER BY number DESC LIMIT ? OFFSET ?", (*values, limit, offset)
         )
 
-    async def async_page(self, selection: Selection, limit: int) -> list[tuple[int, Image]]:
-        """Return the selected images with their numbers, newest first."""
-        where, values = _build_condition(selection)
-        rows = await self._read(
-            f"SELECT number, {_COLUMNS} FROM image {where} ORDER BY number DESC LIMIT ?",
-            (*values, limit),
-        )
-        return [(number, Image(*row)) for number, *row in rows]
-
-    async def async_entries(self, selection: Selection, limit: int) -> list[ListedImage]:
+    async def async_list(self, selection: Selection, limit: int) -> list[ListedImage]:
         """Return the selected images as a listing shows them, newest first."""
         where, values = _build_condition(selection)
         rows = await self._read(
-            f"SELECT {_ENTRY_COLUMNS} FROM image {where} ORDER BY number DESC LIMIT ?",
+            f"SELECT {_LISTED_COLUMNS} FROM image {where} ORDER BY number DESC LIMIT ?",
             (*values, limit),
         )
         return [ListedImage(*row) for row in rows]
