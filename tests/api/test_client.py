@@ -568,6 +568,7 @@ async def test_unexpected_response_raises_response_error(
         b"[" * 100_000,
         b'{"a":' * 100_000,
         b"[" * 100_000 + b"]" * 100_000,
+        b'{"a":' * 40_000 + b"NaN" + b"}" * 40_000,
         b'{"presets": [[[[]]]], "jobs": [[[[]]]], "id": {"id": {}}, "status": [[]]}',
     ],
 )

@@ -257,9 +257,10 @@ def _decode_leniently(content: bytes) -> Any:
             parse_float=lambda digits: _parse_finite(digits, float),
             parse_int=lambda digits: _parse_finite(digits, int),
         )
+        text = json.dumps(data, ensure_ascii=False)
     except RecursionError as err:
         raise ValueError("too many levels") from err
-    return orjson.loads(json.dumps(data, ensure_ascii=False).encode(errors="replace"))
+    return orjson.loads(text.encode(errors="replace"))
 
 
 def _parse_finite[T: (int, float)](digits: str, number: Callable[[str], T]) -> T | None:
