@@ -197,6 +197,16 @@ async def test_generate_sends_all_fields_and_returns_job_ids(
     assert server.jobs[0].body == options.as_body()
 
 
+@pytest.mark.parametrize("status", [200, 201, 202, 203])
+async def test_response_counts_with_each_successful_status(
+    script: Script, scripted: GazeClient, status: int
+) -> None:
+    jobs = [{"job_id": "job-1", "status": "queued"}]
+    script.answer = lambda: web.json_response({"jobs": jobs}, status=status)
+
+    assert await scripted.generate("neon_city", GenerateOptions()) == ["job-1"]
+
+
 async def test_largest_seed_is_returned_exactly(server: GazeServer, client: GazeClient) -> None:
     [job_id] = await client.generate("neon_city", GenerateOptions(seed=2**64 - 1))
     await server.finish()

@@ -58,6 +58,15 @@ MAX_LENIENT_BYTES: Final = 256 * 2**10  # several times as much as 500 presets
 MAX_IMAGE_BYTES: Final = 64 * 2**20
 MAX_REASON_LENGTH: Final = 300
 _MAX_REASON_READ: Final = 4 * MAX_REASON_LENGTH
+# GAZE sends 200 and 202. A newer one, or a proxy, could send the other two with the same content.
+_WITH_CONTENT: Final = frozenset(
+    (
+        HTTPStatus.OK,
+        HTTPStatus.CREATED,
+        HTTPStatus.ACCEPTED,
+        HTTPStatus.NON_AUTHORITATIVE_INFORMATION,
+    )
+)
 MAX_RETRY_AFTER: Final = 3600.0
 
 
@@ -176,7 +185,7 @@ class GazeClient:
                     method, url, allow_redirects=False, timeout=time_limit, **options
                 ) as response,
             ):
-                if response.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
+                if response.status in _WITH_CONTENT:
                     return await _read_body(response, limit)
                 if limit == MAX_IMAGE_BYTES:
                     raise await _create_image_error(response)
