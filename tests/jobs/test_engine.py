@@ -208,6 +208,17 @@ async def test_done_without_an_image_fails_the_job(
     assert (job["status"], job["reason"]) == ("failed", "no_image")
 
 
+async def test_job_waits_for_the_result_when_it_is_done(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.NO_IMAGE, times=3)
+    answer = await generate(hass)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+
+
 @pytest.mark.parametrize(
     "fault",
     [

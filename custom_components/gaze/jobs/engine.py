@@ -56,6 +56,7 @@ REQUEST_TIME: Final = (API_TIMEOUT.total or 0.0) + 10.0
 POLL_TIME: Final = 5.0  # seconds after which a poll no longer delays the others
 MAX_POLLS: Final = 4  # without a response, at once
 MAX_CRASHES: Final = 5  # unforeseen errors after which a job is given up
+MAX_IMAGELESS_POLLS: Final = 4  # over 7 s
 CONFIRMATION_AGE: Final = 10.0  # seconds for which a listing shows that GAZE works
 TRACKED_TIME_STEP: Final = 3600.0  # how much tracked time a kill may lose, in seconds
 MICROSECONDS: Final = 1_000_000
@@ -108,6 +109,7 @@ class JobEngine:
         self._clocks = Clocks()
         self._crash_log = CrashLog()
         self._crashes: Counter[str] = Counter()  # by job
+        self._imageless: Counter[str] = Counter()  # polls of a job that is done without an image
         self._ending: set[str] = set()  # jobs whose end is being saved and fired
         self._endings: dict[str, asyncio.Future[None]] = {}  # what callers wait for, by job
         # Life
@@ -732,8 +734,12 @@ class JobEngine:
 
     async def _process_done(self, job: Job, report: JobReport) -> None:
         """Note a finished image and download it."""
-        span = self._end_span(job.job_id)
         result = report.result
+        has_image = result is not None and bool(result.image_url)
+        if not has_image and self._may_get_image(job.job_id):
+            self._pacer.fail_job(job.job_id, self._now)
+            return
+        span = self._end_span(job.job_id)
         if result is None or not result.image_url:
             await self._fail(job.job_id, Reason.NO_IMAGE)
         else:
@@ -753,6 +759,14 @@ class JobEngine:
             await self._records.async_save_durations(job.key, samples)
         if (next_id := self._pacer.infer_start(self._now)) is not None:
             await self._process_start(self._jobs[next_id])
+
+    def _may_get_image(self, job_id: str) -> bool:
+        """Return whether to poll a job again that is done without an image.
+
+        GAZE may change the status of a job before it adds the result.
+        """
+        self._imageless[job_id] += 1
+        return self._imageless[job_id] < MAX_IMAGELESS_POLLS
 
     def _next_image_number(self) -> int:
         """Return a number for an image that GAZE just reported, higher than all before.
@@ -860,6 +874,7 @@ class JobEngine:
         """Discard what is only needed for open jobs."""
         self._clocks.stop(job_id)
         self._crashes.pop(job_id, None)
+        self._imageless.pop(job_id, None)
         self._tracked.discard(job_id)
         self._restored.discard(job_id)
 
