@@ -193,9 +193,40 @@ async def test_record_that_could_not_be_saved_is_saved_when_the_store_closes(
     await records.async_save(job("first"))
     repair()
     await records.async_close()
-    await records.async_save(job("late"))  # this is not retried
 
     assert [saved.job_id for saved in await load(hass)] == ["first"]
+
+
+async def test_record_that_could_not_be_saved_survives_a_reload(
+    hass: HomeAssistant, path: Path
+) -> None:
+    records = Records(hass, "entry")
+    await records.async_open()
+    await records.async_save(job("first"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON job BEGIN SELECT RAISE(FAIL, 'full'); END"
+        )
+    await records.async_save(job("first", status=Status.PROCESSING), job("second"))
+    await records.async_close()
+    await records.async_save(job("late"))
+
+    records = Records(hass, "entry")
+    jobs, _ = await records.async_open()
+    assert [loaded.job_id for loaded in jobs] == ["first", "second", "late"]
+    assert jobs[0].status is Status.PROCESSING
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TRIGGER full")
+    async_fire_time_changed(hass, dt_util.utcnow() + timedelta(seconds=RETRY_AFTER + 1))
+    await hass.async_block_till_done()
+    with closing(sqlite3.connect(path)) as connection:
+        saved = [
+            job_id for (job_id,) in connection.execute("SELECT job_id FROM job ORDER BY number")
+        ]
+    await records.async_close()
+    assert saved == ["first", "second", "late"]
+    await records.async_remove()
+    assert await load(hass) == []
 
 
 async def test_unreadable_durations_are_ignored(

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from homeassistant.core import CALLBACK_TYPE, HomeAssistant
 from homeassistant.helpers.event import async_call_later
+from homeassistant.util.hass_dict import HassKey
 from mashumaro.exceptions import InvalidFieldValue, MissingField
 import orjson
 
@@ -22,6 +23,8 @@ from .models import Job
 _LOGGER = logging.getLogger(__name__)
 
 RETRY_AFTER: Final = 30.0  # seconds after which a failed write is tried again
+# The records of each entry that are to be saved. A reload while the disk fails must not lose them.
+_DATA_UNSAVED: HassKey[dict[str, dict[str, str]]] = HassKey("gaze_unsaved_jobs")
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS job (
@@ -49,7 +52,8 @@ class Records:
         """Use the entry's own file."""
         self._hass = hass
         self._failing = False
-        self._unsaved: dict[str, str] = {}  # records by job that are to be saved
+        unsaved = hass.data.setdefault(_DATA_UNSAVED, {})
+        self._unsaved = unsaved.setdefault(entry_id, {})  # records by job that are to be saved
         self._stop_retry: CALLBACK_TYPE | None = None
         self._closing = False
         self._in_order = asyncio.Lock()  # an older record must not overwrite a newer one
@@ -68,6 +72,9 @@ class Records:
         await self._database.async_open()
         self._closing = False
         jobs = await self._database.async_read("SELECT job_id, record FROM job ORDER BY number")
+        if self._unsaved:
+            jobs = list((dict(jobs) | self._unsaved).items())
+            self._retry_later()
         durations = await self._database.async_read(
             "SELECT key, samples FROM duration ORDER BY rowid"
         )
@@ -108,6 +115,7 @@ class Records:
 
     async def async_remove(self) -> None:
         """Remove the file."""
+        self._unsaved.clear()
         await self._database.async_remove()
 
     async def _write(self, statement: str, *rows: Row) -> None:
