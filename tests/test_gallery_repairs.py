@@ -19,7 +19,7 @@ from custom_components.gaze.gallery import Selection
 from custom_components.gaze.gallery_repairs import CHECK_INTERVAL
 from testing.gaze_server import GazeServer
 
-from .common import make_image
+from .common import act, make_image
 from .conftest import SetUp
 
 type Reported = Callable[[], dict[str, ir.IssueEntry]]
@@ -161,6 +161,33 @@ async def test_server_added_again_adopts_its_images(
     state = hass.states.get("image.gaze_latest_image")
     assert state is not None
     assert state.state != "unknown"
+
+
+async def test_servers_added_again_in_other_order_find_their_images(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    second_server: GazeServer,
+    second_entry: MockConfigEntry,
+    setup_integration: SetUp,
+) -> None:
+    folders = [one.runtime_data.gallery.folder for one in (entry, second_entry)]
+    for one, its_server in ((entry, server), (second_entry, second_server)):
+        fields = {"config_entry_id": one.entry_id}
+        job_id = (await act(hass, "generate", preset="neon_city", **fields))["jobs"][0]["job_id"]
+        await its_server.finish()
+        await act(hass, "wait", job_id=job_id, **fields)
+    for one in (entry, second_entry):
+        assert await hass.config_entries.async_remove(one.entry_id)
+
+    second = MockConfigEntry(domain=DOMAIN, title="GAZE", data=dict(second_entry.data))
+    await setup_integration(second)
+    first = MockConfigEntry(domain=DOMAIN, title="GAZE (first)", data=dict(entry.data))
+    await setup_integration(first)
+
+    galleries = [one.runtime_data.gallery for one in (first, second)]
+    assert [gallery.folder for gallery in galleries] == folders
+    assert [gallery.count_found() for gallery in galleries] == [1, 1]
 
 
 async def test_images_of_other_server_are_not_offered(

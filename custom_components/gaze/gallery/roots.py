@@ -202,15 +202,25 @@ class Roots:
         self.path = self._parent / name
 
     async def _async_choose_name(self) -> str:
-        """Choose a name for the folder that no other server's folder has."""
+        """Choose a name for the folder: the earlier one, or one that no other server's has.
+
+        The title says nothing about the earlier name, because it depends on the order in which
+        servers are added.
+        """
         name = plain_name(slugify(self._title)[:_MOST_NAME] or DOMAIN)
-        others = self._hass.config_entries.async_entries(DOMAIN)
-        if any(
-            slugify(other.title)[:_MOST_NAME] == name
-            for other in others
-            if other.entry_id != self._entry_id
-        ):
+        others = [
+            entry
+            for entry in self._hass.config_entries.async_entries(DOMAIN)
+            if entry.entry_id != self._entry_id
+        ]
+        if any(slugify(other.title)[:_MOST_NAME] == name for other in others):
             name = f"{name}_{self._entry_id[-6:].lower()}"
+        marker = Marker(gallery="", server=self._server())
+        if marker.server and not self._is_foreign(marker):
+            parent = _find_media_folder(self._hass) / DOMAIN
+            name = await self._hass.async_add_executor_job(
+                _find_earlier_name, parent, marker.server, name
+            )
         await self._index.async_set_property(_FOLDER_PROPERTY, name)
         return name
 
@@ -243,6 +253,22 @@ def _is_there(files: Files) -> bool:
     except GalleryError:
         return False
     return marker is not None and marker.gallery == files.marker
+
+
+def _find_earlier_name(parent: Path, server: str, name: str) -> str:
+    """Return the name of the folder that a server had, or `name` if there is none. Blocks."""
+    try:
+        names = [name, *sorted(path.name for path in parent.iterdir())]
+    except OSError:
+        return name
+    for earlier in names:
+        try:
+            marker = read_marker(parent / earlier)
+        except GalleryError:
+            continue
+        if marker is not None and marker.server == server:
+            return earlier
+    return name
 
 
 def _find_media_folder(hass: HomeAssistant) -> Path:
