@@ -433,6 +433,21 @@ async def test_unsaved_images_of_batch_are_bounded(open_gallery: OpenGallery) ->
     assert len(await _kept(gallery)) == 20
 
 
+async def test_newest_unsaved_image_of_recipe_stays(open_gallery: OpenGallery) -> None:
+    gallery = await open_gallery(GalleryOptions(save_images=False))
+    await _add(gallery, 2, batch_id="first", recipe="morning", recipe_name="Morning")
+    await _add(gallery, 21, start=2, batch_id="second")
+    assert (await _kept(gallery))[19:] == ["00000003", "00000001"]
+
+    gallery = await open_gallery(GalleryOptions(save_images=False))
+    morning = gallery.newest(recipe="morning")
+    assert morning is not None
+    assert await gallery.async_read(morning) == picture(shade=1)
+    await _add(gallery, 1, start=23, batch_id="third", recipe="morning", recipe_name="Morning")
+
+    assert await _kept(gallery) == ["00000023"]
+
+
 async def test_late_unsaved_image_stays_until_next_one(open_gallery: OpenGallery) -> None:
     gallery = await open_gallery(GalleryOptions(save_images=False))
     await _add(gallery, 1, start=5, batch_id="second")

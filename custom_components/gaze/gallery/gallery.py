@@ -652,7 +652,8 @@ class Gallery:
     async def _discard_unsaved(self, preset: str, added: Image | None = None) -> None:
         """Remove the unsaved images of a preset, except those of the last batch.
 
-        A late image of an earlier batch stays as long as nothing else is added.
+        A late image of an earlier batch stays as long as nothing else is added. The newest image
+        of a recipe stays, too, because the entity of the recipe shows it.
         """
         newest = self._newest.get(preset)
         batches = {
@@ -660,6 +661,7 @@ class Gallery:
         }
         images = [image for image in await self._index.async_unsaved(preset) if not image.favorite]
         kept = [image for image in images if image.batch_id in batches][:_UNSAVED_OF_PRESET]
+        kept += [image for image in images if image in self._newest_of_recipe.values()]
         if surplus := [image for image in images if image not in kept]:
             await self._discard_quietly(surplus)
 
