@@ -85,6 +85,7 @@ async def test_image_is_saved_in_folder_of_preset(gallery: Gallery, folder: Path
         ({"preset": "Kirschblüte/Regen"}, f"kirschblute_regen/{LOCAL}_12345_job1.png"),
         ({"preset": "🌸"}, f"preset/{LOCAL}_12345_job1.png"),
         ({"job_id": "../../../x"}, f"neon_city/{LOCAL}_12345_x.png"),
+        ({"job_id": "__--__"}, f"neon_city/{LOCAL}_12345_0.png"),
         ({"seed": None}, f"neon_city/{LOCAL}_0_job1.png"),
         ({"seed": "../1"}, f"neon_city/{LOCAL}_1_job1.png"),
         ({"seed": "9" * 300}, f"neon_city/{LOCAL}_{'9' * 20}_job1.png"),

@@ -70,7 +70,7 @@ def file_stem(image: Image) -> str:
 
 def job_prefix(job_id: str) -> str:
     """Return the part of a job's ID that is in the name of its file."""
-    return _UNSAFE.sub("", job_id)[:_JOB_ID_CHARACTERS]
+    return _UNSAFE.sub("", job_id)[:_JOB_ID_CHARACTERS] or "0"
 
 
 def parse_path(path: str) -> FoundFile | None:
