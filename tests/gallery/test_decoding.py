@@ -4,11 +4,11 @@ from io import BytesIO
 import struct
 import zlib
 
-from PIL import Image as Pillow
+from PIL import Image as Pillow, PngImagePlugin
 import pytest
 
 from custom_components.gaze.gallery import ImageContentError, UnsupportedFormatError
-from custom_components.gaze.gallery.decoding import read_properties, shrink
+from custom_components.gaze.gallery.decoding import open_image, read_properties, shrink
 from custom_components.gaze.gallery.webp import decode, find_decoder
 
 from .pictures import picture, png_claiming
@@ -34,6 +34,34 @@ def test_format_is_detected_from_bytes(kind: str, content_type: str, extension: 
 
     assert (found.content_type, found.extension) == (content_type, extension)
     assert (found.width, found.height) == (40, 24)
+
+
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt", "iCCP"])
+def test_png_with_large_packed_text_is_accepted(kind: str) -> None:
+    texts = PngImagePlugin.PngInfo()
+    text = "a" * (2**20 + 1)
+    if kind == "zTXt":
+        texts.add_text("workflow", text, zip=True)
+    elif kind == "iTXt":
+        texts.add_itxt("workflow", text, "en", "Ablauf", zip=True)
+    texts.add_text("prompt", "a cat")
+    profile = text.encode() if kind == "iCCP" else None
+    result = BytesIO()
+    Pillow.new("RGB", (96, 64)).save(result, "PNG", pnginfo=texts, icc_profile=profile)
+
+    assert kind.encode() in result.getvalue()
+    assert read_properties(result.getvalue()).width == 96
+    assert len(shrink(result.getvalue(), 64)) == 1
+    with open_image(result.getvalue()) as opened:
+        assert opened.info["prompt"] == "a cat"
+
+
+def test_jpeg_with_several_views_is_a_jpeg() -> None:
+    result = BytesIO()
+    view = Pillow.new("RGB", (96, 64))
+    view.save(result, "MPO", save_all=True, append_images=[view])
+
+    assert read_properties(result.getvalue()).content_type == "image/jpeg"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from PIL import Image as Pillow, ImageOps, WebPImagePlugin  # noqa: F401
 
 from .errors import ImageContentError, UnsupportedFormatError
 from .formats import find_other_format
+from .metadata import remove_large_texts
 from .webp import decode
 
 MAX_PIXELS: Final = 2**26
@@ -19,7 +20,9 @@ FORMATS: Final = {  # Pillow's name: content type, file name extension
     "PNG": ("image/png", "png"),
     "JPEG": ("image/jpeg", "jpg"),
     "WEBP": ("image/webp", "webp"),
+    "MPO": ("image/jpeg", "jpg"),  # a JPEG file followed by other views
 }
+_OPENED: Final = ("PNG", "JPEG", "WEBP")
 _PNG_END: Final = b"IEND\xaeB`\x82"  # Pillow ignores whether it is there
 THUMBNAIL_TYPE: Final = "image/webp"
 _THUMBNAIL_QUALITY: Final = 78
@@ -116,7 +119,7 @@ def open_image(content: bytes) -> Generator[Pillow.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-            with Pillow.open(BytesIO(content), formats=list(FORMATS)) as image:
+            with Pillow.open(BytesIO(remove_large_texts(content)), formats=_OPENED) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise ImageContentError("it has too many pixels")

@@ -8,6 +8,7 @@ Sources: PNG specification (third edition), ITU-T T.81 annex B, RFC 9649.
 from collections.abc import Iterator
 import re
 from typing import Final
+import zlib
 
 from .errors import ImageContentError
 
@@ -16,6 +17,8 @@ _PNG_SHOWN: Final = frozenset(
     b"IHDR PLTE IDAT IEND tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD pHYs"
     b" acTL fcTL fdAT".split()
 )
+_PNG_PACKED: Final = frozenset((b"zTXt", b"iTXt", b"iCCP"))
+_MOST_UNPACKED: Final = 2**20  # Pillow's `MAX_TEXT_CHUNK`
 
 _JPEG_MARK, _JPEG_START, _JPEG_END, _JPEG_SCAN = 0xFF, 0xD8, 0xD9, 0xDA
 _JPEG_COMMENT: Final = 0xFE
@@ -42,17 +45,57 @@ def strip(content: bytes, content_type: str) -> bytes:
     return stripped
 
 
+def remove_large_texts(content: bytes) -> bytes:
+    """Return a PNG without the texts and profiles that Pillow refuses to unpack.
+
+    Such a text can be a long workflow. The image itself is complete. Other bytes are returned
+    as they are.
+    """
+    if not content.startswith(_PNG_SIGNATURE):
+        return content
+    try:
+        large = [
+            (start, end)
+            for kind, start, end in _png_chunks(content)
+            if kind in _PNG_PACKED and _unpacks_to_much(kind, content[start + 8 : end - 4])
+        ]
+    except ValueError:
+        return content
+    for start, end in reversed(large):
+        content = content[:start] + content[end:]
+    return content
+
+
+def _unpacks_to_much(kind: bytes, data: bytes) -> bool:
+    """Return whether the packed part of a chunk is longer than Pillow allows."""
+    _, _, packed = data.partition(b"\0")
+    if kind == b"iTXt":  # a flag, the method, and two more texts precede the text
+        packed = packed[1:].split(b"\0", 3)[-1] if packed.startswith(b"\1") else b""
+    else:  # the method precedes it
+        packed = packed[1:]
+    try:
+        return len(zlib.decompressobj().decompress(packed, _MOST_UNPACKED + 1)) > _MOST_UNPACKED
+    except zlib.error:
+        return False
+
+
 def _png(content: bytes) -> Iterator[bytes]:
     """Yield the signature and the chunks to save, up to the end of the image."""
     yield _PNG_SIGNATURE
+    for kind, start, end in _png_chunks(content):
+        if kind in _PNG_SHOWN:
+            yield content[start:end]
+
+
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind, start, and end of each chunk, up to the end of the image."""
     position, kind = len(_PNG_SIGNATURE), b""
     while kind != b"IEND":
         kind = content[position + 4 : position + 8]
         end = position + 12 + int.from_bytes(content[position : position + 4])
         if end > len(content):
             raise ValueError("a chunk is cut off")
-        if kind in _PNG_SHOWN:
-            yield content[position:end]
+        yield kind, position, end
         position = end
 
 
