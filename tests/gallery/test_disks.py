@@ -563,6 +563,23 @@ async def test_thing_in_place_of_a_folder_is_left_alone(
     assert await gallery.async_read(kept) == picture(shade=2)
 
 
+async def test_images_of_folder_that_became_a_link_stay(
+    gallery: Gallery, folder: Path, tmp_path: Path
+) -> None:
+    [added] = await _add(gallery, 1)
+    shutil.move(folder / "neon_city", tmp_path / "other disk")
+    (folder / "neon_city").symlink_to(tmp_path / "other disk")
+
+    with pytest.raises(GalleryError, match="its folder is a link") as raised:
+        await gallery.async_read(added)
+    assert not isinstance(raised.value, ImageGoneError)
+    assert await _listed(gallery) == [added.job_id]
+    (folder / "neon_city").unlink()
+    shutil.move(tmp_path / "other disk", folder / "neon_city")
+
+    assert await gallery.async_read(added) == picture(shade=1)
+
+
 @pytest.mark.parametrize("kind", ["folder", "link"])
 async def test_thing_in_place_of_a_file_is_left_alone(
     gallery: Gallery, folder: Path, tmp_path: Path, kind: str

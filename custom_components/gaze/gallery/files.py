@@ -279,6 +279,8 @@ class Files:
             with self._open_root() as root, _open_folder(root, folder_name) as folder:
                 file = os.open(name, _READ, dir_fd=folder)
         except OSError as err:
+            if (self.root / folder_name).is_symlink():  # the files may be where it leads to
+                raise GalleryError("the image cannot be read: its folder is a link") from err
             if err.errno in _GONE and (self.marker is not None or self.root.is_dir()):
                 raise ImageGoneError("the image was deleted") from err
             raise GalleryError(f"the image cannot be read: {reason(err)}") from err
