@@ -158,17 +158,23 @@ def async_setup_recipe_retention(entry: GazeConfigEntry) -> None:
 
 
 async def _delete_oldest(coordinator: GazeCoordinator, recipe: Recipe) -> None:
-    """Delete the images of a recipe beyond its own number. Hidden images don't count."""
+    """Delete the images of a recipe beyond its own number. Hidden images don't count.
+
+    The newest image of a preset stays, because the entity of the preset shows it.
+    """
+    gallery = coordinator.gallery
     try:
-        oldest_kept = await coordinator.gallery.async_select(
+        oldest_kept = await gallery.async_select(
             Selection(recipe=recipe.recipe_id), limit=1, offset=recipe.keep - 1
         )
         for oldest in oldest_kept:
-            images = await coordinator.gallery.async_select(
+            images = await gallery.async_select(
                 Selection(recipe=recipe.recipe_id, hidden=None, below=oldest.number)
             )
-            await coordinator.gallery.async_delete(
-                [image for image in images if not image.favorite]
+            await gallery.async_delete(
+                image
+                for image in images
+                if not image.favorite and image != gallery.newest(image.preset)
             )
     except GalleryError as err:
         _LOGGER.debug("Failed to delete the oldest images of a recipe: %s", err)

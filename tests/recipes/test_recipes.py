@@ -462,6 +462,23 @@ async def test_only_oldest_images_beyond_recipe_limit_are_removed(
     ]
 
 
+async def test_recipe_limit_leaves_newest_image_of_other_preset(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe(seed_and_count={"keep": 1})
+    shown = await run(hass, server, recipe_id)
+    subentry = entry.subentries[recipe_id]
+    data = {**subentry.data, "preset": "paper_forest"}
+    hass.config_entries.async_update_subentry(entry, subentry, data=data)
+    await hass.async_block_till_done()
+
+    last = await run(hass, server, recipe_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+    images = (await act(hass, "list_images", recipe=recipe_id))["images"]
+    assert [image["job_id"] for image in images] == [last["job_id"], shown["job_id"]]
+
+
 async def test_recipe_limit_counts_visible_images_and_removes_older_hidden_ones(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
