@@ -232,6 +232,18 @@ async def test_unsupported_format_fails_once_and_is_named(
     assert server.requests["image"] == 1
 
 
+async def test_download_waits_while_proxy_responds_with_another_format(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    answer = await generate(hass)
+    server.faults.on(Fault.IMAGE_KIND, seconds=1_000)
+    server.faults.on(Fault.PROXY_PAGE, "presets", seconds=1_000)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+
+
 async def test_more_jobs_than_requested_are_all_tracked(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:

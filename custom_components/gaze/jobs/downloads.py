@@ -120,12 +120,12 @@ class Downloads:
                 text = self._describe(err)
             else:
                 return
-            final = _is_final(error)
-            if final or await self._is_about_image(error):
+            about_image = await self._is_about_image(error)
+            if about_image:
                 tries += 1
             else:
                 waits += 1
-            if final or tries >= MAX_TRIES:
+            if about_image and (_is_final(error) or tries >= MAX_TRIES):
                 unsupported = isinstance(error, UnsupportedFormatError)
                 reason = Reason.UNSUPPORTED if unsupported else Reason.DOWNLOAD
                 await self._on_failed(job.job_id, reason, text)
