@@ -655,6 +655,25 @@ async def test_images_of_removed_server_are_found_and_adopted(
     assert gallery.count == 4
 
 
+async def test_unreadable_file_does_not_prevent_adoption_of_others(
+    hass: HomeAssistant, open_gallery: OpenGallery, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = await open_gallery()
+    added = await _add(gallery, 1, 2)
+    (odd := folder / os.fsdecode(b"caf\xe9")).mkdir()
+    shutil.copy(folder / added[0].path, odd)
+    await gallery.async_close()
+    await Gallery(hass, ENTRY_ID, "GAZE").async_remove()
+    gallery = await open_gallery()
+
+    with _failing(monkeypatch, "open", Path(added[0].path).name, errno.EACCES):
+        assert await gallery.async_adopt({}) == 1
+    assert gallery.count_found() == 1
+
+    assert await gallery.async_adopt({}) == 1
+    assert gallery.count_found() == 0
+
+
 async def test_images_newer_than_restored_backup_are_found(
     hass: HomeAssistant, open_gallery: OpenGallery
 ) -> None:

@@ -370,7 +370,7 @@ class Gallery:
         """Add the files that `count_found` counts to the index, and return how many.
 
         presets: names by slug. A file that turns out to be no image is skipped, and not counted
-        again. Raises GalleryError.
+        again. A file that cannot be read now is skipped, and counted again. Raises GalleryError.
         """
         async with self._changing:
             files = await self._roots.async_require()
@@ -378,18 +378,17 @@ class Gallery:
             slugs |= {folder: slug for slug, folder in self._preset_folders.items()}
             adopted = 0
             for part in batched(self._list_adoptable(open_job_ids), _ADOPTED_AT_ONCE, strict=False):
-                described = await self._hass.async_add_executor_job(
+                described, rejected = await self._hass.async_add_executor_job(
                     _describe, files, part, slugs, presets
                 )
+                self._rejected |= rejected
                 words = {image.job_id: text for image, text in described}
-                self._rejected |= {found.path for found in part}
-                self._rejected -= {image.path for image, _ in described}
                 await self._index.async_add(*(image for image, _ in described), words=words)
                 adopted += len(described)
-                for found in part:
-                    self._found.pop(found.path, None)
-            rejected = "\n".join(sorted(self._rejected)[-_MOST_REJECTED:])
-            await self._index.async_set_property(_REJECTED_PROPERTY, rejected)
+                for path in (*rejected, *(image.path for image, _ in described)):
+                    self._found.pop(path, None)
+            all_rejected = "\n".join(sorted(self._rejected)[-_MOST_REJECTED:])
+            await self._index.async_set_property(_REJECTED_PROPERTY, all_rejected)
             await self._reload()
             self._report_change()
         return adopted
@@ -746,9 +745,13 @@ def _compare_files(
 
 def _describe(
     files: Files, found: Iterable[FoundFile], slugs: Mapping[str, str], names: Mapping[str, str]
-) -> list[tuple[Image, str]]:
-    """Return the images of files, and the text in which they can be searched. Blocks."""
+) -> tuple[list[tuple[Image, str]], set[str]]:
+    """Return the images of files with the text in which they can be searched. Blocks.
+
+    Also returns the paths of files that are no images. Raises GalleryUnavailableError.
+    """
     described: list[tuple[Image, str]] = []
+    rejected: set[str] = set()
     for file in found:
         slug = slugs.get(file.folder, file.folder)
         name = names.get(slug) or slug.replace("_", " ").capitalize()
@@ -756,7 +759,12 @@ def _describe(
             described.append(describe(files, file, slug, name))
         except (ImageGoneError, ImageContentError) as err:
             _LOGGER.debug("A file is no image: %s", err)
-    return described
+            rejected.add(file.path)
+        except GalleryUnavailableError:
+            raise
+        except GalleryError as err:
+            _LOGGER.warning("An image could not be listed again: %s", err)
+    return described, rejected
 
 
 def _remove_tree(folder: Path) -> None:

@@ -76,8 +76,8 @@ def job_prefix(job_id: str) -> str:
 def parse_path(path: str) -> FoundFile | None:
     """Return what the path of an image file contains, or None if it is another file."""
     folder, _, name = path.partition("/")
-    if (found := _FILE.fullmatch(name)) is None:
-        return None
+    if (found := _FILE.fullmatch(name)) is None or not folder.isprintable():
+        return None  # a folder whose name is no valid text is not ours
     try:
         made_at = datetime.strptime(found["time"], _TIME).replace(
             tzinfo=dt_util.get_default_time_zone()
