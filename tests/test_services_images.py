@@ -470,20 +470,22 @@ async def test_nothing_is_deleted_when_age_is_beyond_calendar(call: Call, add: A
     assert await call("delete_images", older_than={"days": 999_999_999}) == {"deleted": 0}
 
 
-NO_FILTERS: Final[list[dict[str, Any]]] = [
+UNCLEAR: Final[list[dict[str, Any]]] = [
     {},
     {"job_id": []},
     {"job_id": "a", "preset": "x"},
     {"job_id": "a", "older_than": 9},
+    {"job_id": "a", "entity_id": "image.gaze_latest_image"},
+    {"entity_id": "image.gaze_latest_image", "older_than": 9},
 ]
 
 
-async def test_delete_images_requires_filter(
+async def test_delete_images_requires_one_way_to_select(
     call: Call, add: Add, subtests: pytest.Subtests
 ) -> None:
     await add("a")
 
-    for fields in NO_FILTERS:
+    for fields in UNCLEAR:
         with subtests.test(ascii(fields)):
             with pytest.raises(ServiceValidationError) as caught:
                 await call("delete_images", **fields)

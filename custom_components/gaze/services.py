@@ -346,16 +346,17 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
     Raises ServiceValidationError for a favorite that is named without `include_favorites`.
     """
     job_ids: list[str] = call.data.get("job_id", [])
-    if ATTR_ENTITY_ID in call.data and not job_ids:
+    by_entity = ATTR_ENTITY_ID in call.data
+    by_selection = "preset" in call.data or "older_than" in call.data
+    if (bool(job_ids), by_entity, by_selection).count(True) != 1:
+        raise ServiceValidationError(
+            translation_domain=DOMAIN, translation_key="no_images_selected"
+        )
+    if by_entity:
         coordinator, job_id = await _async_get_image(call, POLICY_CONTROL)
         job_ids = [job_id]
     else:
         coordinator = await _async_get_permitted_server(call, POLICY_CONTROL)
-    by_selection = "preset" in call.data or "older_than" in call.data
-    if bool(job_ids) == by_selection:
-        raise ServiceValidationError(
-            translation_domain=DOMAIN, translation_key="no_images_selected"
-        )
     with gallery_errors():
         if by_selection:
             selection = await _async_select_deletable(coordinator, call)
