@@ -39,12 +39,11 @@ export class GazeGallery extends GazeCard {
   }
 
   connect() {
+    const first = this._hass && !this.loaded;
+    if (first && !this._loading) this._refresh();
     super.connect();
-    // The first images wait for nothing else.
-    if (!this.hub || this.loaded) return;
-    if (!this._loading) this._refresh();
     // Layout takes a while.
-    this._inView = this.isConnected && this.getBoundingClientRect().top < innerHeight;
+    if (first) this._inView = this.isConnected && this.getBoundingClientRect().top < innerHeight;
   }
 
   configured() {
@@ -141,8 +140,8 @@ export class GazeGallery extends GazeCard {
     this._presets = presets || [];
     const first = !this.loaded;
     this.loaded = true;
-    if (first && this._inView && !this.config.slideshow) {
-      images.forEach((image, number) => loadEarly(this.hass, image, this._sideOf(number)));
+    if (first && this._inView && images[0] && !this.config.slideshow) {
+      loadEarly(this.hass, images[0], this._sideOf(0));
     }
     const listed = new Set(images.map(({ job_id }) => job_id));
     const oldest = images[images.length - 1];

@@ -180,18 +180,13 @@ export function hubOf(hass) {
   return hub;
 }
 
-/** Images that load at a time. */
-const AT_ONCE = 24;
-/** Milliseconds until the next try. */
+/** Milliseconds until the next tries. */
 const PAUSES = [1000, 4000, 0];
 
-let loading = 0;
-/** @type {((value?: unknown) => void)[]} */
-const waiting = [];
-/** @type {Map<string, Promise<HTMLImageElement | undefined>>} by path */
+/** @type {Map<string, ReturnType<LoadImage>>} by path */
 const early = new Map();
 
-/** Sides of thumbnails are 256 or 512 pixels. @type {ImagePath} */
+/** @type {ImagePath} */
 export const imagePath = (image, side) =>
   `/api/gaze/image/${encodeURIComponent(image.entry_id)}/${encodeURIComponent(image.job_id)}` +
   (side ? `?size=${side}` : "");
@@ -201,7 +196,12 @@ async function loadImage(hass, path, init) {
   const response = await hass.fetchWithAuth(path, init);
   if (response.status === 404) return undefined;
   if (!response.ok) throw new Error(String(response.status));
-  const url = URL.createObjectURL(await response.blob());
+  // Browsers are slow to make and load the URL of a blob.
+  const url = path.includes("?")
+    ? `data:image/webp;base64,${btoa(
+        new Uint8Array(await response.arrayBuffer()).reduce((all, byte) => all + String.fromCharCode(byte), "")
+      )}`
+    : URL.createObjectURL(await response.blob());
   const image = new Image();
   image.draggable = false;
   await new Promise((resolve, reject) => {
@@ -218,7 +218,6 @@ export function loadEarly(hass, image, side) {
   const request = loadImage(hass, path);
   early.set(path, request);
   request.catch(() => {});
-  setTimeout(() => early.delete(path), LINGER);
 }
 
 /** @type {IntersectionObserver} */
@@ -291,28 +290,19 @@ class GazeImage extends HTMLElement {
 
   /** @param {ImageSource} source @param {AbortSignal} signal */
   async _load({ hass, path, missing }, signal) {
-    if (loading >= AT_ONCE) await new Promise((resolve) => waiting.push(resolve));
-    loading += 1;
-    try {
-      if (signal.aborted) return;
-      const request = early.get(path) || loadImage(hass, path, { signal });
-      early.delete(path);
-      const image = await request;
-      if (!image) {
-        missing();
-        return;
-      }
-      // Decoding waits for a frame, so it would delay the first image.
-      if (this.firstChild) await image.decode();
-      if (signal.aborted || !this._source) return;
-      image.alt = this._source.alt;
-      this.replaceChildren(image);
-      this._shown = path;
-    } finally {
-      loading -= 1;
-      const next = waiting.shift();
-      if (next) next();
+    const request = early.get(path) || loadImage(hass, path, { signal });
+    early.delete(path);
+    const image = await request;
+    if (!image) {
+      missing();
+      return;
     }
+    // Decoding waits for a frame, so it would delay the first image.
+    if (this.firstChild) await image.decode();
+    if (signal.aborted || !this._source) return;
+    image.alt = this._source.alt;
+    this.replaceChildren(image);
+    this._shown = path;
   }
 }
 

@@ -174,6 +174,7 @@ interface ImageSource {
   missing: () => void;
 }
 
+/** The side of a thumbnail is 256 or 512 pixels. */
 type ImagePath = (image: { entry_id: string; job_id: string }, side?: number) => string;
 type LoadImage = (hass: Hass, path: string, init?: RequestInit) => Promise<HTMLImageElement | undefined>;
 type LoadEarly = (hass: Hass, image: GazeImageInfo, side: number) => void;
