@@ -96,6 +96,8 @@ async def edit_by_form(visitor: Visitor, requests: list[str]) -> None:
     """
     page = visitor.page
     dialog = page.locator("hui-dialog-edit-card")
+    queue = dialog.locator("ha-selector-boolean").filter(has_text="Show queue")
+    await expect(queue.locator("ha-switch")).to_have_js_property("checked", value=True)
     await dialog.get_by_role("textbox", name="Title").fill("Paint")
     await expect(dialog.locator("gaze-generate h2")).to_have_text("Paint")
     await expect(dialog.locator("gaze-generate .result img")).to_be_visible()

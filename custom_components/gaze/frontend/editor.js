@@ -5,12 +5,12 @@ const ACTIONS = ["again", "favorite", "download", "hide", "delete"];
 /** How long a form waits for the names of presets and recipes, in milliseconds. */
 const PATIENCE = 2000;
 
-/** @typedef {{name: string, selector: object}} Field */
+/** @typedef {{name: string, selector: object, default?: boolean}} Field */
 
 /** @param {string} name @param {object} [selector] @returns {Field} */
 const words = (name, selector = { text: {} }) => ({ name, selector });
-/** @param {string} name */
-const flag = (name) => words(name, { boolean: {} });
+/** @param {string} name @param {boolean} [value] of a card without the option @returns {Field} */
+const flag = (name, value = false) => ({ ...words(name, { boolean: {} }), default: value });
 /** @param {string} name @param {number} min @param {number} max */
 const number = (name, min, max) => words(name, { number: { min, max, mode: "box" } });
 
@@ -25,7 +25,7 @@ const choice = (name, values, multiple = false) =>
     { multiple, mode: multiple ? "list" : "dropdown" }
   );
 
-/** Return a field for presets or recipes, which people may type too. @type {(name: string, known: Map<string, string>, multiple?: boolean) => Field} */
+/** Return a field with known values, or others that people type. @type {(name: string, known: Map<string, string>, multiple?: boolean) => Field} */
 const named = (name, known, multiple = false) =>
   select(
     name,
@@ -66,14 +66,14 @@ export async function form(kind, hass) {
     named("presets", presets, true),
     choice("fields", ["prompt", "negative", "size", "seed", "checkpoint", "count"], true),
     choice("actions", ACTIONS, true),
-    flag("queue"),
-    flag("result"),
+    flag("queue", true),
+    flag("result", true),
     flag("blur"),
     words("tag"),
   ];
   const gallery = [
     words("tag"),
-    words("search"),
+    named("search", new Map([["true", text("search_field")]])),
     flag("favorites"),
     choice("layout", ["grid", "hero", "strip"]),
     choice("thumbnails", ["s", "m", "l"]),

@@ -71,6 +71,11 @@ export class GazeGallery extends GazeCard {
     if (!covered) this._refresh();
   }
 
+  /** A form saves a text. */
+  get _searches() {
+    return `${this.config.search}` === "true";
+  }
+
   /** @param {Filter} [more] */
   _list(more) {
     const { server, preset, recipe, tag, favorites, search } = this.config;
@@ -80,7 +85,7 @@ export class GazeGallery extends GazeCard {
       recipe,
       tag,
       favorite: favorites,
-      search: search === true ? "" : search,
+      search: this._searches ? "" : search,
       ...this._filter,
       ...more,
     };
@@ -283,12 +288,12 @@ export class GazeGallery extends GazeCard {
   }
 
   _renderFilters() {
-    const { preset, recipe, favorites, search } = this.config;
+    const { preset, recipe, favorites } = this.config;
     const { preset: chosen, favorite } = this._filter;
     const presets = !preset && !recipe && (this._presets.length > 1 || chosen) ? this._presets : [];
     const hearts = !favorites;
-    if (!presets.length && !hearts && search !== true) return nothing;
-    const rare = search === true && this.use(loadRare);
+    if (!presets.length && !hearts && !this._searches) return nothing;
+    const rare = this._searches && this.use(loadRare);
     /** @type {(name: string, pressed: unknown, filter: Filter) => unknown} */
     const chip = (name, pressed, filter) =>
       html`<button

@@ -10,6 +10,8 @@ const PRESETS = ["Neon city", "Watercolor harbor", "Oil painting", "Paper forest
   name,
 }));
 
+const PROMPTS = ["at dawn, soft light", "after the rain", "in autumn"];
+
 /** @type {GazeImageInfo[]} */
 const IMAGES = HUES.map((_hue, number) => {
   const { slug, name } = PRESETS[number % PRESETS.length];
@@ -23,7 +25,7 @@ const IMAGES = HUES.map((_hue, number) => {
     width: WIDTH,
     height: HEIGHT,
     checkpoint: null,
-    extra_positive: null,
+    extra_positive: PROMPTS[number % PROMPTS.length],
     extra_negative: null,
     finished_at: new Date(Date.now() - number * 3600000).toISOString(),
     content_type: "image/png",
@@ -46,6 +48,9 @@ const STATE = {
   open_jobs: 0,
 };
 
+/** @param {string} slug */
+const nameOf = (slug) => (PRESETS.find((preset) => preset.slug === slug) || { name: slug }).name;
+
 /** Responds in place of Home Assistant. @type {any} */
 const connection = {
   addEventListener() {},
@@ -54,9 +59,14 @@ const connection = {
     listener({ now: new Date().toISOString(), servers: [STATE] });
     return async () => {};
   },
-  /** @param {{limit: number}} command */
-  async sendMessagePromise({ limit }) {
-    return { images: IMAGES.slice(0, limit), cursor: null, presets: PRESETS };
+  /** Each sample matches each filter. @param {{limit: number, favorite?: boolean, preset?: string}} command */
+  async sendMessagePromise({ limit, favorite, preset }) {
+    const images = IMAGES.slice(0, limit).map((image) => ({
+      ...image,
+      favorite: favorite || image.favorite,
+      preset_name: preset ? nameOf(preset) : image.preset_name,
+    }));
+    return { images, cursor: null, presets: PRESETS };
   },
 };
 
