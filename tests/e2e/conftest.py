@@ -47,7 +47,8 @@ type Visit = Callable[..., Awaitable[Visitor]]
 
 HASS = os.environ.get("HASS")
 VERSIONS = [Path(HASS).absolute()] if HASS else [CHECKOUT / ".venv", CHECKOUT / ".venv-next"]
-# The journeys with a browser take long: by default the newest frontend is enough for them.
+# Journeys take long. By default the newest version is enough for those whose steps the household,
+# the cards, or the unit tests perform with the other version.
 newest_version = pytest.mark.parametrize(
     "hass_program", VERSIONS[-1:], ids=lambda path: path.name, indirect=True
 )

@@ -18,8 +18,9 @@ from testing.home_assistant import CHECKOUT, HomeAssistant, ProgramFactory, free
 from testing.steps import add_automation, check_log, connect, first_preset, saved_image
 
 from ..phone import Push, button, registration
+from .conftest import newest_version
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled"), newest_version]
 
 NAME = "images_on_phone"
 BLUEPRINT = Path("blueprints") / "automation" / "gaze" / f"{NAME}.yaml"

@@ -36,15 +36,12 @@ async def _expect_whole(visitor: Visitor) -> None:
     await visitor.expect_no_sideways_scrolling()
 
 
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-async def test_device_pages_generate_and_show_images(
-    house: House, visit: Visit, size: tuple[int, int]
-) -> None:
-    visitor = await visit(*size)
-    await _use_device_pages(house.home_assistant, visitor)
+async def test_device_pages_generate_and_show_images(house: House, visit: Visit) -> None:
+    for name, size in {"wide": WIDE, "phone": PHONE}.items():
+        await _use_device_pages(house.home_assistant, await visit(*size), name)
 
 
-async def _use_device_pages(home_assistant: HomeAssistant, visitor: Visitor) -> None:
+async def _use_device_pages(home_assistant: HomeAssistant, visitor: Visitor, size: str) -> None:
     """Generate an image on the page of a preset's device, and check the page of the server."""
     devices = await home_assistant.websocket({"type": "config/device_registry/list"})
     ids = {device["name"]: device["id"] for device in devices}
@@ -55,14 +52,14 @@ async def _use_device_pages(home_assistant: HomeAssistant, visitor: Visitor) -> 
     job = await _made_by(home_assistant, visitor.button("Press"))
     assert job["preset"] == "neon_city"
     await visitor.expect_texts(["Activity"])
-    await visitor.look("preset")
+    await visitor.look(f"preset-{size}")
     await _expect_whole(visitor)
 
     await visitor.open(f"/config/devices/device/{ids['GAZE']}")
     await visitor.expect_texts(["Latest image", "Generate again", "Refresh presets", "5 presets"])
     width = await page.evaluate("() => window.innerWidth")
     await page.set_viewport_size({"width": width, "height": 2600})
-    await visitor.look("server")
+    await visitor.look(f"server-{size}")
     await _expect_whole(visitor)
 
 

@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(300),  # on a machine that may be busy
     pytest.mark.usefixtures("socket_enabled"),
+    newest_version,
 ]
 
 INTEGRATION = "/config/integrations/integration/gaze"
@@ -127,7 +128,6 @@ async def test_screen_without_login_gets_bytes_of_snapshot(
     assert token not in home_assistant.all_logs
 
 
-@newest_version
 async def test_display_is_added_and_changed_by_clicking(house: House, visit: Visit) -> None:
     home_assistant = house.home_assistant
     step = ("config_subentries", "display", "step", "display")

@@ -12,7 +12,9 @@ import pytest
 from testing.home_assistant import ProgramFactory
 from testing.kills import Moment, perform
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
+from .conftest import newest_version
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled"), newest_version]
 
 
 @pytest.mark.timeout(240)  # four starts of Home Assistant, on a machine that may be busy

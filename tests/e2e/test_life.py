@@ -13,9 +13,9 @@ import pytest
 from testing.home_assistant import AnswerError, HomeAssistant, Json, free_port, wait_until
 from testing.steps import generate
 
-from .conftest import House
+from .conftest import House, newest_version
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled"), newest_version]
 
 ENTRY = "/api/config/config_entries/entry"
 IMAGE = "image.gaze_latest_image"

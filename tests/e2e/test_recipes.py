@@ -10,12 +10,13 @@ from testing.gaze_server import GazeServer
 from testing.home_assistant import HomeAssistant, Json, ProgramFactory, wait_until
 from testing.steps import DELIVERY
 
-from .conftest import House, open_house
+from .conftest import House, newest_version, open_house
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(300),  # on a machine that may be busy
     pytest.mark.usefixtures("socket_enabled"),
+    newest_version,
 ]
 
 WRITER = Path(__file__).parent / "prompt_writer"
