@@ -4,11 +4,13 @@ from pathlib import Path
 
 from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import CoreState, HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
 from homeassistant.helpers.storage import STORAGE_DIR
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
+from custom_components.gaze.coordinator import presets_store
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
@@ -69,6 +71,31 @@ async def test_images_are_shown_when_server_is_off_at_start(
     assert connectivity is not None
     assert connectivity.state == "off"
     assert hass.states.is_state("binary_sensor.gaze_connectivity", "on")
+
+
+async def test_images_are_shown_without_stored_presets(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    await made(hass, server)
+    shown = hass.states.get("image.gaze_latest_image")
+    await hass.config_entries.async_unload(entry.entry_id)
+    await presets_store(hass, entry.entry_id).async_remove()
+    server.set_online(False)
+
+    await hass.config_entries.async_setup(entry.entry_id)
+    assert entry.state is ConfigEntryState.LOADED
+    state = hass.states.get("image.gaze_latest_image")
+    with pytest.raises(HomeAssistantError) as caught:
+        await act(hass, "generate", preset=PRESET)
+    server.set_online(True)
+    await entry.runtime_data.async_refresh()
+
+    assert caught.value.translation_key == "update_failed"
+    assert shown is not None
+    assert state is not None
+    assert state.state == shown.state
+    assert (preset := hass.states.get("image.gaze_neon_city")) is not None
+    assert preset.state == shown.state
 
 
 async def test_jobs_are_tracked_when_home_assistant_has_started(

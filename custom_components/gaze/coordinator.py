@@ -143,11 +143,12 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
     async def async_use_stored_presets(self) -> bool:
         """Use the presets of the last run. Returns False if none were stored.
 
-        If GAZE rejected the key, no presets are needed: images on disk stay available while
-        Home Assistant requests a new key.
+        No presets are needed if GAZE rejected the key, or if there are jobs or images: images on
+        disk stay available until GAZE lists its presets.
         """
         stored = await self._async_load_stored_presets()
-        if stored is None and not self._key.rejected:
+        is_used = self._key.rejected or self.engine.jobs or self.gallery.count
+        if stored is None and not is_used:
             return False
         self.data = stored or {}
         return True
