@@ -56,6 +56,16 @@ def test_png_with_large_packed_text_is_accepted(kind: str) -> None:
         assert opened.info["prompt"] == "a cat"
 
 
+def test_number_of_large_texts_is_limited() -> None:
+    data = b"zTXtworkflow\0\0" + zlib.compress(bytes(2**20 + 1))
+    text = (len(data) - 4).to_bytes(4) + data + zlib.crc32(data).to_bytes(4)
+    content = picture()
+    header, rest = content[:33], content[33:]
+
+    with pytest.raises(ImageContentError):
+        read_properties(header + text * 33 + rest)
+
+
 def test_jpeg_with_several_views_is_a_jpeg() -> None:
     result = BytesIO()
     view = Pillow.new("RGB", (96, 64))

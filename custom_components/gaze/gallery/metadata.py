@@ -19,6 +19,7 @@ _PNG_SHOWN: Final = frozenset(
 )
 _PNG_PACKED: Final = frozenset((b"zTXt", b"iTXt", b"iCCP"))
 _MOST_UNPACKED: Final = 2**20  # Pillow's `MAX_TEXT_CHUNK`
+_MOST_PACKED: Final = 32  # texts and profiles of a PNG that are examined, as that takes time
 
 _JPEG_MARK, _JPEG_START, _JPEG_END, _JPEG_SCAN = 0xFF, 0xD8, 0xD9, 0xDA
 _JPEG_COMMENT: Final = 0xFE
@@ -54,16 +55,16 @@ def remove_large_texts(content: bytes) -> bytes:
     if not content.startswith(_PNG_SIGNATURE):
         return content
     try:
-        large = [
-            (start, end)
-            for kind, start, end in _png_chunks(content)
-            if kind in _PNG_PACKED and _unpacks_to_much(kind, content[start + 8 : end - 4])
-        ]
+        packed = [chunk for chunk in _png_chunks(content) if chunk[0] in _PNG_PACKED]
     except ValueError:
         return content
-    for start, end in reversed(large):
-        content = content[:start] + content[end:]
-    return content
+    parts: list[memoryview] = []
+    position = 0
+    for kind, start, end in packed[:_MOST_PACKED]:
+        if _unpacks_to_much(kind, content[start + 8 : end - 4]):
+            parts.append(memoryview(content)[position:start])
+            position = end
+    return b"".join((*parts, memoryview(content)[position:])) if parts else content
 
 
 def _unpacks_to_much(kind: bytes, data: bytes) -> bool:
