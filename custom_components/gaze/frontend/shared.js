@@ -180,10 +180,12 @@ export function hubOf(hass) {
   return hub;
 }
 
-/** Milliseconds until the next tries. */
+/** Milliseconds until the next try. */
 const PAUSES = [1000, 4000, 0];
 
-/** @type {Map<string, ReturnType<LoadImage>>} by path */
+/** @type {Promise<unknown>} */
+let firstImage = Promise.resolve();
+/** @type {Map<string, ReturnType<LoadImage>>} */
 const early = new Map();
 
 /** @type {ImagePath} */
@@ -195,11 +197,11 @@ export const imagePath = (image, side) =>
 async function loadImage(hass, path, init) {
   const response = await hass.fetchWithAuth(path, init);
   if (response.status === 404) return undefined;
-  if (!response.ok) throw new Error(String(response.status));
-  // Browsers are slow to make and load the URL of a blob.
+  if (!response.ok) throw response;
+  // The URL of a blob is slow.
   const url = path.includes("?")
     ? `data:image/webp;base64,${btoa(
-        new Uint8Array(await response.arrayBuffer()).reduce((all, byte) => all + String.fromCharCode(byte), "")
+        new Uint8Array(await response.arrayBuffer()).reduce((image, byte) => image + String.fromCharCode(byte), "")
       )}`
     : URL.createObjectURL(await response.blob());
   const image = new Image();
@@ -217,10 +219,9 @@ export function loadEarly(hass, image, side) {
   const path = imagePath(image, side);
   const request = loadImage(hass, path);
   early.set(path, request);
-  request.catch(() => {});
+  firstImage = request.then(() => new Promise((resolve) => setTimeout(resolve)), () => {});
 }
 
-/** @type {IntersectionObserver} */
 const near = new IntersectionObserver(
   (entries) => {
     for (const entry of entries) {
@@ -290,7 +291,7 @@ class GazeImage extends HTMLElement {
 
   /** @param {ImageSource} source @param {AbortSignal} signal */
   async _load({ hass, path, missing }, signal) {
-    const request = early.get(path) || loadImage(hass, path, { signal });
+    const request = early.get(path) || firstImage.then(() => loadImage(hass, path, { signal }));
     early.delete(path);
     const image = await request;
     if (!image) {
