@@ -42,15 +42,16 @@ async def test_job_with_malformed_status_delays_no_other(
     assert good
 
 
+@pytest.mark.parametrize("seconds", [0, 600])
 async def test_many_jobs_with_hanging_status_delay_no_other(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, seconds: float
 ) -> None:
     answer = await generate(hass, count=7)
     *bad, good = [job["job_id"] for job in answer["jobs"]]
     for job_id in bad:
         server.faults.on(Fault.HANG, "job", job=job_id)
     server.begin()
-    await asyncio.sleep(600)
+    await asyncio.sleep(seconds)
     for _ in range(7):
         await server.finish()
     finished_at = hass.loop.time()
@@ -64,11 +65,11 @@ async def test_many_jobs_with_hanging_status_delay_no_other(
 async def test_bad_images_delay_no_other(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, fault: Fault
 ) -> None:
-    answer = await generate(hass, count=4)
+    answer = await generate(hass, count=7)
     *bad, good = [job["job_id"] for job in answer["jobs"]]
     for job_id in bad:
         server.faults.on(fault, image=job_id)
-    for _ in range(4):
+    for _ in range(7):
         await server.finish()
     finished_at = hass.loop.time()
 
@@ -76,7 +77,7 @@ async def test_bad_images_delay_no_other(
 
     assert hass.loop.time() - finished_at <= DELAY
     jobs = await ended(hass, answer)
-    assert [job["reason"] for job in jobs] == ["download"] * 3 + [None]
+    assert [job["reason"] for job in jobs] == ["download"] * 6 + [None]
 
 
 async def test_proxy_pages_end_no_job(
