@@ -48,6 +48,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 SLOW = ("e2e", "timing", "processes", "hypothesis")
 THOROUGH = (
     "demo/",
+    "displays/test_actions",
     "displays/test_clients",
     "displays/test_displays",
     "displays/test_faults",
@@ -66,8 +67,11 @@ THOROUGH = (
     "test_blueprints",
     "test_docs",
     "test_gallery_repairs",
+    "test_key_watch",
+    "test_links",
     "test_llm",
     "test_logbook",
+    "test_marking",
     "test_repairs",
     "testing/",
 )
