@@ -44,6 +44,7 @@ async def test_gallery_shows_arrivals_filters_marks_and_deletions(
     assert len([text for text in requests if LISTING in text]) == 2  # one of each card
     assert len([text for text in requests if THUMBNAIL.search(text)]) == 3
     await list_before_card_is_on_page(visitor.page, requests)
+    await load_others_while_first_image_hangs(visitor.page)
 
     await gallery.get_by_role("button", name="Paper forest", exact=True).click()
     await expect(gallery.locator(".tile")).to_have_count(1)
@@ -76,6 +77,13 @@ async def list_before_card_is_on_page(page: Page, requests: list[str]) -> None:
     await card.evaluate("(card) => document.body.append(card)")
     await expect(page.locator("body > gaze-gallery-card .tile img")).to_have_count(3)
     assert len([text for text in requests if LISTING in text]) == 1
+    await card.evaluate("(card) => card.remove()")
+
+
+async def load_others_while_first_image_hangs(page: Page) -> None:
+    """Add a card in view whose first request never gets a response: it shows its other images."""
+    card = await page.evaluate_handle(ADD_CARD_WITH_HANGING_IMAGE)
+    await expect(page.locator("body > gaze-gallery-card .tile img")).to_have_count(2)
     await card.evaluate("(card) => card.remove()")
 
 
@@ -136,6 +144,20 @@ CREATE_CARD = """() => {
   const card = document.createElement("gaze-gallery-card");
   card.setConfig({ type: "custom:gaze-gallery-card" });
   card.hass = document.querySelector("home-assistant").hass;
+  return card;
+}"""
+ADD_CARD_WITH_HANGING_IMAGE = """() => {
+  const card = document.createElement("gaze-gallery-card");
+  card.setConfig({ type: "custom:gaze-gallery-card" });
+  document.body.append(card);
+  card.style = "position: fixed; inset: 0";
+  const { hass } = document.querySelector("home-assistant");
+  let requests = 0;
+  card.hass = {
+    ...hass,
+    fetchWithAuth: (...request) =>
+      requests++ ? hass.fetchWithAuth(...request) : new Promise(() => {}),
+  };
   return card;
 }"""
 SELECT_LANGUAGE = """(language) => document.querySelector("home-assistant").dispatchEvent(

@@ -219,7 +219,10 @@ export function loadEarly(hass, image, side) {
   const path = imagePath(image, side);
   const request = loadImage(hass, path);
   early.set(path, request);
-  firstImage = request.then(() => new Promise((resolve) => setTimeout(resolve)), () => {});
+  firstImage = new Promise((resolve) => {
+    setTimeout(resolve, PAUSES[0]);
+    request.then(() => setTimeout(resolve), resolve);
+  });
 }
 
 const near = new IntersectionObserver(
