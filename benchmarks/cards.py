@@ -20,7 +20,15 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page, expect
 
-from testing.chromium import DASHBOARD, LOADING, open_browser, open_page, save_dashboard
+from testing.chromium import (
+    DASHBOARD,
+    LOADING,
+    count_image_bytes,
+    count_renders,
+    open_browser,
+    open_page,
+    save_dashboard,
+)
 from testing.gaze_server import GazeServer
 from testing.home_assistant import CHECKOUT, HomeAssistant, free_port
 from testing.steps import connect
@@ -170,7 +178,7 @@ async def measure_speed(browser: Browser, folder: Path) -> list[Figure]:
         page = await visit(context, home_assistant, 1)
         await page.close()
         page = await visit(context, home_assistant, 1)
-        size = await page.evaluate(TRANSFERRED)
+        size = await count_image_bytes(page)
         await context.close()
         for rate, limits in ((1, (250, 450)), (4, (900, 1300))):
             firsts, alls = [], []
@@ -199,40 +207,12 @@ async def measure_speed(browser: Browser, folder: Path) -> list[Figure]:
     return figures
 
 
-TRANSFERRED: Final = """performance.getEntriesByType("resource")
-  .filter(({ name }) => name.includes("/api/gaze/image/"))
-  .reduce((sum, { transferSize }) => sum + transferSize, 0)"""
-# Counts what both cards render from now on.
-COUNT_RENDERS: Final = """() => {
-  window.gazeRenders = 0;
-  const walk = (node) => {
-    if (["gaze-gallery", "gaze-generate"].includes(node.localName)) {
-      const { render } = node;
-      node.render = function () {
-        gazeRenders += 1;
-        return render.call(this);
-      };
-    }
-    if (node.shadowRoot) walk(node.shadowRoot);
-    node.childNodes.forEach(walk);
-  };
-  walk(document.body);
-}"""
-
-
 async def measure_idle(browser: Browser, folder: Path) -> list[Figure]:
     """Count renders for other entities, and measure what runs on a page without cards."""
     async with home(folder, VERSIONS[-1]) as home_assistant:
         context = await new_context(browser, home_assistant)
         page = await visit(context, home_assistant, 1)
-        await page.evaluate(COUNT_RENDERS)
-        for number in range(CHANGES):
-            await home_assistant.post("/api/states/sensor.other", {"state": str(number)})
-        await page.wait_for_function(
-            "document.querySelector('home-assistant').hass.states['sensor.other']?.state"
-            f" === '{CHANGES - 1}'"
-        )
-        renders = await page.evaluate("gazeRenders")
+        renders = await count_renders(page, home_assistant, CHANGES)
         await page.close()
 
         page = await context.new_page()

@@ -30,6 +30,25 @@ BRANDS_OF_OTHERS: Final = re.compile(r"/api/brands/(?!integration/gaze/)")
 # Milliseconds; the frontend's first load on a busy machine
 LOADING: Final = 60_000
 DASHBOARD: Final = "gaze-cards"
+IMAGE_BYTES: Final = """performance.getEntriesByType("resource")
+  .filter(({ name }) => name.includes("/api/gaze/image/"))
+  .reduce((sum, { transferSize }) => sum + transferSize, 0)"""
+# Counts what both cards render from now on.
+COUNT_RENDERS: Final = """() => {
+  window.gazeRenders = 0;
+  const walk = (node) => {
+    if (["gaze-gallery", "gaze-generate"].includes(node.localName)) {
+      const { render } = node;
+      node.render = function () {
+        gazeRenders += 1;
+        return render.call(this);
+      };
+    }
+    if (node.shadowRoot) walk(node.shadowRoot);
+    node.childNodes.forEach(walk);
+  };
+  walk(document.body);
+}"""
 
 
 @asynccontextmanager
@@ -75,3 +94,20 @@ async def save_dashboard(
         await home_assistant.websocket(create)
     save = {"type": "lovelace/config/save", "url_path": path, "config": config}
     await home_assistant.websocket(save)
+
+
+async def count_image_bytes(page: Page) -> int:
+    """Return how many bytes of images this load of a page has received."""
+    return int(await page.evaluate(IMAGE_BYTES))
+
+
+async def count_renders(page: Page, home_assistant: HomeAssistant, changes: int) -> int:
+    """Change another entity this often. Returns how often the cards on the page were rendered."""
+    await page.evaluate(COUNT_RENDERS)
+    for number in range(changes):
+        await home_assistant.post("/api/states/sensor.other", {"state": str(number)})
+    await page.wait_for_function(
+        "document.querySelector('home-assistant').hass.states['sensor.other']?.state"
+        f" === '{changes - 1}'"
+    )
+    return int(await page.evaluate("gazeRenders"))

@@ -1,5 +1,6 @@
 """Tests of the cards in a real frontend."""
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 from playwright.async_api import Page, expect
 import pytest
 
+from testing.chromium import count_image_bytes, count_renders
 from testing.home_assistant import HomeAssistant
 
-from .browser import ENGLISH, TRANSLATIONS, Visitor
+from .browser import ENGLISH, LOADING, TRANSLATIONS, Visitor
 from .common import (
     CARDS,
     DASHBOARD,
@@ -43,6 +45,7 @@ async def test_gallery_shows_arrivals_filters_marks_and_deletions(
     await expect(visitor.page.locator("gaze-generate .result img")).to_be_visible()
     assert len([text for text in requests if LISTING in text]) == 2  # one of each card
     assert len([text for text in requests if THUMBNAIL.search(text)]) == 3
+    await expect_no_renders_for_other_entity(visitor.page, home_assistant)
     await list_before_card_is_on_page(visitor.page, requests)
     await load_others_while_first_image_hangs(visitor.page)
 
@@ -67,6 +70,13 @@ async def test_gallery_shows_arrivals_filters_marks_and_deletions(
     await scroll_while_image_arrives(visitor, home_assistant)
     await scroll_to_result(visitor.page)
     await expect_every_language(visitor)
+
+
+async def expect_no_renders_for_other_entity(page: Page, home_assistant: HomeAssistant) -> None:
+    """Change another entity. The cards may still be rendered for changes of their own at first."""
+    async with asyncio.timeout(LOADING / 1000):
+        while await count_renders(page, home_assistant, 10):
+            pass
 
 
 async def list_before_card_is_on_page(page: Page, requests: list[str]) -> None:
@@ -238,6 +248,8 @@ async def test_cards_fit_every_place_theme_and_direction(house: House, visit: Vi
             await visitor.look(f"{name}-{width}")
         await expect_accessible(visitor.page)
 
+    assert await count_image_bytes(visitor.page) > 0
+
     await house.home_assistant.websocket(
         {"type": "frontend/set_user_data", "key": "language", "value": {"language": "ar"}}
     )
@@ -245,6 +257,7 @@ async def test_cards_fit_every_place_theme_and_direction(house: House, visit: Vi
     await visitor.page.reload()
     await expect(visitor.page.locator("html[dir=rtl]")).to_be_attached()
     await expect(visitor.page.locator("gaze-gallery .tile img").first).to_be_visible()
+    assert await count_image_bytes(visitor.page) == 0  # all come from the cache
     await visitor.expect_no_sideways_scrolling()
     assert await visitor.page.evaluate(CUT) == []
     await visitor.look("rtl")
