@@ -25,6 +25,8 @@ pytestmark = [
 
 INTEGRATIONS = "/config/integrations/dashboard"
 INTEGRATION = "/config/integrations/integration/gaze"
+KNOWS_THEME = """(dark) =>
+  document.querySelector("home-assistant")?.hass?.themes?.darkMode === dark"""
 EXAMPLE = {"example_url": "https://gaze.example.org/prefix"}
 PRESETS = (
     "Watercolour harbour",
@@ -116,7 +118,10 @@ async def _expect_brand(visitor: Visitor, theme: Literal["light", "dark"]) -> No
     brand = page.locator('img[src*="/api/brands/integration/gaze/"]')
     dark = re.compile("/dark_") if theme == "dark" else re.compile("/(?:icon|logo)")
 
-    await visitor.open(INTEGRATIONS)
+    # An icon that the frontend shows before it knows the theme stays that of the light one.
+    await visitor.open("/config")
+    await page.wait_for_function(KNOWS_THEME, arg=theme == "dark")
+    await visitor.show(INTEGRATIONS, replaced=page.locator("ha-config-dashboard"))
     await visitor.expect_pictures(brand, 1)
     await expect(brand).to_have_attribute("src", dark)
     await visitor.look(f"integrations-{theme}")
