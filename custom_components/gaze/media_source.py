@@ -119,17 +119,13 @@ class GazeMediaSource(MediaSource):
                 case [""]:
                     return await self._async_browse_root()
                 case [entry_id]:
-                    return await _async_browse_server(
-                        self.hass, self._get_entry(entry_id), entry_id
-                    )
+                    return await _async_browse_server(self._get_server(entry_id), entry_id)
                 case [entry_id, job_id]:
-                    return await _async_browse_image(self._get_entry(entry_id), job_id)
+                    return await _async_browse_image(self._get_server(entry_id), job_id)
                 case [entry_id, "group", key]:
-                    return await _async_browse_group(self.hass, self._get_entry(entry_id), key)
+                    return await _async_browse_group(self._get_server(entry_id), key)
                 case [entry_id, kind, key, *page]:
-                    return await _async_browse_folder(
-                        self.hass, self._get_entry(entry_id), kind, key, page
-                    )
+                    return await _async_browse_folder(self._get_server(entry_id), kind, key, page)
             raise _UnknownMediaError
 
     @override
@@ -138,7 +134,7 @@ class GazeMediaSource(MediaSource):
         with _media_errors(Unresolvable, item):
             match _split_identifier(item):
                 case [entry_id, job_id]:
-                    gallery = self._get_entry(entry_id).runtime_data.gallery
+                    gallery = self._get_server(entry_id).gallery
                     image = await gallery.async_get(_validate_part(_ID, job_id))
                 case _:
                     raise _UnknownMediaError
@@ -154,7 +150,7 @@ class GazeMediaSource(MediaSource):
         """Return the images below an identifier that contain all words of the query."""
         with _media_errors(BrowseError, item):
             entry_id, *folder = _split_identifier(item)
-            entries = [self._get_entry(entry_id)] if entry_id else self._list_entries()
+            servers = [self._get_server(entry_id)] if entry_id else self._list_servers()
             match folder:
                 case [] | ["group", _]:
                     selection = Selection()
@@ -166,80 +162,84 @@ class GazeMediaSource(MediaSource):
             if wanted and MediaClass.IMAGE not in wanted:
                 return SearchMedia(result=[])
             selection = replace(selection, search=query.search_query)
-            return SearchMedia(result=await _async_list_images(entries, selection, PAGE))
+            return SearchMedia(result=await _async_list_images(servers, selection, PAGE))
 
     async def _async_browse_root(self) -> BrowseMediaSource:
         """Return the servers, or the folders of the only one."""
-        entries = self._list_entries()
-        if len(entries) == 1:
-            return await _async_browse_server(self.hass, entries[0], None)
-        servers = [_create_folder(entry.entry_id, entry.title) for entry in entries]
-        for entry, server in zip(entries, servers, strict=True):
-            if (newest := entry.runtime_data.gallery.newest()) is not None:
-                server.thumbnail = thumbnail_url(entry.entry_id, newest.job_id, _THUMBNAIL_SIDE)
-        images = await _async_list_images(entries, Selection(), NEWEST)
-        return _create_folder(None, "GAZE", [*servers, *images])
+        servers = self._list_servers()
+        if len(servers) == 1:
+            return await _async_browse_server(servers[0], None)
+        folders = []
+        for server in servers:
+            entry = server.config_entry
+            folder = _create_folder(entry.entry_id, entry.title)
+            if (newest := server.gallery.newest()) is not None:
+                folder.thumbnail = thumbnail_url(entry.entry_id, newest.job_id, _THUMBNAIL_SIDE)
+            folders.append(folder)
+        images = await _async_list_images(servers, Selection(), NEWEST)
+        return _create_folder(None, "GAZE", [*folders, *images])
 
-    def _list_entries(self) -> list[GazeConfigEntry]:
-        """Return the loaded entries."""
-        return self.hass.config_entries.async_loaded_entries(DOMAIN)
+    def _list_servers(self) -> list[GazeCoordinator]:
+        """Return the loaded servers."""
+        entries: list[GazeConfigEntry] = self.hass.config_entries.async_loaded_entries(DOMAIN)
+        return [entry.runtime_data for entry in entries]
 
-    def _get_entry(self, entry_id: str) -> GazeConfigEntry:
-        """Return the loaded entry with this ID. Raises GalleryError."""
-        for entry in self._list_entries():
-            if entry.entry_id == entry_id:
-                return entry
+    def _get_server(self, entry_id: str) -> GazeCoordinator:
+        """Return the loaded server of an entry. Raises GalleryError."""
+        for server in self._list_servers():
+            if server.config_entry.entry_id == entry_id:
+                return server
         raise _ServerNotLoadedError
 
 
 async def _async_browse_server(
-    hass: HomeAssistant, entry: GazeConfigEntry, identifier: str | None
+    server: GazeCoordinator, identifier: str | None
 ) -> BrowseMediaSource:
     """Return the folders of a server, then its newest images."""
-    overview = await entry.runtime_data.gallery.async_overview()
+    overview = await server.gallery.async_overview()
     folders = [
-        *_summarize_images(hass, entry, "all", overview.all),
-        *_summarize_images(hass, entry, "favorites", overview.favorites),
+        *_summarize_images(server, "all", overview.all),
+        *_summarize_images(server, "favorites", overview.favorites),
         *(
             _create_counted_folder(
-                f"{entry.entry_id}/{_GROUP}/{key}",
-                _get_own_title(hass, key),
+                f"{server.config_entry.entry_id}/{_GROUP}/{key}",
+                _get_own_title(server.hass, key),
                 len(found),
-                thumbnail_url(entry.entry_id, found[0].newest_job_id, _THUMBNAIL_SIDE),
+                thumbnail_url(
+                    server.config_entry.entry_id, found[0].newest_job_id, _THUMBNAIL_SIDE
+                ),
             )
             for key, (_, folders_of) in _GROUPS.items()
             if (found := folders_of(overview))
         ),
-        *_summarize_images(hass, entry, "hidden", overview.hidden),
+        *_summarize_images(server, "hidden", overview.hidden),
     ]
     return _create_folder(
         identifier,
-        entry.title,
-        [*folders, *(_create_item(entry, image) for image in overview.newest)],
+        server.config_entry.title,
+        [*folders, *(_create_item(server, image) for image in overview.newest)],
     )
 
 
-async def _async_browse_group(
-    hass: HomeAssistant, entry: GazeConfigEntry, key: str
-) -> BrowseMediaSource:
+async def _async_browse_group(server: GazeCoordinator, key: str) -> BrowseMediaSource:
     """Return the folders of all presets, recipes, tags, or months."""
     if key not in _GROUPS:
         raise _UnknownMediaError
     kind, folders_of = _GROUPS[key]
-    overview = await entry.runtime_data.gallery.async_overview()
+    overview = await server.gallery.async_overview()
     return _create_folder(
-        f"{entry.entry_id}/{_GROUP}/{key}",
-        _get_own_title(hass, key),
-        [_summarize_folder(hass, entry, kind, folder) for folder in folders_of(overview)],
+        f"{server.config_entry.entry_id}/{_GROUP}/{key}",
+        _get_own_title(server.hass, key),
+        [_summarize_folder(server, kind, folder) for folder in folders_of(overview)],
         children_media_class=MediaClass.DIRECTORY,
     )
 
 
 async def _async_browse_folder(
-    hass: HomeAssistant, entry: GazeConfigEntry, kind: str, key: str, page: Sequence[str]
+    server: GazeCoordinator, kind: str, key: str, page: Sequence[str]
 ) -> BrowseMediaSource:
     """Return a page of the images in a folder, and a folder with older images."""
-    identifier = f"{entry.entry_id}/{kind}/{key}"
+    identifier = f"{server.config_entry.entry_id}/{kind}/{key}"
     selection = _create_selection(kind, key)
     match page:
         case []:
@@ -248,12 +248,12 @@ async def _async_browse_folder(
             selection = replace(selection, below=int(_validate_part(_NUMBER, number)))
         case _:
             raise _UnknownMediaError
-    title = _get_folder_title(hass, entry, kind, key)  # an entry loses its data when it is unloaded
-    images = await entry.runtime_data.gallery.async_list(selection, PAGE + 1)
-    children = [_create_item(entry, image) for image in images[:PAGE]]
+    title = _get_folder_title(server, kind, key)
+    images = await server.gallery.async_list(selection, PAGE + 1)
+    children = [_create_item(server, image) for image in images[:PAGE]]
     if len(images) > PAGE:
         older = f"{identifier}/{images[PAGE - 1].number}"
-        children.append(_create_folder(older, _get_own_title(hass, "older")))
+        children.append(_create_folder(older, _get_own_title(server.hass, "older")))
     return _create_folder(
         "/".join((identifier, *page)),
         title,
@@ -262,27 +262,26 @@ async def _async_browse_folder(
     )
 
 
-async def _async_browse_image(entry: GazeConfigEntry, job_id: str) -> BrowseMediaSource:
+async def _async_browse_image(server: GazeCoordinator, job_id: str) -> BrowseMediaSource:
     """Return one image."""
-    image = await entry.runtime_data.gallery.async_get(_validate_part(_ID, job_id))
+    image = await server.gallery.async_get(_validate_part(_ID, job_id))
     if image is None:
         raise _UnknownMediaError
-    return _create_item(entry, image)
+    return _create_item(server, image)
 
 
 async def _async_list_images(
-    entries: Sequence[GazeConfigEntry], selection: Selection, limit: int
+    servers: Sequence[GazeCoordinator], selection: Selection, limit: int
 ) -> list[BrowseMediaSource]:
     """Return the selected images of several servers, newest first."""
-    galleries = [(entry, entry.runtime_data.gallery) for entry in entries]
     found = [
-        (entry, image)
-        for entry, gallery in galleries
-        for image in await gallery.async_list(selection, limit)
+        (server, image)
+        for server in servers
+        for image in await server.gallery.async_list(selection, limit)
     ]
-    if len(entries) > 1:
+    if len(servers) > 1:
         found.sort(key=lambda pair: pair[1].made_at, reverse=True)
-    return [_create_item(entry, image) for entry, image in found[:limit]]
+    return [_create_item(server, image) for server, image in found[:limit]]
 
 
 def _split_identifier(item: MediaSourceItem) -> list[str]:
@@ -311,18 +310,18 @@ def _get_own_title(hass: HomeAssistant, key: str) -> str:
     return texts.get(f"{_TITLE_KEY}{key}", key)
 
 
-def _get_folder_title(hass: HomeAssistant, entry: GazeConfigEntry, kind: str, key: str) -> str:
+def _get_folder_title(server: GazeCoordinator, kind: str, key: str) -> str:
     """Return the title of a folder of images."""
     name = key
     match kind:
         case "images":
-            return _get_own_title(hass, key)
+            return _get_own_title(server.hass, key)
         case "tag":
             name = unquote(key)
         case "preset":
-            name = _preset_name(entry.runtime_data, key)
+            name = _preset_name(server, key)
         case "recipe":
-            name = _recipe_name(entry.runtime_data, key)
+            name = _recipe_name(server, key)
     return clean(name) or key[:MAX_LENGTH]
 
 
@@ -343,23 +342,21 @@ def _recipe_name(coordinator: GazeCoordinator, recipe_id: str) -> str:
 
 
 def _summarize_images(
-    hass: HomeAssistant, entry: GazeConfigEntry, key: str, folder: Folder | None
+    server: GazeCoordinator, key: str, folder: Folder | None
 ) -> Generator[BrowseMediaSource]:
     """Yield the listed folder if it has images."""
     if folder is not None:
-        yield _summarize_folder(hass, entry, "images", replace(folder, key=key))
+        yield _summarize_folder(server, "images", replace(folder, key=key))
 
 
-def _summarize_folder(
-    hass: HomeAssistant, entry: GazeConfigEntry, kind: str, folder: Folder
-) -> BrowseMediaSource:
+def _summarize_folder(server: GazeCoordinator, kind: str, folder: Folder) -> BrowseMediaSource:
     """Return a listed folder, with its newest image as the thumbnail."""
     key = quote(folder.key, safe="") if kind == "tag" else folder.key
     return _create_counted_folder(
-        f"{entry.entry_id}/{kind}/{key}",
-        _get_folder_title(hass, entry, kind, key),
+        f"{server.config_entry.entry_id}/{kind}/{key}",
+        _get_folder_title(server, kind, key),
         folder.count,
-        thumbnail_url(entry.entry_id, folder.newest_job_id, _THUMBNAIL_SIDE),
+        thumbnail_url(server.config_entry.entry_id, folder.newest_job_id, _THUMBNAIL_SIDE),
     )
 
 
@@ -395,17 +392,17 @@ def _create_folder(
     )
 
 
-def _create_item(entry: GazeConfigEntry, image: ListedImage | Image) -> BrowseMediaSource:
+def _create_item(server: GazeCoordinator, image: ListedImage | Image) -> BrowseMediaSource:
     """Return an image as it is listed."""
     return BrowseMediaSource(
         domain=DOMAIN,
-        identifier=f"{entry.entry_id}/{image.job_id}",
+        identifier=f"{server.config_entry.entry_id}/{image.job_id}",
         media_class=MediaClass.IMAGE,
         media_content_type=image.content_type,
         title=_item_title(image),
         can_play=True,
         can_expand=False,
-        thumbnail=thumbnail_url(entry.entry_id, image.job_id, _THUMBNAIL_SIDE),
+        thumbnail=thumbnail_url(server.config_entry.entry_id, image.job_id, _THUMBNAIL_SIDE),
     )
 
 
