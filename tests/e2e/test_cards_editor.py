@@ -105,6 +105,7 @@ async def edit_by_form(visitor: Visitor, requests: list[str]) -> None:
     await page.get_by_text("Neon city", exact=True).locator("visible=true").last.click()
     send = dialog.locator("gaze-generate button.strong")
     await expect(send).to_have_text("Generate Neon city")
+    await expect(dialog.locator("gaze-generate .result img")).to_be_visible()
     await visitor.look("editor")
     assert [text for text in requests if "gaze/image" in text] == []
     await dialog.get_by_text("Save", exact=True).click()
