@@ -252,11 +252,11 @@ class Judge:
                 shown = job["image_url"] and (await home_assistant.fetch(job["image_url"]))[0]
                 if shown != self._made[job["job_id"]]:
                     backup.lost.append(f"job {job['job_id']} ended without its image")
+            backup.other += await left_overs(folder)
         except DemoError as err:
             backup.other.append(str(err))
         finally:
             await home_assistant.kill()
-        backup.other += left_overs(folder)
         files = Counter(
             file.stem.rpartition("_")[2] for file in home_assistant.media.rglob("*.png")
         )

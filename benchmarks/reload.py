@@ -140,7 +140,7 @@ class House:
             if twice:
                 result.twice[batch.marker] = twice
         result.other = [
-            *left_overs(self._home_assistant.folder),
+            *await left_overs(self._home_assistant.folder),
             *complaints(self._home_assistant.log),
         ]
         return result

@@ -541,7 +541,7 @@ async def perform(folder: Path, jobs: int, seed: int, report: Report) -> bool:
         for account in accounts:
             problems += await account.problems()
     after = Recorded.of(home_assistant.folder)
-    problems += left_overs(home_assistant.folder)
+    problems += await left_overs(home_assistant.folder)
     expected, unexpected = complained(home_assistant.log)
     problems += unexpected
     report_day(report, accounts, expected)

@@ -128,7 +128,7 @@ class House:
             *self._problems_of_events(expected),
             *await self._problems_of_images(expected, known),
             *await self._problems_of_requests(made),
-            *left_overs(self._home_assistant.folder),
+            *await left_overs(self._home_assistant.folder),
             *complaints(self._home_assistant.log),
         ]
         kill.problems = [problem for problem in problems if problem not in self._reported]

@@ -1,11 +1,16 @@
 """Reads the events that the witness integration recorded, and finds leftover files."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 import json
 from pathlib import Path
+from typing import Final
 
 from . import gaze_witness
-from .home_assistant import HomeAssistant, Json
+from .home_assistant import DemoError, HomeAssistant, Json, wait_until
+
+# Maximum seconds until writes under way have ended. Thumbnails are made after the event.
+WRITING: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +54,15 @@ class Witness:
         return self._told
 
 
-def left_overs(folder: Path) -> list[str]:
+async def left_overs(folder: Path) -> list[str]:
     """Return the files below a configuration directory that should not be there."""
-    left = [*folder.rglob("*.part"), *(folder / ".storage").glob("*.damaged*")]
-    return [f"{file.name} was left behind" for file in left]
+
+    def find() -> list[Path]:
+        return [*folder.rglob("*.part"), *(folder / ".storage").glob("*.damaged*")]
+
+    async def are_gone() -> bool:
+        return not find()
+
+    with suppress(DemoError):
+        await wait_until(are_gone, what="The last write", seconds=WRITING)
+    return [f"{file.name} was left behind" for file in find()]

@@ -175,13 +175,18 @@ async def test_images_survive_restart(open_gallery: OpenGallery) -> None:
     assert await gallery.async_read(kept[0]) == picture(shade=0)
 
 
-async def test_partial_files_are_removed_at_start(open_gallery: OpenGallery, folder: Path) -> None:
+async def test_partial_files_are_removed_at_start(
+    hass: HomeAssistant, open_gallery: OpenGallery, folder: Path, cache: Path
+) -> None:
     await _add(await open_gallery(), 1)
+    await hass.async_block_till_done(wait_background_tasks=True)
     (folder / "neon_city" / ".x.png.part").write_bytes(b"half")
+    (cache / "thumbnails" / "x-256.part").write_bytes(b"half")
 
     await open_gallery()
 
     assert len(_files(folder)) == 1
+    assert [path.suffix for path in (cache / "thumbnails").iterdir()] == [".webp", ".webp"]
 
 
 # Retention

@@ -110,6 +110,7 @@ class Gallery:
             await self._roots.async_open()
             if not self._backup_state.active:
                 await self._hass.async_add_executor_job(self._remove_parts)
+            await self._hass.async_add_executor_job(self._thumbnails.remove_parts)
             rejected = await self._index.async_property(_REJECTED_PROPERTY)
             self._rejected = set((rejected or "").split("\n"))
             await self._reload()

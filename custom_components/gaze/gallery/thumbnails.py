@@ -23,6 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 THUMBNAIL_SIDES: Final = (256, 512)
 # Decoding is work for a processor; the executor's other threads belong to Home Assistant.
 _MADE_AT_ONCE: Final = 2
+_PART: Final = ".part"
 # What file systems round time stamps down to, in ns: NTFS and SMB, ext3 and FAT among them
 _RESOLUTIONS: Final = (100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
 
@@ -73,6 +74,12 @@ class Thumbnails:
             except OSError as err:
                 _LOGGER.debug("Unable to remove a thumbnail: %s", reason(err))
 
+    def remove_parts(self) -> None:
+        """Remove what interrupted writes left behind. Blocks."""
+        for part in self._folder.glob(f"*{_PART}"):
+            with suppress(OSError):
+                part.unlink()
+
     def _find(
         self, files: Files, image: Image, side: int, known: Collection[str]
     ) -> Content | None:
@@ -113,7 +120,7 @@ class Thumbnails:
 
     def _store(self, path: Path, data: bytes, changed_at: int) -> Content:
         """Store a thumbnail with the time stamp of its image, and return it."""
-        part = path.with_suffix(".part")
+        part = path.with_suffix(_PART)
         etag = f"{changed_at:x}-{len(data):x}"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
