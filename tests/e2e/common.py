@@ -13,10 +13,11 @@ DASHBOARD = "gaze-cards"
 TALL = (1280, 1800)
 # What a page reports while Home Assistant restarts or GAZE is off. The frontend of 2026.10 ends
 # subscriptions that the restarted Home Assistant doesn't know. It doesn't handle the error 3 (lost
-# connection) of a command that is under way.
+# connection) of a command that is under way. It cannot write an error, which the page reports too,
+# to the log of a Home Assistant that is away or not ready yet.
 OUTAGE = (
     r"^Request: 50|WebSocket|ERR_|Failed to fetch|Lost connection|^Page: (?:Object|3)$"
-    r"|unhandled promise rejection to system log: 3 "
+    r"|^Console: Failure writing .* to system log:"
 )
 CARDS = [{"type": "custom:gaze-generate-card"}, {"type": "custom:gaze-gallery-card"}]
 
