@@ -281,7 +281,6 @@ async def test_wait_accepts_several_jobs_and_batches(
 @pytest.mark.parametrize(
     ("fields", "key"),
     [
-        ({}, "nothing_selected"),
         ({"job_id": "unknown"}, "unknown_job"),
         ({"batch_id": "unknown"}, "unknown_job"),
         ({"job_id": "../../etc/passwd"}, "unknown_job"),
@@ -301,6 +300,13 @@ async def test_error_names_unknown_jobs(
         )
 
     assert caught.value.translation_key == key
+
+
+async def test_wait_requires_jobs(hass: HomeAssistant, entry: MockConfigEntry) -> None:
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "wait")
+
+    assert caught.value.translation_key == "nothing_selected"
 
 
 async def test_generate_again_uses_new_seed(
@@ -435,6 +441,31 @@ async def test_tracking_stops_on_request(
 
     stopped = [job["preset"] for job in listed["jobs"] if job["reason"] == "stopped"]
     assert stopped == (["oilpainting", PRESET] if by == "all" else [PRESET])
+
+
+UNCLEAR: Final[list[set[str]]] = [
+    set(),
+    {"job_id", "all"},
+    {"batch_id", "preset"},
+    {"job_id", "preset"},
+    {"preset", "all"},
+    {"job_id", "batch_id", "preset", "all"},
+]
+
+
+async def test_stop_tracking_requires_one_way_to_select(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, subtests: pytest.Subtests
+) -> None:
+    [job] = (await act(hass, "generate", preset=PRESET))["jobs"]
+    ways = {name: job[name] for name in ("job_id", "batch_id", "preset")} | {"all": True}
+
+    for names in UNCLEAR:
+        with subtests.test(str(sorted(names))):
+            fields = {name: ways[name] for name in names}
+            with pytest.raises(ServiceValidationError) as caught:
+                await hass.services.async_call(DOMAIN, "stop_tracking", fields, blocking=True)
+            assert caught.value.translation_key == "no_jobs_selected"
+            assert len(entry.runtime_data.engine.open_jobs) == 1
 
 
 async def test_jobs_are_listed_newest_first(

@@ -257,14 +257,21 @@ async def _async_wait(call: ServiceCall) -> ServiceResponse:
 
 
 async def _async_stop_tracking(call: ServiceCall) -> None:
-    """Stop tracking open jobs."""
+    """Stop tracking open jobs.
+
+    Raises ServiceValidationError unless they are selected in exactly one way.
+    """
+    preset: str | None = call.data.get("preset")
+    by_id = bool(call.data.get("job_id") or call.data.get("batch_id"))
+    if (by_id, bool(preset), call.data["all"]).count(True) != 1:
+        raise ServiceValidationError(translation_domain=DOMAIN, translation_key="no_jobs_selected")
     coordinator = await _async_get_permitted_server(call, POLICY_CONTROL)
     jobs = coordinator.engine.open_jobs
-    if preset := call.data.get("preset"):
+    if preset:
         found = coordinator.find_preset(preset)
         slug = preset if found is None else found.slug
         jobs = [job for job in jobs if job.preset == slug]
-    elif not call.data["all"]:
+    elif by_id:
         jobs = [job for job in _get_selected_jobs(coordinator, call) if job.open]
     await coordinator.engine.async_stop_tracking(jobs)
 
