@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
+from homeassistant.config_entries import ConfigEntryDisabler, ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 import pytest
@@ -526,6 +527,78 @@ async def test_generate_uses_reachable_server_that_has_preset(
         await act(hass, "generate", preset=PRESET)
 
     assert len(second_server.jobs) == 3
+
+
+@pytest.mark.parametrize("state", [ConfigEntryState.NOT_LOADED, ConfigEntryState.SETUP_RETRY])
+async def test_generate_uses_loaded_server_that_has_preset(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    second_entry: MockConfigEntry,
+    state: ConfigEntryState,
+) -> None:
+    await hass.config_entries.async_unload(second_entry.entry_id)
+    second_entry.mock_state(hass, state)
+
+    await act(hass, "generate", preset=PRESET)
+
+    assert len(server.jobs) == 1
+
+
+async def test_generate_finds_preset_that_was_just_added_while_other_server_is_not_loaded(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, second_entry: MockConfigEntry
+) -> None:
+    await hass.config_entries.async_unload(second_entry.entry_id)
+    server.put_preset("just_added", "Just added")
+
+    await act(hass, "generate", preset="just_added")
+
+    assert len(server.jobs) == 1
+
+
+@pytest.mark.parametrize("kind", ["preset", "recipe"])
+async def test_generate_names_server_that_is_not_loaded(
+    hass: HomeAssistant, entry: MockConfigEntry, second_entry: MockConfigEntry, kind: str
+) -> None:
+    await hass.config_entries.async_unload(second_entry.entry_id)
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "generate", **{kind: "only_there"})
+
+    assert caught.value.translation_key == "server_not_loaded"
+    assert caught.value.translation_placeholders == {
+        "name": "only_there",
+        "server": second_entry.title,
+    }
+
+
+async def test_generate_names_server_when_none_of_several_is_loaded(
+    hass: HomeAssistant, entry: MockConfigEntry, second_entry: MockConfigEntry
+) -> None:
+    for each in (entry, second_entry):
+        await hass.config_entries.async_unload(each.entry_id)
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "generate", preset=PRESET)
+
+    assert caught.value.translation_key == "server_not_loaded"
+    assert caught.value.translation_placeholders == {"name": PRESET, "server": entry.title}
+
+
+async def test_generate_names_unknown_preset_when_other_server_is_disabled_or_not_meant(
+    hass: HomeAssistant, entry: MockConfigEntry, second_entry: MockConfigEntry
+) -> None:
+    keys = []
+    await hass.config_entries.async_unload(second_entry.entry_id)
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "generate", preset="unknown", config_entry_id=entry.entry_id)
+    keys.append(caught.value.translation_key)
+    await hass.config_entries.async_set_disabled_by(second_entry.entry_id, ConfigEntryDisabler.USER)
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "generate", preset="unknown")
+    keys.append(caught.value.translation_key)
+
+    assert keys == ["unknown_preset", "unknown_preset"]
 
 
 async def test_other_actions_require_server_when_there_are_several(

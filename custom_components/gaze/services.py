@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from homeassistant.auth.permissions.const import POLICY_CONTROL, POLICY_READ
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.const import ATTR_CONFIG_ENTRY_ID, ATTR_ENTITY_ID
 from homeassistant.core import (
     HomeAssistant,
@@ -213,16 +214,26 @@ async def _async_generate(call: ServiceCall) -> ServiceResponse:
     """Queue images."""
     seconds = _get_wait_seconds(call)
     coordinator = await _async_choose_server(call)
-    if (text := call.data.get("recipe")) is None:
-        jobs = await async_generate(coordinator, call.data["preset"], call.data)
-    else:
-        jobs = await async_generate_recipe(
-            coordinator,
-            require_recipe(coordinator, text),
-            {name: call.data[name] for name in _OVERRIDES if name in call.data},
-            variables=call.data.get("variables"),
-        )
+    preset, recipe = call.data.get("preset"), call.data.get("recipe")
+    try:
+        jobs = await _async_queue_jobs(coordinator, call)
+    except ServiceValidationError as err:
+        if not _has_preset_or_recipe(coordinator, preset, recipe):
+            _require_loaded_servers(call, err)
+        raise
     return await _async_respond(coordinator, jobs, seconds)
+
+
+async def _async_queue_jobs(coordinator: GazeCoordinator, call: ServiceCall) -> list[Job]:
+    """Queue images of the preset or recipe of the call."""
+    if (text := call.data.get("recipe")) is None:
+        return await async_generate(coordinator, call.data["preset"], call.data)
+    return await async_generate_recipe(
+        coordinator,
+        require_recipe(coordinator, text),
+        {name: call.data[name] for name in _OVERRIDES if name in call.data},
+        variables=call.data.get("variables"),
+    )
 
 
 async def _async_regenerate(call: ServiceCall) -> ServiceResponse:
@@ -495,11 +506,14 @@ async def _async_get_permitted_server(call: ServiceCall, policy: str) -> GazeCoo
 async def _async_choose_server(call: ServiceCall) -> GazeCoordinator:
     """Return the server of the call, or the one with the preset or recipe and the shortest queue.
 
-    Raises Unauthorized if the user may not control any server.
+    Raises Unauthorized if the user may not control any server, and ServiceValidationError if no
+    server is loaded.
     """
-    entries: list[GazeConfigEntry] = call.hass.config_entries.async_loaded_entries(DOMAIN)
-    if ATTR_CONFIG_ENTRY_ID in call.data or len(entries) <= 1:
+    if ATTR_CONFIG_ENTRY_ID in call.data or len(_list_enabled_entries(call.hass)) <= 1:
         return await _async_get_permitted_server(call, POLICY_CONTROL)
+    entries: list[GazeConfigEntry] = call.hass.config_entries.async_loaded_entries(DOMAIN)
+    if not entries:
+        _require_loaded_servers(call)
     servers = [
         entry.runtime_data
         for entry in entries
@@ -508,6 +522,25 @@ async def _async_choose_server(call: ServiceCall) -> GazeCoordinator:
     if not servers:
         raise Unauthorized(context=call.context, permission=POLICY_CONTROL)
     return choose_server(servers, call.data.get("preset"), call.data.get("recipe"))
+
+
+def _list_enabled_entries(hass: HomeAssistant) -> list[GazeConfigEntry]:
+    """Return the entries of all servers that are not disabled."""
+    return hass.config_entries.async_entries(DOMAIN, include_ignore=False, include_disabled=False)
+
+
+def _require_loaded_servers(call: ServiceCall, cause: Exception | None = None) -> None:
+    """Raise ServiceValidationError if a server that could have the preset is not loaded."""
+    if ATTR_CONFIG_ENTRY_ID in call.data:
+        return
+    for entry in _list_enabled_entries(call.hass):
+        if entry.state is not ConfigEntryState.LOADED:
+            name: str = call.data.get("recipe") or call.data["preset"]
+            raise ServiceValidationError(
+                translation_domain=DOMAIN,
+                translation_key="server_not_loaded",
+                translation_placeholders={"name": name[:60], "server": entry.title},
+            ) from cause
 
 
 def choose_server(
