@@ -378,6 +378,17 @@ async def test_generate_again_fails_for_unknown_job(
     assert caught.value.translation_key == "unknown_job"
 
 
+async def test_generate_again_reports_unreadable_index(
+    hass: HomeAssistant, entry: MockConfigEntry
+) -> None:
+    await entry.runtime_data.gallery.async_close()
+
+    with pytest.raises(HomeAssistantError) as caught:
+        await act(hass, "regenerate", job_id="of an image")
+
+    assert caught.value.translation_key == "gallery_failed"
+
+
 async def test_generate_again_fails_when_seed_is_unknown(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:

@@ -98,7 +98,10 @@ async def async_regenerate(
 
     Raises what `async_generate` raises.
     """
-    earlier = coordinator.engine.job(job_id) or await coordinator.gallery.async_get(job_id)
+    earlier: Job | Image | None = coordinator.engine.job(job_id)
+    if earlier is None:
+        with gallery_errors():
+            earlier = await coordinator.gallery.async_get(job_id)
     if earlier is None:
         raise create_unknown_job_error(job_id)
     fields = _get_request_fields(earlier)
