@@ -1,9 +1,10 @@
 """Diagnostics are complete enough to help, and contain nothing private."""
 
 import json
+from types import MappingProxyType
 from typing import Any
 
-from homeassistant.config_entries import ConfigEntryState
+from homeassistant.config_entries import ConfigEntryState, ConfigSubentry
 from homeassistant.core import HomeAssistant
 from homeassistant.setup import async_setup_component
 import pytest
@@ -81,8 +82,17 @@ async def test_diagnostics_contain_nothing_private(
     hass_client: ClientSessionGenerator,
 ) -> None:
     hass.config_entries.async_update_entry(entry, title="GAZE (127.0.0.1)")
-    await hass.async_block_till_done()
     server.put_preset("home", "At 127.0.0.1")
+    hass.config_entries.async_add_subentry(
+        entry,
+        ConfigSubentry(
+            data=MappingProxyType({"preset": "home", "prompt": "Cousin Carl", "tag": "wedding"}),
+            subentry_type="recipe",
+            title="Grandpa Otto",
+            unique_id=None,
+        ),
+    )
+    await hass.async_block_till_done(wait_background_tasks=True)
     await act(
         hass,
         "generate",
@@ -93,11 +103,18 @@ async def test_diagnostics_contain_nothing_private(
     )
     complaint = f"aunt emma, Uncle Bob, birthday: {server.api_key} fails at {server.url}"
     await wait_for(hass, server.fail(error=complaint))
+    recipe_job = (await act(hass, "generate", recipe="Grandpa Otto"))["jobs"][0]
+    await wait_for(hass, await server.finish())
 
     text = json.dumps(await diagnostics(hass, hass_client, entry))
 
     assert "**REDACTED**, **REDACTED**, **REDACTED**: **REDACTED** fails at http" in text
-    for private in ("emma", "bob", "birthday", "127.0.0.1", server.api_key.casefold()):
+    assert recipe_job["job_id"] in text
+    assert recipe_job["entity_id"].endswith("grandpa_otto")
+    for private in (
+        *("emma", "bob", "birthday", "otto", "carl", "wedding"),
+        *("127.0.0.1", server.api_key.casefold()),
+    ):
         assert private not in text.casefold()
 
 

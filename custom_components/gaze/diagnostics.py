@@ -26,7 +26,15 @@ MAX_DURATIONS: Final = 200
 MAX_TEXT: Final = 200
 
 _SECRET: Final = {CONF_API_KEY, CONF_HOST}
-_PRIVATE: Final = {"extra_positive", "extra_negative", "file_path", "tag", "title"}
+_PRIVATE: Final = {
+    "entity_id",  # that of a recipe contains its name
+    "extra_negative",
+    "extra_positive",
+    "file_path",
+    "recipe_name",
+    "tag",
+    "title",
+}
 _RECIPE_TEXTS: Final = {"name", "prompt", "negative", "instructions", "tag", "seed"}
 
 
