@@ -9,8 +9,10 @@ import re
 from typing import Any
 
 from homeassistant.components.automation import DOMAIN as AUTOMATION
+from homeassistant.components.image import TOKEN_CHANGE_INTERVAL
+from homeassistant.components.media_source import async_resolve_media
 from homeassistant.components.persistent_notification import DOMAIN as NOTIFICATION
-from homeassistant.const import STATE_ON
+from homeassistant.const import EVENT_STATE_CHANGED, STATE_ON
 from homeassistant.core import Context, HomeAssistant, SupportsResponse, callback
 from homeassistant.core_config import CORE_CONFIG_SCHEMA
 from homeassistant.helpers import config_validation as cv
@@ -19,10 +21,12 @@ from homeassistant.helpers.script import Script, async_validate_actions_config
 from homeassistant.helpers.trigger import async_validate_trigger_config
 from homeassistant.loader import async_get_integration
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import (
     MockConfigEntry,
     async_capture_events,
+    async_fire_time_changed,
     async_mock_service,
 )
 
@@ -465,3 +469,36 @@ async def test_failure_shows_notification(
     await wait_for(hass, jobs[0].job_id)
 
     assert [note.data["message"].strip() for note in notes] == ["neon_city: server"]
+
+
+async def make_shown_image(hass: HomeAssistant, server: GazeServer) -> str:
+    """Generate an image, and return its job ID when the displays show it."""
+    job_id = await make_image(hass, server, "neon_city")
+    await hass.async_block_till_done(wait_background_tasks=True)
+    return job_id
+
+
+async def test_automations_of_display_run_once_for_each_image_that_it_shows(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
+) -> None:
+    await add_subentries(hass, entry)
+    writes = async_mock_service(hass, "image", "snapshot")
+    uploads = async_mock_service(hass, "immich", "upload_file")
+    await set_up(
+        hass, automation("Write the image for the TV"), automation("Upload the image to Immich")
+    )
+
+    job_ids = [await make_shown_image(hass, server) for _ in range(2)]
+    states = async_capture_events(hass, EVENT_STATE_CHANGED)
+    async_fire_time_changed(hass, dt_util.utcnow() + TOKEN_CHANGE_INTERVAL)
+    await hass.config_entries.async_reload(entry.entry_id)
+    await hass.async_block_till_done(wait_background_tasks=True)
+
+    assert "image.gaze_hallway" in {event.data["entity_id"] for event in states}
+    files = [call.data["file"]["media_content_id"] for call in uploads]
+    assert [media_id.rpartition("/")[2] for media_id in files] == job_ids
+    assert len(writes) == len(uploads)
+    for media_id in files:
+        media = await async_resolve_media(hass, media_id, None)
+        assert media.path is not None
+        assert media.path.is_relative_to(media_dir)
