@@ -12,7 +12,7 @@ from homeassistant.components.automation import DOMAIN as AUTOMATION
 from homeassistant.components.image import TOKEN_CHANGE_INTERVAL
 from homeassistant.components.media_source import async_resolve_media
 from homeassistant.components.persistent_notification import DOMAIN as NOTIFICATION
-from homeassistant.const import EVENT_STATE_CHANGED, STATE_ON
+from homeassistant.const import EVENT_CALL_SERVICE, EVENT_STATE_CHANGED, MATCH_ALL, STATE_ON
 from homeassistant.core import Context, HomeAssistant, SupportsResponse, callback
 from homeassistant.core_config import CORE_CONFIG_SCHEMA
 from homeassistant.helpers import config_validation as cv
@@ -502,3 +502,21 @@ async def test_automations_of_display_run_once_for_each_image_that_it_shows(
         media = await async_resolve_media(hass, media_id, None)
         assert media.path is not None
         assert media.path.is_relative_to(media_dir)
+
+
+@pytest.mark.usefixtures("entry")
+async def test_documented_recorder_stores_no_prompt_in_events(
+    hass: HomeAssistant, server: GazeServer
+) -> None:
+    [example] = [block for block in of_kind("configuration") if block.page == "docs/privacy.md"]
+    excluded = recipe(example)["recorder"]["exclude"]["event_types"]
+    events = async_capture_events(hass, MATCH_ALL)
+
+    await hass.services.async_call(
+        DOMAIN, "generate", {"preset": "neon_city", "extra_positive": "Aunt Emma"}, blocking=True
+    )
+    await wait_for(hass, await server.finish())
+
+    with_prompt = {event.event_type for event in events if "Aunt Emma" in str(event.data)}
+    assert EVENT_CALL_SERVICE in with_prompt
+    assert with_prompt - {EVENT_STATE_CHANGED} <= {*excluded}
