@@ -15,8 +15,13 @@ from homeassistant.components.ai_task import (
 )
 from homeassistant.components.conversation import Attachment
 from homeassistant.components.media_source import async_resolve_media
-from homeassistant.const import EVENT_STATE_CHANGED, STATE_UNAVAILABLE, STATE_UNKNOWN
-from homeassistant.core import Context, HomeAssistant, callback
+from homeassistant.const import (
+    EVENT_HOMEASSISTANT_STOP,
+    EVENT_STATE_CHANGED,
+    STATE_UNAVAILABLE,
+    STATE_UNKNOWN,
+)
+from homeassistant.core import Context, CoreState, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.helpers.chat_session import async_get_chat_session
@@ -29,7 +34,9 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_time_changed,
 )
 
+from custom_components.gaze import ai_task
 from custom_components.gaze.const import CONF_AI_TASK_TIMEOUT, DOMAIN, EVENT_GAZE
+from custom_components.gaze.coordinator import GazeCoordinator
 from custom_components.gaze.request import MAX_TEXT
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
@@ -482,6 +489,59 @@ async def test_task_returns_image_after_reload(
     answer = await asked
 
     assert answer["media_source_id"]
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the jobs that tasks waited for. Too many waits fail, also if none suspends."""
+    seen: list[str] = []
+    wait = ai_task.async_wait
+
+    async def count_wait(
+        coordinator: GazeCoordinator, job_ids: list[str], seconds: float
+    ) -> GazeCoordinator:
+        seen.extend(job_ids)
+        assert len(seen) < 100
+        return await wait(coordinator, job_ids, seconds)
+
+    monkeypatch.setattr(ai_task, "async_wait", count_wait)
+    return seen
+
+
+async def test_task_fails_at_once_when_server_is_removed(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, ask: Ask, waits: list[str]
+) -> None:
+    await choose(hass, NAME)
+    asked = asyncio.create_task(ask())
+    await until(lambda: len(server.jobs) == 1)
+    server.begin()
+    await until(lambda: hass.states.is_state("sensor.gaze_status", "generating"))
+
+    await hass.config_entries.async_remove(entry.entry_id)
+    with pytest.raises(HomeAssistantError) as caught:
+        await asked
+
+    assert caught.value.translation_key == "job_failed_stopped"
+    assert waits == [server.jobs[0].job_id]
+
+
+async def test_task_fails_at_once_when_home_assistant_stops(
+    hass: HomeAssistant, server: GazeServer, ask: Ask, waits: list[str]
+) -> None:
+    await choose(hass, NAME)
+    asked = asyncio.create_task(ask())
+    await until(lambda: len(server.jobs) == 1)
+    server.begin()
+    await until(lambda: hass.states.is_state("sensor.gaze_status", "generating"))
+
+    hass.set_state(CoreState.stopping)
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)
+    with pytest.raises(HomeAssistantError) as caught:
+        await asked
+    hass.set_state(CoreState.running)
+
+    assert caught.value.translation_key == "image_not_finished"
+    assert waits == [server.jobs[0].job_id]
 
 
 async def test_task_fails_when_image_is_deleted(

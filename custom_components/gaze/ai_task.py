@@ -22,7 +22,7 @@ from homeassistant.helpers.entity_platform import AddConfigEntryEntitiesCallback
 from .const import CONF_AI_TASK_TIMEOUT, DEFAULT_AI_TASK_TIMEOUT, DOMAIN, SUBENTRY_RECIPE
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .entity import GazeEntity, GazeRecipeEntity
-from .generation import async_generate, async_read_image, async_wait
+from .generation import async_generate, async_read_image, async_wait, is_removed
 from .ids import unique_id
 from .jobs import Job, Reason, Status
 from .names import clean
@@ -106,7 +106,8 @@ class GazeBaseAITask(GazeEntity, AITaskEntity):
     async def _async_wait(self, job: Job) -> tuple[GazeCoordinator, float]:
         """Wait for a job while the queue changes, at most as long as the option allows.
 
-        Returns the coordinator that is loaded then, and the minutes that passed.
+        Returns the coordinator that is loaded then, and the minutes that passed. Raises
+        HomeAssistantError if the server is removed.
         """
         coordinator = self.coordinator
         limit = coordinator.config_entry.options.get(CONF_AI_TASK_TIMEOUT, DEFAULT_AI_TASK_TIMEOUT)
@@ -116,9 +117,11 @@ class GazeBaseAITask(GazeEntity, AITaskEntity):
             before = _get_queue_state(coordinator)
             left = limit - (loop.time() - start) / MINUTE
             coordinator = await async_wait(coordinator, [job.job_id], min(left, STALL) * MINUTE)
-            current = coordinator.engine.job(job.job_id) or job
-            stalled = current.status is Status.QUEUED and not _is_moving(coordinator, before)
-            if current.end_fired or stalled or left <= STALL:
+            if is_removed(coordinator):
+                raise HomeAssistantError(
+                    translation_domain=DOMAIN, translation_key=_FAILURES[Reason.STOPPED]
+                )
+            if left <= STALL or _is_over(coordinator, job, before):
                 return coordinator, (loop.time() - start) / MINUTE
 
     async def _async_queue(self, task: GenImageTask) -> list[Job]:
@@ -159,6 +162,14 @@ class GazeAITask(GazeBaseAITask):
             SELECT_DOMAIN, DOMAIN, unique_id(self.coordinator.config_entry.entry_id, "preset")
         )
         return entity_id or f"{SELECT_DOMAIN}.{DOMAIN}_preset"
+
+
+def _is_over(coordinator: GazeCoordinator, job: Job, before: list[tuple[str, Status]]) -> bool:
+    """Return whether a job has ended, or nothing more happens to it for now."""
+    current = coordinator.engine.job(job.job_id)
+    if current is None or current.end_fired or coordinator.hass.is_stopping:
+        return True
+    return current.status is Status.QUEUED and not _is_moving(coordinator, before)
 
 
 def _is_moving(coordinator: GazeCoordinator, before: list[tuple[str, Status]]) -> bool:

@@ -167,7 +167,7 @@ async def async_wait(
                 if hass.is_stopping:
                     break
                 while entry.state not in _TRACKING:
-                    if hass.config_entries.async_get_entry(entry.entry_id) is None:
+                    if is_removed(coordinator):
                         return coordinator
                     changed.clear()
                     await changed.wait()
@@ -177,6 +177,13 @@ async def async_wait(
     finally:
         stop_listening()
     return coordinator
+
+
+@callback
+def is_removed(coordinator: GazeCoordinator) -> bool:
+    """Return whether the server was removed from Home Assistant."""
+    entry_id = coordinator.config_entry.entry_id
+    return coordinator.hass.config_entries.async_get_entry(entry_id) is None
 
 
 async def async_read_image(coordinator: GazeCoordinator, job_id: str) -> tuple[Image, bytes]:
