@@ -10,14 +10,19 @@ import shutil
 import sqlite3
 
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.core import HomeAssistant
+from homeassistant.core import CoreState, HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.util import dt as dt_util
 import pytest
-from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
+from pytest_homeassistant_custom_component.common import (
+    MockConfigEntry,
+    async_capture_events,
+    async_fire_time_changed,
+)
 
 from custom_components.gaze.backup import async_post_backup, async_pre_backup
 from custom_components.gaze.backup_state import LONGEST_BACKUP
+from custom_components.gaze.const import EVENT_GAZE
 from custom_components.gaze.database import Database
 from testing.gaze_server import GazeServer
 
@@ -257,6 +262,28 @@ async def test_image_deleted_after_backup_stays_deleted(
 
     assert [job.status for job in entry.runtime_data.engine.jobs] == ["done"]
     assert entry.runtime_data.gallery.count == 0
+
+
+async def test_finished_event_fires_at_start_after_stop_during_backup(
+    hass: HomeAssistant, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    await hass.services.async_call("gaze", "generate", {"preset": "neon_city"}, blocking=True)
+    await async_pre_backup(hass)
+    hass.set_state(CoreState.stopping)
+    job_id = await server.finish()
+    engine = entry.runtime_data.engine
+    await until(lambda: engine.open_jobs == [])
+    await hass.config_entries.async_unload(entry.entry_id)
+    await async_post_backup(hass)
+    hass.set_state(CoreState.running)
+    events = async_capture_events(hass, EVENT_GAZE)
+
+    await hass.config_entries.async_setup(entry.entry_id)
+    await hass.async_block_till_done()
+
+    assert [(event.data["type"], event.data["job_id"]) for event in events] == [
+        ("finished", job_id)
+    ]
 
 
 async def test_setup_fails_when_store_is_newer(hass: HomeAssistant, entry: MockConfigEntry) -> None:

@@ -247,16 +247,13 @@ class JobEngine:
         self._accepting = self._running = True
         self._backup_state.members.add(self)
         async with self._starting:
-            for job in list(self._jobs.values()):
+            for job_id in list(self._jobs):
                 if not self._running:
                     return
-                if job.in_backup and not self._backup_state.active:
-                    await self._recover(job)
-                    continue
-                if not job.queued_fired:
-                    await self._fire_queued([job.job_id])
-                if not job.open and not job.end_fired:
-                    await self._fire_end(self._jobs[job.job_id])
+                await self._recover(job_id)
+                await self._fire_queued([job_id])
+                if (job := self._jobs.get(job_id)) and not job.open and not job.end_fired:
+                    await self._fire_end(job)
             for number, job_id in enumerate([job.job_id for job in self.open_jobs]):
                 if number % STEP == 0:
                     await asyncio.sleep(0)
@@ -449,12 +446,15 @@ class JobEngine:
 
     # Tracking
 
-    async def _recover(self, job: Job) -> None:
+    async def _recover(self, job_id: str) -> None:
         """Open a job of a restored backup again if the backup lacks its image.
 
         Home Assistant copies the folder of images once, and the records at another time.
         """
-        if await self._saved_image(job.job_id) is None:
+        job = self._jobs.get(job_id)
+        if job is None or not job.in_backup or self._backup_state.active:
+            return
+        if await self._saved_image(job_id) is None:
             job = self._change(job, status=Status.PROCESSING, end_fired=False)
         await self._records.async_save(self._change(job, in_backup=False))
 
