@@ -471,6 +471,16 @@ def test_any_text_is_cleaned_to_one_short_line(text: str) -> None:
     assert line == line.strip() or len(line) == MAX_REASON_LENGTH
 
 
+# Each has a number that is too large for the C types of the parser.
+OVERFLOWING_DATES = [
+    "Mon, 01 Jan 2024 00:00:00 +99999999999999",
+    "Mon, 01 Jan 2024 00:00:00 -99999999999999",
+    "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    "Mon, 99999999999999999999 Jan 2024 00:00:00 GMT",
+    "Mon, 01 Jan 2024 99999999999999999999:00:00 GMT",
+]
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
@@ -486,6 +496,7 @@ def test_any_text_is_cleaned_to_one_short_line(text: str) -> None:
         ("Sun, 02 Aug 2026 12:00:00 GMT", 3600.0),
         ("Sat, 01 Aug 2026 12:00:30 +9999", None),
         ("Sat, 01 Aug 99999 12:00:30 GMT", None),
+        *((date, None) for date in OVERFLOWING_DATES),
         ("", None),
         ("-5", None),
         ("1.5", None),
@@ -522,6 +533,21 @@ async def test_retry_after_depends_on_clock_of_server(script: Script, scripted: 
         await scripted.list_presets()
 
     assert raised.value.retry_after == 120.0
+
+
+@pytest.mark.parametrize("date", [*OVERFLOWING_DATES, "soon", "Sat, 01 Aug 2020 12:00:00 +9999"])
+async def test_invalid_date_of_server_is_ignored(
+    script: Script, scripted: GazeClient, freezer: FrozenDateTimeFactory, date: str
+) -> None:
+    freezer.move_to("2026-08-01T12:00:00Z")
+    script.answer = lambda: web.Response(
+        status=503, headers={"Date": date, "Retry-After": "Sat, 01 Aug 2026 12:00:30 GMT"}
+    )
+
+    with pytest.raises(GazeBusyError) as raised:
+        await scripted.list_presets()
+
+    assert raised.value.retry_after == 30.0
 
 
 async def test_busy_error_has_no_retry_after_when_header_is_missing(

@@ -372,6 +372,6 @@ def _parse_date(text: str) -> datetime | None:
     """Return the time of a header, or None if it is invalid."""
     try:
         found = parsedate_to_datetime(text)
-    except ValueError:
+    except ValueError, OverflowError:  # OverflowError: a huge number, before Python 3.14.8
         return None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
