@@ -1,5 +1,6 @@
 """Tests of repairs of saved images: a disk that is away, and images that are not listed."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -208,6 +209,29 @@ async def test_images_of_other_server_are_not_offered(
 
     assert reported() == {}
     assert sorted(path.name for path in (media_dir / "gaze").iterdir()) == ["gaze"]
+
+
+async def test_many_changes_of_gallery_cause_few_checks(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = await make_image(hass, server, "neon_city")
+    gallery = entry.runtime_data.gallery
+    checks: list[int] = []
+    check = gallery.async_check
+
+    async def count_check() -> None:
+        checks.append(1)
+        await check()
+
+    monkeypatch.setattr(gallery, "async_check", count_check)
+    marks = (gallery.async_mark([job_id], favorite=number % 2 == 0) for number in range(20))
+    assert sum(await asyncio.gather(*marks)) == 20
+    await hass.async_block_till_done()
+
+    assert 1 <= len(checks) < 5
 
 
 async def test_fix_aborts_when_server_is_not_loaded(

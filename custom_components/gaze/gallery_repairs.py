@@ -49,6 +49,7 @@ class _GalleryReporter:
         self._hass = hass
         self._entry = entry
         self._check_lock = asyncio.Lock()
+        self._check_due = False
 
     @callback
     def async_start(self, _hass: HomeAssistant) -> None:
@@ -60,7 +61,10 @@ class _GalleryReporter:
 
     @callback
     def _schedule_check(self, *_: object) -> None:
-        """Check in a separate task."""
+        """Check in a separate task, once for changes that follow each other."""
+        if self._check_due:
+            return
+        self._check_due = True
         self._entry.async_create_task(self._hass, self._async_check(), "gaze gallery repairs")
 
     async def _async_check(self) -> None:
@@ -68,6 +72,7 @@ class _GalleryReporter:
         coordinator = self._entry.runtime_data
         gallery = coordinator.gallery
         async with self._check_lock:
+            self._check_due = False
             try:
                 await gallery.async_check()
             except GalleryError:

@@ -26,7 +26,7 @@ class GalleryUnavailableError(GalleryError):
 
 
 class BackupRunningError(GalleryError):
-    """Home Assistant is making a backup. Nothing was changed."""
+    """Home Assistant is making a backup, so no file can be deleted."""
 
     def __init__(self) -> None:
         """Set the text."""

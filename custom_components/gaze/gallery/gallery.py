@@ -38,7 +38,8 @@ _LOGGER = logging.getLogger(__name__)
 
 _OVERVIEW_IMAGES: Final = 24
 _UNSAVED_OF_PRESET: Final = 20  # as many as one request can make
-_ADOPTED_AT_ONCE: Final = 50
+_PORTION: Final = 20  # images that are changed before others get their turn
+BACKUP_WAIT: Final = 30  # seconds for which Home Assistant's own database may have to wait
 
 _REJECTED_PROPERTY: Final = "rejected"
 _MOST_REJECTED: Final = 1000
@@ -92,7 +93,9 @@ class Gallery:
         self._paths: OrderedDict[str, tuple[str, str]] = OrderedDict()  # root and path by job
         self._overview: Overview | None = None
         self._recent: OrderedDict[str, Content] = OrderedDict()
+        self._retention: asyncio.Task[None] | None = None
         self._retention_failing = False
+        self._is_open = False
         self._unwritable: GalleryUnavailableError | None = None  # of the last image
         self._last_number = 0
 
@@ -106,6 +109,7 @@ class Gallery:
         """
         await self._index.async_open()
         self._backup_state.members.add(self)
+        self._is_open = True
         async with self._changing:
             await self._roots.async_open()
             if not self._backup_state.active:
@@ -120,18 +124,27 @@ class Gallery:
             await self._discard_oldest()
 
     async def async_close(self) -> None:
-        """Close the index."""
+        """Close the index, after the changes that are under way."""
         self._backup_state.members.discard(self)
+        self._is_open = False
         for task in self._thumbnail_tasks:
             task.cancel()
         await asyncio.gather(*self._thumbnail_tasks, return_exceptions=True)
+        if self._retention is not None:
+            await asyncio.wait([self._retention])
         async with self._changing:
             await self._index.async_close()
 
     async def async_begin_backup(self) -> None:
-        """Wait for the write under way. From now on, files stay until `async_end_backup`."""
-        async with self._changing:
-            pass
+        """Wait for the write under way. From now on, files stay until `async_end_backup`.
+
+        Does not wait long for a disk that hangs: Home Assistant records no states meanwhile.
+        """
+        try:
+            async with asyncio.timeout(BACKUP_WAIT), self._changing:
+                pass
+        except TimeoutError:
+            _LOGGER.warning("A backup begins although an image is still being written")
 
     async def async_end_backup(self) -> None:
         """Remove what had to stay."""
@@ -338,12 +351,25 @@ class Gallery:
         """Delete images and return how many there were.
 
         Raises BackupRunningError during a backup, GalleryUnavailableError if the disk is
-        unavailable, or GalleryError if an image could not be deleted.
+        unavailable, or GalleryError if an image could not be deleted. Some of the images may be
+        deleted by then.
         """
-        async with self._changing:
-            if self._backup_state.active:
-                raise BackupRunningError
-            return await self._discard(images)
+        deleted = 0
+        error: GalleryError | None = None
+        for portion in batched(images, _PORTION, strict=False):
+            async with self._changing:
+                self._require_open()
+                if self._backup_state.active:
+                    raise BackupRunningError
+                try:
+                    deleted += await self._discard(portion)
+                except GalleryUnavailableError:
+                    raise
+                except GalleryError as err:
+                    error = err
+        if error is not None:
+            raise error
+        return deleted
 
     async def async_mark(
         self, job_ids: Sequence[str], *, favorite: bool | None = None, hidden: bool | None = None
@@ -377,20 +403,16 @@ class Gallery:
             files = await self._roots.async_require()
             slugs = {preset_folder(slug, ()): slug for slug in presets}
             slugs |= {folder: slug for slug, folder in self._preset_folders.items()}
-            adopted = 0
-            for part in batched(self._list_adoptable(open_job_ids), _ADOPTED_AT_ONCE, strict=False):
-                described, rejected = await self._hass.async_add_executor_job(
-                    _describe, files, part, slugs, presets
-                )
-                self._rejected |= rejected
-                words = {image.job_id: text for image, text in described}
-                await self._index.async_add(*(image for image, _ in described), words=words)
-                adopted += len(described)
-                for path in (*rejected, *(image.path for image, _ in described)):
-                    self._found.pop(path, None)
-            all_rejected = "\n".join(sorted(self._rejected)[-_MOST_REJECTED:])
-            await self._index.async_set_property(_REJECTED_PROPERTY, all_rejected)
-            await self._reload()
+            found = self._list_adoptable(open_job_ids)
+        adopted = 0
+        try:
+            for portion in batched(found, _PORTION, strict=False):
+                async with self._changing:
+                    self._require_open()
+                    if (await self._roots.async_require()).marker != files.marker:
+                        break  # the files are on another disk
+                    adopted += await self._adopt(files, portion, slugs, presets)
+        finally:
             self._report_change()
         return adopted
 
@@ -407,6 +429,11 @@ class Gallery:
     def _files(self, image: Image) -> Files:
         """Return the root that contains the file of an image."""
         return self._roots.files(image.root) if image.saved else self._unsaved
+
+    def _require_open(self) -> None:
+        """Raise GalleryError if the gallery was closed while others had their turn."""
+        if not self._is_open:
+            raise GalleryError("the list of images is closed")
 
     async def _require_writable_files(self) -> Files:
         """Return the files that new images go to. Raises GalleryUnavailableError."""
@@ -452,6 +479,29 @@ class Gallery:
             if file.job not in jobs and file.path not in self._rejected
         ]
         return sorted(found, key=lambda file: (file.made_at, file.path))
+
+    async def _adopt(
+        self,
+        files: Files,
+        found: Iterable[FoundFile],
+        slugs: Mapping[str, str],
+        names: Mapping[str, str],
+    ) -> int:
+        """Add those of the files to the index that still lack a row, and return how many."""
+        found = [file for file in found if self._found.get(file.path) == file]
+        described, rejected = await self._hass.async_add_executor_job(
+            _describe, files, found, slugs, names
+        )
+        words = {image.job_id: text for image, text in described}
+        await self._index.async_add(*(image for image, _ in described), words=words)
+        for path in (*rejected, *(image.path for image, _ in described)):
+            self._found.pop(path, None)
+        if rejected:
+            self._rejected |= rejected
+            all_rejected = "\n".join(sorted(self._rejected)[-_MOST_REJECTED:])
+            await self._index.async_set_property(_REJECTED_PROPERTY, all_rejected)
+        await self._reload()
+        return len(described)
 
     def _find_adopted_path(self, image: Image, content: bytes) -> str | None:
         """Return the path of a file that has the image already, after a backup was restored."""
@@ -666,23 +716,54 @@ class Gallery:
             await self._discard_quietly(surplus)
 
     async def _discard_oldest(self) -> None:
-        """Remove the oldest images beyond the maximum number in the options."""
-        limit = self._options.keep_images
-        if 0 < limit < self._count and not self._backup_state.active:
-            roots = await self._roots.async_available()
-            if surplus := await self._index.async_surplus(limit, roots):
-                await self._discard_quietly(surplus)
+        """Remove the oldest images beyond the maximum number in the options.
 
-    async def _discard_quietly(self, images: Iterable[Image]) -> None:
-        """Remove images. What cannot be removed now stays and is tried again; logged once."""
+        Only a portion of them is removed now, and the rest in the background.
+        """
+        after = await self._discard_portion(-1)
+        if after is not None and (self._retention is None or self._retention.done()):
+            self._retention = self._hass.async_create_background_task(
+                self._discard_rest(after), "gaze retention"
+            )
+
+    async def _discard_rest(self, after: int | None) -> None:
+        """Remove the images above a number that are beyond the maximum number in the options."""
+        try:
+            while after is not None:
+                async with self._changing:
+                    after = await self._discard_portion(after)
+        except GalleryError as err:
+            _LOGGER.debug("Unable to remove old images: %s", err)
+
+    async def _discard_portion(self, after: int) -> int | None:
+        """Remove some of the oldest images beyond the maximum number in the options.
+
+        Only images above the number `after`. Returns the number for the next portion, or None if
+        no more images can be removed now.
+        """
+        limit = self._options.keep_images
+        if not 0 < limit < self._count or self._backup_state.active or not self._is_open:
+            return None
+        roots = await self._roots.async_available()
+        surplus = await self._index.async_surplus(limit, roots, after=after, most=_PORTION)
+        if not surplus or not await self._discard_quietly(surplus):
+            return None
+        return surplus[-1].number if len(surplus) == _PORTION else None
+
+    async def _discard_quietly(self, images: Iterable[Image]) -> bool:
+        """Remove images. What cannot be removed now stays and is tried again; logged once.
+
+        Returns False if the disk is unavailable.
+        """
         try:
             await self._discard(images)
         except GalleryError as err:
             if not self._retention_failing:
                 _LOGGER.warning("Old images stay for now: %s", err)
             self._retention_failing = True
-            return
+            return not isinstance(err, GalleryUnavailableError)
         self._retention_failing = False
+        return True
 
     async def _discard(self, images: Iterable[Image]) -> int:
         """Remove files, then rows; return how many rows. Raises GalleryError if one stays."""

@@ -240,11 +240,14 @@ class Index:
         """
         return await self._images(_NEWEST)
 
-    async def async_surplus(self, limit: int, roots: Collection[str]) -> list[Image]:
+    async def async_surplus(
+        self, limit: int, roots: Collection[str], *, after: int, most: int
+    ) -> list[Image]:
         """Return the oldest images beyond a number of images, to be removed.
 
         Images count unless they are favorites or lie in a folder that is not among `roots`. The
-        newest image of each preset and recipe counts, and is never returned.
+        newest image of each preset and recipe counts, and is never returned. Of the others, `most`
+        images above the number `after` are returned, the oldest first.
         """
         marks = ", ".join("?" for _ in roots)
         rows = await self._read(
@@ -254,7 +257,9 @@ class Index:
         if (surplus := int(rows[0][0]) - limit) <= 0:
             return []
         return await self._images(
-            f"WHERE {_UNPROTECTED.format(roots=marks)} ORDER BY number LIMIT ?", (*roots, surplus)
+            f"WHERE number IN (SELECT number FROM image WHERE {_UNPROTECTED.format(roots=marks)}"
+            " ORDER BY number LIMIT ?) AND number > ? ORDER BY number LIMIT ?",
+            (*roots, surplus, after, most),
         )
 
     async def async_unsaved(self, preset: str | None = None) -> list[Image]:
