@@ -169,12 +169,10 @@ async def _delete_oldest(coordinator: GazeCoordinator, recipe: Recipe) -> None:
         )
         for oldest in oldest_kept:
             images = await gallery.async_select(
-                Selection(recipe=recipe.recipe_id, hidden=None, below=oldest.number)
+                Selection(recipe=recipe.recipe_id, favorite=False, hidden=None, below=oldest.number)
             )
-            await gallery.async_delete(
-                image
-                for image in images
-                if not image.favorite and image != gallery.newest(image.preset)
-            )
+            newest = (gallery.newest(image.preset) for image in images)
+            shown = {image.job_id for image in newest if image is not None}
+            await gallery.async_delete(image for image in images if image.job_id not in shown)
     except GalleryError as err:
         _LOGGER.debug("Failed to delete the oldest images of a recipe: %s", err)

@@ -386,7 +386,10 @@ async def _async_delete_images(call: ServiceCall) -> ServiceResponse:
             images = [image for image in found if image is not None]
             if not call.data["include_favorites"]:
                 require_no_favorites(images)
-        return {"deleted": await coordinator.gallery.async_delete(images)}
+        deleted = await coordinator.gallery.async_delete(
+            images, include_favorites=call.data["include_favorites"]
+        )
+        return {"deleted": deleted}
 
 
 async def _async_select_deletable(coordinator: GazeCoordinator, call: ServiceCall) -> Selection:

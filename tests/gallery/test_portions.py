@@ -210,6 +210,34 @@ async def test_image_is_marked_while_many_are_deleted(
     assert gallery.count == _count_files(folder) == 1
 
 
+@pytest.mark.parametrize("included", [True, False], ids=["included", "not included"])
+async def test_image_that_became_favorite_is_deleted_only_if_favorites_are_included(
+    hass: HomeAssistant, gallery: Gallery, folder: Path, included: bool
+) -> None:
+    await _add(gallery)
+    images = await gallery.async_select(Selection())
+
+    marking = hass.async_create_task(gallery.async_mark(["newer"], favorite=True))
+    deleted = await gallery.async_delete(images, include_favorites=included)
+
+    assert await marking == 1
+    assert deleted == included
+    assert gallery.count == _count_files(folder) == 1 - included
+
+
+async def test_image_that_was_saved_again_meanwhile_is_deleted_completely(
+    hass: HomeAssistant, gallery: Gallery, folder: Path
+) -> None:
+    await _add(gallery)
+    images = await gallery.async_select(Selection())
+    await _add(gallery, made_at=MADE_AT)
+    assert (await gallery.async_select(Selection()))[0].path != images[0].path
+
+    assert await gallery.async_delete(images) == 1
+
+    assert _count_files(folder) == 0
+
+
 async def test_deletion_ends_when_backup_begins(
     hass: HomeAssistant, open_gallery: OpenGallery, folder: Path
 ) -> None:

@@ -347,9 +347,13 @@ class Gallery:
         self._make_thumbnails(image)
         return image
 
-    async def async_delete(self, images: Iterable[Image]) -> int:
+    async def async_delete(
+        self, images: Iterable[Image], *, include_favorites: bool = False
+    ) -> int:
         """Delete images and return how many there were.
 
+        Favorites stay unless `include_favorites` is set, also those that were marked in the
+        meantime.
         Raises BackupRunningError during a backup, GalleryUnavailableError if the disk is
         unavailable, or GalleryError if an image could not be deleted. Some of the images may be
         deleted by then.
@@ -362,7 +366,10 @@ class Gallery:
                 if self._backup_state.active:
                     raise BackupRunningError
                 try:
-                    deleted += await self._discard(portion)
+                    current = await self._index.async_current(image.job_id for image in portion)
+                    deleted += await self._discard(
+                        image for image in current if include_favorites or not image.favorite
+                    )
                 except GalleryUnavailableError:
                     raise
                 except GalleryError as err:

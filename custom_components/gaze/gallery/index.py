@@ -210,6 +210,12 @@ class Index:
         found = await self._images("WHERE job_id = ?", (job_id,))
         return found[0] if found else None
 
+    async def async_current(self, job_ids: Iterable[str]) -> list[Image]:
+        """Return those of the images that exist, as they are stored now."""
+        values = tuple(job_ids)
+        marks = ", ".join("?" for _ in values)
+        return await self._images(f"WHERE job_id IN ({marks}) ORDER BY number", values)
+
     async def async_owner(self, path: str, root: str, *, saved: bool) -> str | None:
         """Return the job ID of the image that has this file, or None. Looks at every row."""
         rows = await self._read(
