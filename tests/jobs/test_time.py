@@ -4,19 +4,31 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
+from homeassistant.const import CONF_API_KEY
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
+from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.jobs import Job
 from custom_components.gaze.jobs.clocks import Clocks
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
 from ..conftest import SetUp
-from .common import coordinator, ended, entry_for, generate, open_ids, reached, types
+from .common import (
+    coordinator,
+    ended,
+    entry_for,
+    generate,
+    job as new_job,
+    open_ids,
+    reached,
+    types,
+)
 
+QUARTER = 0.25  # hours
 JUMPS = [timedelta(hours=13), timedelta(hours=-13)]
 
 
@@ -140,6 +152,74 @@ async def test_job_is_given_up_after_its_tracked_time_in_all_runs(
     assert events[-1]["reason"] == "gave_up"
 
 
+async def enter_key(hass: HomeAssistant, key: str) -> None:
+    """Enter the new key."""
+    [flow] = hass.config_entries.flow.async_progress_by_handler(DOMAIN)
+    await hass.config_entries.flow.async_configure(flow["flow_id"], {CONF_API_KEY: key})
+    await hass.async_block_till_done()
+
+
+@pytest.mark.parametrize("renewed", ["a new key", "the same key"])
+async def test_open_job_continues_after_key_was_rejected_for_longer_than_limit(
+    hass: HomeAssistant, server: GazeServer, setup_integration: SetUp, renewed: str
+) -> None:
+    entry = entry_for(server, give_up_after=QUARTER)
+    await setup_integration(entry)
+    answer = await generate(hass)
+    key = server.api_key
+    await asyncio.sleep(5 * 60)
+    server.regenerate_key("another")
+    await asyncio.sleep(16 * 60)
+    assert len(open_ids(entry)) == 1
+    if renewed == "a new key":
+        await enter_key(hass, "another")
+    else:
+        server.regenerate_key(key)
+    polls = server.requests["job"]
+    await reached(lambda: server.requests["job"] > polls + 3)
+    assert len(open_ids(entry)) == 1
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+
+
+async def test_job_is_given_up_when_server_is_away_after_it_rejected_key(
+    hass: HomeAssistant, server: GazeServer, setup_integration: SetUp
+) -> None:
+    entry = entry_for(server, give_up_after=QUARTER)
+    await setup_integration(entry)
+    answer = await generate(hass)
+    server.regenerate_key()
+    await asyncio.sleep(16 * 60)
+    server.set_online(False)
+    await asyncio.sleep(10 * 60)
+    still_open = len(open_ids(entry))
+    job = (await ended(hass, answer))[0]
+
+    assert still_open == 1
+    assert job["reason"] == "gave_up"
+
+
+async def test_download_continues_after_key_was_rejected_for_longer_than_limit(
+    hass: HomeAssistant, server: GazeServer, setup_integration: SetUp
+) -> None:
+    entry = entry_for(server, give_up_after=QUARTER)
+    await setup_integration(entry)
+    answer = await generate(hass)
+    server.faults.on(Fault.PROXY_PAGE, "image")
+    await server.finish()
+    await reached(lambda: server.requests["image"] > 0)
+    new_key = server.regenerate_key()
+    await asyncio.sleep(20 * 60)
+    assert len(open_ids(entry)) == 1
+    await enter_key(hass, new_key)
+    server.faults.off(Fault.PROXY_PAGE)
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+
+
 async def test_kill_loses_at_most_an_hour_of_tracked_time(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
@@ -170,6 +250,24 @@ def test_age_of_a_job_is_clamped_to_what_is_plausible() -> None:
     assert clocks.age(job, 60.0, 1_000_000.0 + 700.0, limit=3600.0) == 700.0
     assert clocks.age(job, 60.0, 1_000_000.0 + 13 * 3600, limit=3600.0) == 610.0 + 3600.0
     assert clocks.date(job, 60.0, 0.0) == 1_000_020.0
+
+
+def test_paused_time_does_not_count() -> None:
+    first = new_job("first", tracked_for=600.0)
+    second = new_job("second")
+    clocks = Clocks()
+    clocks.start(first, now=50.0, wall=1_000.0)
+
+    clocks.pause(60.0)
+    clocks.pause(70.0)
+    clocks.start(second, now=80.0, wall=1_000.0)
+    paused = [clocks.tracked_for(job, 90.0) for job in (first, second)]
+    clocks.resume(100.0)
+    clocks.resume(110.0)
+
+    assert paused == [610.0, 0.0]
+    assert [clocks.tracked_for(job, 105.0) for job in (first, second)] == [615.0, 5.0]
+    assert clocks.date(first, 105.0, 0.0) == 1_055.0
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=-30), *JUMPS])

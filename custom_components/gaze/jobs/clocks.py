@@ -13,7 +13,7 @@ from .models import Job
 class _Clock:
     """The clock of one job. Seconds."""
 
-    since: float  # on the monotonic clock: when this run began to track the job
+    since: float  # on the monotonic clock without pauses: when this run began to track the job
     tracked_before: float  # how long earlier runs tracked it
     offset: float  # what to add to the monotonic clock for seconds since the epoch
 
@@ -24,11 +24,13 @@ class Clocks:
     def __init__(self) -> None:
         """Start without jobs."""
         self._clocks: dict[str, _Clock] = {}
+        self._paused_at: float | None = None
+        self._paused_for = 0.0  # seconds, without the current pause
 
     def start(self, job: Job, now: float, wall: float) -> None:
         """Start the clock of a job, where earlier runs stopped it."""
         self._clocks[job.job_id] = _Clock(
-            since=now,
+            since=self._count(now),
             tracked_before=job.tracked_for,
             offset=max(wall, _last_time(job)) - now,
         )
@@ -41,11 +43,26 @@ class Clocks:
         """Discard all clocks."""
         self._clocks.clear()
 
+    def pause(self, now: float) -> None:
+        """Count no time for any job from now on."""
+        if self._paused_at is None:
+            self._paused_at = now
+
+    def resume(self, now: float) -> None:
+        """Count time again."""
+        if self._paused_at is not None:
+            self._paused_for += now - self._paused_at
+            self._paused_at = None
+
+    def _count(self, now: float) -> float:
+        """Return the monotonic time without pauses."""
+        return (now if self._paused_at is None else self._paused_at) - self._paused_for
+
     def tracked_for(self, job: Job, now: float) -> float:
         """Return how long a job has been tracked in all runs, in seconds."""
         if (clock := self._clocks.get(job.job_id)) is None:
             return job.tracked_for
-        return clock.tracked_before + now - clock.since
+        return clock.tracked_before + self._count(now) - clock.since
 
     def date(self, job: Job, now: float, wall: float) -> float:
         """Return the time of what happens to a job now, never before what happened earlier."""

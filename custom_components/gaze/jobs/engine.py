@@ -94,7 +94,7 @@ class JobEngine:
         on_job: called with each event of a job, and with `None` for other changes.
         on_server: called with each failure of the server, and with `None` when it works again.
         give_up_after: seconds for which an open job is tracked. Only the time counts in which
-        Home Assistant runs.
+        Home Assistant runs and GAZE does not reject the key.
         """
         self._hass = hass
         self._backup_state = backup_state(hass)
@@ -130,6 +130,7 @@ class JobEngine:
         self._unknown_statuses: set[str] = set()
         # Server
         self._server_failing = False
+        self._key_rejected = False
         self._confirmation: asyncio.Task[bool] | None = None
         self._confirmed_at = 0.0
         self._downloads = Downloads(
@@ -343,6 +344,7 @@ class JobEngine:
     @callback
     def async_resume(self) -> None:
         """Continue to poll after the presets were listed."""
+        self._note_key(rejected=False)
         self._wake_tracker()
 
     async def async_wait(self, job_ids: Iterable[str]) -> bool:
@@ -574,6 +576,7 @@ class JobEngine:
         try:
             report = await self._client.get_job(job_id)
         except GazeError as err:
+            self._note_key(rejected=isinstance(err, GazeAuthError))
             await self._process_poll_error(job_id, err)
         else:
             self._note_success()
@@ -628,7 +631,7 @@ class JobEngine:
         tracked_for = self._clocks.tracked_for(job, self._now)
         if tracked_for - job.tracked_for > TRACKED_TIME_STEP:
             await self._records.async_save(self._change(job))
-        return tracked_for > self._give_up_after
+        return tracked_for > self._give_up_after and not self._key_rejected
 
     # Server
 
@@ -674,15 +677,25 @@ class JobEngine:
 
     def _note_failure(self, err: GazeError) -> None:
         """Report a failure of the server, or that it rejected our key."""
+        self._note_key(rejected=isinstance(err, GazeAuthError))
         if isinstance(err, GazeConnectionError | GazeAuthError):
             self._server_failing = True
             self._on_server(err)
 
     def _note_success(self) -> None:
         """Report that the server works again."""
+        self._note_key(rejected=False)
         if self._server_failing:
             self._server_failing = False
             self._on_server(None)
+
+    def _note_key(self, *, rejected: bool) -> None:
+        """Count no time while GAZE rejects the key: open jobs continue with the new one."""
+        self._key_rejected = rejected
+        if rejected:
+            self._clocks.pause(self._now)
+        else:
+            self._clocks.resume(self._now)
 
     # Reports
 
