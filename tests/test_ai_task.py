@@ -34,9 +34,9 @@ from pytest_homeassistant_custom_component.common import (
     async_fire_time_changed,
 )
 
-from custom_components.gaze import ai_task
 from custom_components.gaze.const import CONF_AI_TASK_TIMEOUT, DOMAIN, EVENT_GAZE
 from custom_components.gaze.coordinator import GazeCoordinator
+from custom_components.gaze.generation import async_wait
 from custom_components.gaze.request import MAX_TEXT
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
@@ -495,16 +495,15 @@ async def test_task_returns_image_after_reload(
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the jobs that tasks waited for. Too many waits fail, also if none suspends."""
     seen: list[str] = []
-    wait = ai_task.async_wait
 
     async def count_wait(
         coordinator: GazeCoordinator, job_ids: list[str], seconds: float
     ) -> GazeCoordinator:
         seen.extend(job_ids)
         assert len(seen) < 100
-        return await wait(coordinator, job_ids, seconds)
+        return await async_wait(coordinator, job_ids, seconds)
 
-    monkeypatch.setattr(ai_task, "async_wait", count_wait)
+    monkeypatch.setattr("custom_components.gaze.ai_task.async_wait", count_wait)
     return seen
 
 
