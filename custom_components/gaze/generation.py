@@ -5,7 +5,7 @@ Buttons, actions, AI tasks, Assist tools, and cards all queue images with `async
 
 import asyncio
 from collections.abc import Collection, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from difflib import get_close_matches
 import logging
@@ -42,6 +42,8 @@ _LOGGER = logging.getLogger(__name__)
 
 # A server that failed to unload continues to track its jobs.
 _TRACKING: Final = (ConfigEntryState.LOADED, ConfigEntryState.FAILED_UNLOAD)
+# A request in flight may delay a reload by 40 s, and the listing of the presets by 30 s.
+RELOAD_TIME: Final = 90.0
 
 
 async def async_generate(
@@ -152,7 +154,26 @@ async def async_wait(
     Waiting continues across a reload of the server, and ends if it is removed. Returns the
     coordinator that is loaded then.
     """
-    hass, entry = coordinator.hass, coordinator.config_entry
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while not await coordinator.engine.async_wait(job_ids):
+                if coordinator.hass.is_stopping or is_removed(coordinator):
+                    break
+                coordinator = await _async_wait_for_server(coordinator)
+    return coordinator
+
+
+async def async_wait_for_reload(coordinator: GazeCoordinator) -> GazeCoordinator:
+    """Wait while the server is reloaded, and return the coordinator that is loaded then."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(RELOAD_TIME):
+            return await _async_wait_for_server(coordinator)
+    return coordinator
+
+
+async def _async_wait_for_server(coordinator: GazeCoordinator) -> GazeCoordinator:
+    """Wait until the server is loaded or removed, and return its last coordinator."""
+    entry = coordinator.config_entry
     changed = asyncio.Event()
 
     @callback
@@ -160,23 +181,18 @@ async def async_wait(
         if changed_entry is entry:
             changed.set()
 
-    stop_listening = async_dispatcher_connect(hass, SIGNAL_CONFIG_ENTRY_CHANGED, note_change)
+    stop_listening = async_dispatcher_connect(
+        coordinator.hass, SIGNAL_CONFIG_ENTRY_CHANGED, note_change
+    )
     try:
-        async with asyncio.timeout(seconds):
-            while not await coordinator.engine.async_wait(job_ids):
-                if hass.is_stopping:
-                    break
-                while entry.state not in _TRACKING:
-                    if is_removed(coordinator):
-                        return coordinator
-                    changed.clear()
-                    await changed.wait()
-                coordinator = entry.runtime_data
-    except TimeoutError:
-        pass
+        while entry.state not in _TRACKING:
+            if is_removed(coordinator):
+                return coordinator
+            changed.clear()
+            await changed.wait()
     finally:
         stop_listening()
-    return coordinator
+    return entry.runtime_data
 
 
 @callback

@@ -11,7 +11,7 @@ from homeassistant.exceptions import ServiceValidationError
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
 from .gallery import GalleryError, Image, Selection
-from .generation import async_generate
+from .generation import async_generate, async_wait_for_reload, is_removed
 from .jobs import Job, JobEvent, Origin
 from .names import clean
 from .prompt_writer import MAX_EARLIER, WritingTask, WrittenPrompt, async_write_prompt
@@ -28,9 +28,14 @@ def require_recipe(coordinator: GazeCoordinator, text: str) -> Recipe:
     found = coordinator.recipes.find(text)
     if len(found) == 1:
         return found[0]
-    raise ServiceValidationError(
+    raise _create_recipe_error("recipe_ambiguous" if found else "unknown_recipe", text)
+
+
+def _create_recipe_error(key: str, text: str) -> ServiceValidationError:
+    """Return the error for a text that does not mean one recipe."""
+    return ServiceValidationError(
         translation_domain=DOMAIN,
-        translation_key="recipe_ambiguous" if found else "unknown_recipe",
+        translation_key=key,
         translation_placeholders={"recipe": clean(text)},
     )
 
@@ -50,6 +55,7 @@ async def async_generate_recipe(
     """
     try:
         fields, origin = await _request(coordinator, recipe, changes, dict(variables or {}))
+        coordinator = await _async_require_loaded(coordinator, recipe)
         jobs = await async_generate(coordinator, fields["preset"], fields, origin)
     except ServiceValidationError as err:
         if err.translation_key in _FAULTS:
@@ -58,6 +64,17 @@ async def async_generate_recipe(
         raise
     coordinator.recipes.async_report_success(recipe)
     return jobs
+
+
+async def _async_require_loaded(coordinator: GazeCoordinator, recipe: Recipe) -> GazeCoordinator:
+    """Return the coordinator that is loaded now, because the prompt writer may take a minute.
+
+    Raises ServiceValidationError if the recipe or the server was deleted meanwhile.
+    """
+    coordinator = await async_wait_for_reload(coordinator)
+    if is_removed(coordinator) or coordinator.recipes.get(recipe.recipe_id) is None:
+        raise _create_recipe_error("unknown_recipe", recipe.name)
+    return coordinator
 
 
 async def _request(

@@ -157,7 +157,13 @@ class Recipes:
 
     @callback
     def async_report_failure(self, recipe: Recipe, err: ServiceValidationError) -> None:
-        """Create the one repair issue of a recipe whose templates or preset fail."""
+        """Create the one repair issue of a recipe whose templates or preset fail.
+
+        A recipe that was deleted during its run has none, because nothing would delete it.
+        """
+        entry = self._hass.config_entries.async_get_entry(self._entry.entry_id)
+        if entry is None or recipe.recipe_id not in entry.subentries:
+            return
         placeholders = {
             name: as_markdown(value) for name, value in (err.translation_placeholders or {}).items()
         }

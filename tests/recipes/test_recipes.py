@@ -1,10 +1,12 @@
 """Tests of running recipes: templates, overrides, titles, retention, and repairs."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 import time
 from typing import Any
 
+from homeassistant.config_entries import ConfigEntryState
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import entity_registry as er, issue_registry as ir
@@ -17,6 +19,7 @@ from custom_components.gaze import templates
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
 from custom_components.gaze.diagnostics import async_get_config_entry_diagnostics
 from testing.clocks import work_time
+from testing.faults import Fault
 from testing.gaze_server import GazeServer
 
 from ..common import act, press, until, wait_for
@@ -740,6 +743,144 @@ async def test_other_buttons_work_while_writer_is_slow(
     may_say.set()
     await pressed
     assert server.jobs[1].body["extra_positive"] == "a slow fox"
+
+
+class SlowWriter:
+    """A language model that is still writing."""
+
+    def __init__(self, writer: Writer) -> None:
+        """Make the entity slow."""
+        self.asked, self.may_say = asyncio.Event(), asyncio.Event()
+        writer.says = self._write
+
+    async def _write(self) -> Any:
+        self.asked.set()
+        await self.may_say.wait()
+        return {"prompt": "a slow fox"}
+
+
+@pytest.fixture
+def slow_writer(writer: Writer) -> SlowWriter:
+    """Return a writer that writes when the test lets it."""
+    return SlowWriter(writer)
+
+
+async def reload_before(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, slow_writer: SlowWriter
+) -> None:
+    """Reload the server, and then let the writer write."""
+    await hass.config_entries.async_reload(entry.entry_id)
+    slow_writer.may_say.set()
+
+
+async def reload_meanwhile(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, slow_writer: SlowWriter
+) -> None:
+    """Let the writer write while the server is set up again."""
+    server.faults.on(Fault.LATENCY, "presets", value=5.0)
+    reloading = hass.async_create_task(hass.config_entries.async_reload(entry.entry_id))
+    await until(lambda: entry.state is ConfigEntryState.SETUP_IN_PROGRESS)
+    slow_writer.may_say.set()
+    await reloading
+    server.faults.off(Fault.LATENCY)
+
+
+@pytest.mark.parametrize("reload", [reload_before, reload_meanwhile])
+async def test_run_continues_when_server_is_reloaded_during_writing(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    writer: Writer,
+    slow_writer: SlowWriter,
+    reload: Callable[..., Awaitable[None]],
+) -> None:
+    recipe_id = await add_recipe(language_model={"writer": writer.entity_id})
+    running = hass.async_create_task(
+        act(hass, "generate", recipe=recipe_id, wait=True, timeout={"minutes": 5})
+    )
+    await slow_writer.asked.wait()
+
+    await reload(hass, server, entry, slow_writer)
+    await until(lambda: bool(server.jobs))
+    job_id = await server.finish()
+    response = await running
+
+    assert server.jobs[0].body["extra_positive"] == "a slow fox"
+    assert response["complete"]
+    assert [(job["job_id"], job["status"]) for job in response["jobs"]] == [(job_id, "done")]
+
+
+async def test_ai_task_of_recipe_continues_when_server_is_reloaded_during_writing(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    writer: Writer,
+    slow_writer: SlowWriter,
+) -> None:
+    await add_recipe(language_model={"writer": writer.entity_id})
+    task = hass.async_create_task(
+        hass.services.async_call(
+            "ai_task",
+            "generate_image",
+            {"entity_id": AI_TASK, "task_name": "test", "instructions": "a fox"},
+            blocking=True,
+            return_response=True,
+        )
+    )
+    await slow_writer.asked.wait()
+
+    await reload_before(hass, server, entry, slow_writer)
+    await until(lambda: bool(server.jobs))
+    await server.finish()
+    response = await task
+
+    assert response is not None
+    assert response["media_source_id"]
+
+
+@pytest.mark.parametrize("deleted", ["recipe", "server"])
+async def test_run_fails_when_recipe_or_server_is_deleted_during_writing(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    add_recipe: AddRecipe,
+    writer: Writer,
+    slow_writer: SlowWriter,
+    deleted: str,
+) -> None:
+    recipe_id = await add_recipe(language_model={"writer": writer.entity_id})
+    running = hass.async_create_task(act(hass, "generate", recipe=recipe_id))
+    await slow_writer.asked.wait()
+
+    if deleted == "recipe":
+        hass.config_entries.async_remove_subentry(entry, recipe_id)
+    else:
+        await hass.config_entries.async_remove(entry.entry_id)
+    slow_writer.may_say.set()
+    with pytest.raises(ServiceValidationError, match="Morning wallpaper") as caught:
+        await running
+
+    assert caught.value.translation_key == "unknown_recipe"
+    assert server.jobs == []
+
+
+async def test_failed_run_of_deleted_recipe_has_no_issue(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe(preset="gone")
+    listings = server.requests["presets"]
+    server.faults.on(Fault.LATENCY, "presets", value=5.0)
+    running = hass.async_create_task(act(hass, "generate", recipe=recipe_id))
+    await until(lambda: server.requests["presets"] > listings)
+
+    hass.config_entries.async_remove_subentry(entry, recipe_id)
+    with pytest.raises(ServiceValidationError) as caught:
+        await running
+
+    assert caught.value.translation_key == "unknown_preset"
+    assert issue(hass, recipe_id) is None
 
 
 async def test_long_text_of_writer_is_truncated(

@@ -350,10 +350,11 @@ class JobEngine:
     async def async_wait(self, job_ids: Iterable[str]) -> bool:
         """Return True when all the jobs have ended and their events were fired.
 
-        Returns False when the engine stops before that.
+        Returns False when the engine stops before that, or has stopped and doesn't know a job.
         """
         if not self._accepting:
-            return all(job.end_fired for job_id in job_ids if (job := self._jobs.get(job_id)))
+            jobs = map(self._jobs.get, job_ids)
+            return all(job is not None and job.end_fired for job in jobs)
         endings = [
             self._endings.setdefault(job_id, self._hass.loop.create_future())
             for job_id in job_ids
