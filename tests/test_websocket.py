@@ -1,8 +1,10 @@
 """Tests of the WebSocket commands of the cards."""
 
 import asyncio
+from types import MappingProxyType
 from typing import Any, Final
 
+from homeassistant.config_entries import ConfigSubentry
 from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 import pytest
@@ -220,6 +222,27 @@ async def test_many_changes_send_few_small_messages(
     assert max(sizes) <= MESSAGE_BYTES
     seconds = asyncio.get_running_loop().time() - began
     assert len(sizes) <= 4 * (int(seconds) + 1)
+
+
+async def test_recipes_stay_in_message_when_many_jobs_are_open(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry
+) -> None:
+    for number in range(12):
+        recipe = ConfigSubentry(
+            data=MappingProxyType({"preset": NEON}),
+            subentry_type="recipe",
+            title=f"Recipe {number}",
+            unique_id=None,
+        )
+        hass.config_entries.async_add_subentry(entry, recipe)
+    await hass.async_block_till_done()
+    for _ in range(2):
+        await generate(hass, count=20)
+
+    [server] = (await subscribe(client))["servers"]
+
+    assert len(server["recipes"]) == 12
+    assert 6 <= len(server["jobs"]) < server["open_jobs"] == 40
 
 
 async def test_nothing_is_sent_if_nothing_changed(

@@ -11,7 +11,7 @@ from heapq import merge
 from itertools import islice
 import json
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from homeassistant.components import websocket_api
 from homeassistant.config_entries import (
@@ -40,10 +40,29 @@ MESSAGE_GAP: Final = 0.34
 MESSAGE_BYTES: Final = 10_000
 MAX_IMAGES: Final = 100
 
+
+class _Limit(NamedTuple):
+    """How many things of each server go into a message."""
+
+    presets: int
+    jobs: int
+    recipes: int
+
+
 _MAX_TEXT: Final = 120
 _MAX_PROMPT: Final = 1000
-# How many presets and jobs of each server go into a message, from the first that fits.
-_LIMITS: Final = (100, 50, 25, 12, 6, 3, 1, 0)
+# How many presets, jobs, and recipes of each server go into a message: the first that fit. Recipes
+# go first, because cards can request the other presets, and don't need the other jobs.
+_LIMITS: Final = (
+    _Limit(presets=100, jobs=100, recipes=100),
+    _Limit(presets=100, jobs=12, recipes=100),
+    _Limit(presets=100, jobs=6, recipes=100),
+    _Limit(presets=25, jobs=6, recipes=100),
+    _Limit(presets=6, jobs=6, recipes=50),
+    _Limit(presets=3, jobs=3, recipes=25),
+    _Limit(presets=1, jobs=1, recipes=6),
+    _Limit(presets=0, jobs=0, recipes=0),
+)
 _ENDED_JOBS: Final = 8
 _JOB_FIELDS: Final = (
     "job_id",
@@ -320,7 +339,7 @@ class Publisher:
             self._send()
 
     def _build(self) -> bytes:
-        """Return the state of all servers as JSON, with as many presets and jobs as fit."""
+        """Return the state of all servers as JSON, with as many things as fit."""
         entries: list[GazeConfigEntry] = self.hass.config_entries.async_entries(
             DOMAIN, include_disabled=False
         )
@@ -353,8 +372,8 @@ def _with_time(servers: bytes) -> bytes:
     return b'{"now":"%b","servers":%b}' % (dt_util.utcnow().isoformat().encode(), servers)
 
 
-def _server(hass: HomeAssistant, entry: GazeConfigEntry, limit: int) -> Json:
-    """Return the state of a server, with at most so many presets and jobs."""
+def _server(hass: HomeAssistant, entry: GazeConfigEntry, limit: _Limit) -> Json:
+    """Return the state of a server, with at most so many presets, jobs, and recipes."""
     server: Json = {
         "entry_id": entry.entry_id,
         "title": entry.title[:_MAX_TEXT],
@@ -377,16 +396,17 @@ def _server(hass: HomeAssistant, entry: GazeConfigEntry, limit: int) -> Json:
         "connected": coordinator.last_update_success,
         "status": server_status(coordinator),
         "presets": [
-            {"slug": preset.slug, "name": preset.name[:_MAX_TEXT]} for preset in presets[:limit]
+            {"slug": preset.slug, "name": preset.name[:_MAX_TEXT]}
+            for preset in presets[: limit.presets]
         ],
         "preset_count": len(presets),
-        "recipes": _recipes(entry)[:limit],
+        "recipes": _recipes(entry)[: limit.recipes],
         "images": {
             "newest": None if newest is None else newest.job_id,
             "count": coordinator.gallery.count,
             "changes": coordinator.gallery.changes,
         },
-        "jobs": _jobs(hass, entry, limit),
+        "jobs": _jobs(hass, entry, limit.jobs),
         "open_jobs": len(coordinator.engine.open_jobs),
     }
 
