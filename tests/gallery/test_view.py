@@ -180,12 +180,12 @@ async def test_path_traversal_is_not_found(
             assert response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}
 
 
-async def test_image_is_not_found_when_server_is_not_loaded(
+async def test_image_is_unavailable_while_server_is_not_loaded(
     hass: HomeAssistant, client: Client, entry: MockConfigEntry, url: str
 ) -> None:
     await hass.config_entries.async_unload(entry.entry_id)
 
-    assert (await client.get(url)).status == HTTPStatus.NOT_FOUND
+    assert (await client.get(url)).status == HTTPStatus.SERVICE_UNAVAILABLE
 
     await hass.config_entries.async_setup(entry.entry_id)
     assert entry.state is ConfigEntryState.LOADED

@@ -44,8 +44,8 @@ class ImageView(HomeAssistantView):
                 status=HTTPStatus.BAD_REQUEST, text=f"The size is one of {', '.join(_SIDES)}"
             )
         gallery = _find_gallery(request.app[KEY_HASS], config_entry_id)
-        if gallery is None:
-            return web.Response(status=HTTPStatus.NOT_FOUND)
+        if isinstance(gallery, HTTPStatus):
+            return web.Response(status=gallery)
         known = {etag.value for etag in request.if_none_match or ()}
         try:
             image = await gallery.async_get(job_id)
@@ -70,10 +70,12 @@ class ImageView(HomeAssistantView):
         return response
 
 
-def _find_gallery(hass: HomeAssistant, config_entry_id: str) -> Gallery | None:
-    """Return the gallery of a loaded server, or None."""
+def _find_gallery(hass: HomeAssistant, config_entry_id: str) -> Gallery | HTTPStatus:
+    """Return the gallery of a server, or the status if there is none, or none at the moment."""
     entry = hass.config_entries.async_get_entry(config_entry_id)
-    if entry is None or entry.domain != DOMAIN or entry.state is not ConfigEntryState.LOADED:
-        return None
+    if entry is None or entry.domain != DOMAIN:
+        return HTTPStatus.NOT_FOUND
+    if entry.state is not ConfigEntryState.LOADED:  # for example, it is being reloaded
+        return HTTPStatus.SERVICE_UNAVAILABLE
     gallery: Gallery = entry.runtime_data.gallery
     return gallery
