@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 import pytest
 
 from testing.chromium import count_image_bytes, count_renders
@@ -48,6 +48,8 @@ async def test_gallery_shows_arrivals_filters_marks_and_deletions(
     await expect_no_renders_for_other_entity(visitor.page, home_assistant)
     await list_before_card_is_on_page(visitor.page, requests)
     await load_others_while_first_image_hangs(visitor.page)
+    await choose_all_in_card_of_preset(visitor.page)
+    await show_rare_states(visitor.page)
 
     await gallery.get_by_role("button", name="Paper forest", exact=True).click()
     await expect(gallery.locator(".tile")).to_have_count(1)
@@ -67,6 +69,7 @@ async def test_gallery_shows_arrivals_filters_marks_and_deletions(
     await gallery.get_by_role("button", name="All", exact=True).click()
     await expect(gallery.locator(".tile")).to_have_count(2)
     await hide_and_undo(visitor.page)
+    await reload_server(gallery, home_assistant)
     await scroll_while_image_arrives(visitor, home_assistant)
     await scroll_to_result(visitor.page)
     await expect_every_language(visitor)
@@ -95,6 +98,34 @@ async def load_others_while_first_image_hangs(page: Page) -> None:
     card = await page.evaluate_handle(ADD_CARD_WITH_HANGING_IMAGE)
     await expect(page.locator("body > gaze-gallery-card .tile img")).to_have_count(2)
     await card.evaluate("(card) => card.remove()")
+
+
+async def choose_all_in_card_of_preset(page: Page) -> None:
+    """Select *All* in a card for one preset: it shows all images of this preset."""
+    card = await page.evaluate_handle(ADD_CARD_OF_PRESET)
+    shown = page.locator("body > gaze-gallery-card")
+    await expect(shown.locator(".tile")).to_have_count(1)
+    # The dashboard covers the card.
+    await shown.get_by_role("button", name="All", exact=True).dispatch_event("click")
+    await page.wait_for_function("(card) => card.firstChild.loaded", arg=card)
+    await expect(shown.locator(".tile")).to_have_count(1)
+    await card.evaluate("(card) => card.remove()")
+
+
+async def show_rare_states(page: Page) -> None:
+    """Use modules with what takes long to happen."""
+    assert await page.evaluate(PROGRESS_OF_LONG_QUEUE) == "Generating 1 of 20"
+    assert await page.evaluate(IMAGES_UNTIL_SLIDESHOW_LISTS_MORE) == 2
+
+
+async def reload_server(gallery: Locator, home_assistant: HomeAssistant) -> None:
+    """Reload the server: its images stay in the gallery, and the next one arrives."""
+    await gallery.evaluate(NOTE_FEWEST_TILES)
+    [entry] = await home_assistant.entries("gaze")
+    await home_assistant.reload(entry["entry_id"])
+    await generate(home_assistant, "neon_city")
+    await expect(gallery.locator(".tile img")).to_have_count(3)
+    assert await gallery.evaluate("(card) => card.fewest") == 2
 
 
 async def hide_and_undo(page: Page) -> None:
@@ -131,7 +162,7 @@ async def scroll_while_image_arrives(visitor: Visitor, home_assistant: HomeAssis
     page = visitor.page
     gallery = page.locator("gaze-gallery")
     await generate(home_assistant, "paper_forest", 10)
-    await expect(gallery.locator(".tile")).to_have_count(12)
+    await expect(gallery.locator(".tile")).to_have_count(13)
     await page.set_viewport_size({"width": 390, "height": 500})
     looked_at = gallery.locator(".tile").nth(9)
     await looked_at.scroll_into_view_if_needed()
@@ -144,7 +175,7 @@ async def scroll_while_image_arrives(visitor: Visitor, home_assistant: HomeAssis
     await visitor.look("new")
     assert await gallery.locator(f"[data-job='{job_id}']").bounding_box() == before
     await gallery.locator(".new").click()
-    await expect(gallery.locator(".tile")).to_have_count(13)
+    await expect(gallery.locator(".tile")).to_have_count(14)
     await expect(gallery.locator(".tile img").first).to_be_in_viewport()
 
 
@@ -152,13 +183,71 @@ LISTING = '"gaze/images"'
 THUMBNAIL = re.compile(r"/api/gaze/image/.*\?size=")
 CREATE_CARD = """() => {
   const card = document.createElement("gaze-gallery-card");
-  card.setConfig({ type: "custom:gaze-gallery-card" });
+  card.setConfig({ type: "custom:gaze-gallery-card", title: "Created" });
   card.hass = document.querySelector("home-assistant").hass;
   return card;
 }"""
+ADD_CARD_OF_PRESET = """() => {
+  const card = document.createElement("gaze-gallery-card");
+  card.setConfig({ type: "custom:gaze-gallery-card", preset: "paper_forest" });
+  card.style = "position: fixed; inset: 0";
+  card.hass = document.querySelector("home-assistant").hass;
+  document.body.append(card);
+  return card;
+}"""
+FOLDER = """
+  const names = performance.getEntriesByType("resource").map(({ name }) => name);
+  const folder = names.find((name) => /gaze_static.*shared.js/.test(name)).replace(/[^/]*$/, "");
+"""
+PROGRESS_OF_LONG_QUEUE = f"""async () => {{{FOLDER}
+  await import(`${{folder}}progress.js`);
+  const now = Date.now();
+  const job = {{
+    batch_id: "batch",
+    count: 20,
+    requested_at: new Date(now).toISOString(),
+    expected_end: new Date(now + 60000).toISOString(),
+  }};
+  const jobs = [1, 2, 3].map((index) => ({{
+    ...job, index, job_id: `${{index}}`, status: index === 1 ? "processing" : "queued"
+  }}));
+  const batch = Array.from({{ length: 20 }}, (_, index) => `${{index + 1}}`);
+  const progress = document.createElement("gaze-progress");
+  progress.card = {{ openJobs: jobs, batch, hub: {{ ahead: 0 }}, config: {{ queue: false }} }};
+  await progress.update();
+  return progress.root.querySelector("p").textContent;
+}}"""
+IMAGES_UNTIL_SLIDESHOW_LISTS_MORE = f"""async () => {{{FOLDER}
+  const {{ render }} = await import(`${{folder}}slideshow.js`);
+  return new Promise((resolve) => {{
+    let shown = 0;
+    const card = {{
+      images: [{{}}, {{}}, {{}}],
+      config: {{}},
+      isConnected: true,
+      renderTile() {{
+        shown += 1;
+      }},
+      update() {{
+        if (this.isConnected) render(this, 0.02);
+      }},
+      more() {{
+        this.isConnected = false;
+        resolve(shown);
+      }},
+    }};
+    card.update();
+  }});
+}}"""
+NOTE_FEWEST_TILES = """(card) => {
+  card.fewest = Infinity;
+  new MutationObserver(() => {
+    card.fewest = Math.min(card.fewest, card.root.querySelectorAll(".tile").length);
+  }).observe(card.root, { childList: true, subtree: true });
+}"""
 ADD_CARD_WITH_HANGING_IMAGE = """() => {
   const card = document.createElement("gaze-gallery-card");
-  card.setConfig({ type: "custom:gaze-gallery-card" });
+  card.setConfig({ type: "custom:gaze-gallery-card", title: "Added" });
   document.body.append(card);
   card.style = "position: fixed; inset: 0";
   const { hass } = document.querySelector("home-assistant");

@@ -9,7 +9,7 @@ import pytest
 
 from testing.gaze_server import GazeServer
 
-from .browser import Visitor
+from .browser import ENGLISH, Visitor
 from .common import CARDS, DASHBOARD, OUTAGE, TALL, add_dashboard, expect_accessible
 from .conftest import House, Visit
 
@@ -20,6 +20,20 @@ pytestmark = [
 ]
 PROMPT = "<b>A lighthouse</b>"
 MOST_TABS = 80
+CONNECTION_LOST = ENGLISH.at("config_panel", "cards", "connection_lost")
+# Closes the connection instead of sending the next command of a type.
+LOSE_CONNECTION_DURING = """(type) => {
+  const { connection } = document.querySelector("home-assistant").hass;
+  const { sendMessage } = connection;
+  connection.sendMessage = (message, id) => {
+    if (message.type !== type) {
+      sendMessage.call(connection, message, id);
+      return;
+    }
+    delete connection.sendMessage;
+    connection.socket.close();
+  };
+}"""
 
 
 @pytest.fixture
@@ -46,7 +60,7 @@ async def press(page: Page, element: Locator) -> None:
 
 
 async def test_journey_of_an_image_needs_only_the_keyboard(house: House, visit: Visit) -> None:
-    await add_dashboard(house.home_assistant, {"strategy": {"type": "custom:gaze"}})
+    await add_dashboard(house.home_assistant, {"views": [{"cards": CARDS}]})
     visitor = await visit(*TALL)
 
     await visitor.open(f"/{DASHBOARD}")
@@ -126,6 +140,9 @@ async def delete_in_large_view(visitor: Visitor) -> None:
     await page.keyboard.press("Enter")
     await press(page, viewer.locator("button.danger"))
     await expect(place).to_have_text("2 / 2")
+    await expect(viewer.locator("button.danger")).to_have_count(0)
+    await page.keyboard.press("ArrowLeft")
+    await expect(place).to_have_text("1 / 2")
 
     await page.keyboard.press("Escape")
     await expect(viewer.locator("dialog[open]")).to_have_count(0)
@@ -142,6 +159,7 @@ async def test_cards_show_every_state_and_survive_restart(house: House, visit: V
 
     await enter_invalid_seed(visitor.page)
     await see_failed_job(visitor.page, house.server)
+    await lose_connection(visitor.page, house)
     await see_server_off(visitor, house.server)
     await restart_with_open_page(visitor.page, house)
 
@@ -179,6 +197,23 @@ async def see_failed_job(page: Page, server: GazeServer) -> None:
     await expect(card.get_by_role("alert")).to_have_count(0)
 
 
+async def lose_connection(page: Page, house: House) -> None:
+    """Lose the connection during a request and a subscription: the cards go on afterward."""
+    card = page.locator("gaze-generate")
+    send = card.get_by_role("button", name="Generate", exact=True)
+    await page.evaluate(LOSE_CONNECTION_DURING, "call_service")
+    await send.click()
+    await expect(card.get_by_role("alert")).to_contain_text(CONNECTION_LOST)
+    await expect(send).to_be_enabled()
+    await expect(card.get_by_label("Prompt", exact=True)).to_have_value(PROMPT)
+
+    await page.evaluate(LOSE_CONNECTION_DURING, "gaze/subscribe")
+    await page.evaluate("document.querySelector('home-assistant').hass.connection.socket.close()")
+    await house.home_assistant.call_action("gaze", "generate", {"preset": "neon_city"})
+    await house.server.finish()
+    await expect(page.locator("gaze-gallery .tile img")).to_have_count(2)
+
+
 async def see_server_off(visitor: Visitor, server: GazeServer) -> None:
     """Generate while GAZE is off: the form can be edited, and the gallery works."""
     card = visitor.page.locator("gaze-generate")
@@ -187,7 +222,7 @@ async def see_server_off(visitor: Visitor, server: GazeServer) -> None:
     await expect(card.get_by_role("alert")).to_be_visible()
     await expect(card.get_by_text("Unable to reach GAZE")).to_be_visible()
     await expect(card.get_by_label("Prompt", exact=True)).to_have_value(PROMPT)
-    await expect(visitor.page.locator("gaze-gallery .tile img")).to_have_count(1)
+    await expect(visitor.page.locator("gaze-gallery .tile img")).to_have_count(2)
     await visitor.look("off")
     server.set_online(True)
 
@@ -198,12 +233,12 @@ async def restart_with_open_page(page: Page, house: House) -> None:
     gallery = page.locator("gaze-gallery")
     await home_assistant.stop()
     await expect(gallery.get_by_text("Reconnecting")).to_be_visible()
-    await expect(gallery.locator(".tile img")).to_have_count(1)
+    await expect(gallery.locator(".tile img")).to_have_count(2)
     await home_assistant.start()
     await home_assistant.onboard()
     await expect(gallery.get_by_text("Reconnecting")).to_have_count(0)
     await home_assistant.call_action("gaze", "generate", {"preset": "neon_city"})
     await server.finish()
 
-    await expect(gallery.locator(".tile img")).to_have_count(2)
+    await expect(gallery.locator(".tile img")).to_have_count(3)
     assert "invalid authentication" not in home_assistant.all_logs

@@ -1,6 +1,6 @@
 // What people do with an image. Loaded with the first image.
 import { html, nothing } from "./vendor/lit.js";
-import { GazeElement, define, describeError, fire, icon, imagePath, loadRare, perform, text } from "./shared.js";
+import { GazeElement, byTime, define, describeError, fire, icon, loadRare, perform, text } from "./shared.js";
 
 export const ACTIONS = ["again", "favorite", "download", "hide", "delete"];
 
@@ -162,32 +162,22 @@ function run({ hass, image }, action) {
     case "delete":
       return perform(hass, "delete_images", { ...data, ...(favorite && { include_favorites: true }) });
     default:
-      return download(hass, image);
+      return import("./download.js").then(({ download }) => download(hass, image));
   }
 }
 
-/**
- * Save the bytes of an image on the device.
- * @param {Hass} hass @param {GazeImageInfo} image
- */
-async function download(hass, image) {
-  const response = await hass.fetchWithAuth(imagePath(image));
-  if (!response.ok) throw new Error(text("image_gone"));
-  const url = URL.createObjectURL(await response.blob());
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = fileName(image);
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
-}
-
-/** @param {GazeImageInfo} image */
-function fileName({ preset, job_id, content_type }) {
-  const name = preset.replace(/[^\w-]+/g, "_").slice(0, 40) || "image";
-  return `gaze_${name}_${job_id.slice(0, 8)}.${content_type.slice(6).replace("jpeg", "jpg")}`;
-}
-
 define("gaze-actions", GazeActions);
+
+/** Show in a card what an action changed. @param {Card} card @param {Done} done */
+export function showChange(card, { action, image, response }) {
+  const { images } = card;
+  if (action === "delete" || action === "hide") card.drop(image);
+  if (action === "undo") card.show([...images, image].sort(byTime));
+  if (action === "favorite") {
+    card.show(images.map((one) => (one.job_id === image.job_id ? { ...one, favorite: !one.favorite } : one)));
+  }
+  if (response && response.jobs && "take" in card) /** @type {GenerateCard} */ (card).take(response);
+}
 
 /** Return the buttons of an image. @type {RenderActions} */
 export const renderActions = (hass, image, actions, done) =>

@@ -68,8 +68,8 @@ export function renderField(card, name) {
   return card.renderField(
     name,
     name === "negative"
-      ? html`<textarea id="negative" name="extra_negative" rows="2" maxlength="20000"></textarea>`
-      : input(name, name === "seed" && !isRecipe(card) ? text("random") : "")
+      ? html`<textarea id="negative" name="extra_negative" rows="2" maxlength="20000" .value=${card.form.extra_negative || ""}></textarea>`
+      : input(card, name, name === "seed" && !isRecipe(card) ? text("random") : "")
   );
 }
 
@@ -81,13 +81,13 @@ function renderSize(card) {
   const { problem } = card;
   return html`<div class="wide" role="group" aria-labelledby="size">
     <label id="size" for="width">${text("size")}</label>
-    <div class="row" style="flex-wrap: nowrap">${input("width", text("width"))} × ${input("height", text("height"))}</div>
+    <div class="row" style="flex-wrap: nowrap">${input(card, "width", text("width"))} × ${input(card, "height", text("height"))}</div>
     ${problem && problem.field === "size" ? html`<p class="error" id="problem">${problem.text}</p>` : nothing}
   </div>`;
 }
 
-/** @param {string} name @param {string} placeholder */
-const input = (name, placeholder) =>
+/** @param {GenerateCard} card @param {string} name @param {string} placeholder */
+const input = (card, name, placeholder) =>
   html`<input
     id=${name}
     name=${name}
@@ -95,4 +95,5 @@ const input = (name, placeholder) =>
     autocomplete="off"
     aria-label=${SIZE.includes(name) ? placeholder : nothing}
     placeholder=${placeholder}
+    .value=${card.form[name] || ""}
   />`;

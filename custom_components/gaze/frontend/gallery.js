@@ -1,17 +1,21 @@
 // The card that shows saved images.
 import { html, nothing, repeat } from "./vendor/lit.js";
-import { GazeCard, define, describeError, loadEarly, listImages, loadRare, text } from "./shared.js";
+import { GazeCard, byTime, define, describeError, loadEarly, listImages, loadRare, text } from "./shared.js";
 
 const loadKeys = () => import("./keys.js");
+const loadCaptions = () => import("./captions.js");
 const loadSlideshow = () => import("./slideshow.js");
 const PAGE = 24;
 /** Images of one request. */
 const MOST = 100;
-/** Pixels that people scroll before new images wait for them. */
+/** Pixels that count as scrolled. */
 const SCROLLED = 20;
 
 /** @type {Record<string, number>} */
 const SIZES = { s: 88, m: 136, l: 220 };
+
+/** Return a filter without its empty values. @param {object} filter @returns {Filter} */
+const given = (filter) => Object.fromEntries(Object.entries(filter).filter(([, value]) => value));
 
 export class GazeGallery extends GazeCard {
   constructor() {
@@ -34,19 +38,25 @@ export class GazeGallery extends GazeCard {
     this._again = false;
   }
 
+  get kept() {
+    return [...super.kept, "_filter", "_cursor", "_presets"];
+  }
+
   get _limit() {
     return this.config.limit || 1000;
   }
 
   connect() {
+    this._restore();
     const first = this._hass && !this.loaded;
     if (first && !this._loading) this._refresh();
     super.connect();
-    // Layout takes a while.
     if (first) this._inView = this.isConnected && this.getBoundingClientRect().top < innerHeight;
   }
 
-  configured() {
+  /** @param {Filter} [filter] what people chose */
+  configured(filter = {}) {
+    this._filter = filter;
     this._generation += 1;
     this._cursor = null;
     this._waiting = undefined;
@@ -79,7 +89,7 @@ export class GazeGallery extends GazeCard {
   /** @param {Filter} [more] */
   _list(more) {
     const { server, preset, recipe, tag, favorites, search } = this.config;
-    const filters = {
+    const filters = given({
       entry_id: server,
       preset,
       recipe,
@@ -88,17 +98,16 @@ export class GazeGallery extends GazeCard {
       search: this._searches ? "" : search,
       ...this._filter,
       ...more,
-    };
-    return listImages(this.hass, Object.fromEntries(Object.entries(filters).filter(([, value]) => value)));
+    });
+    return listImages(this.hass, filters);
   }
 
   /** @param {Filter} filter */
   _choose(filter) {
-    this._filter = { ...this._filter, ...filter };
-    this.configured();
+    this.configured(given({ ...this._filter, ...filter }));
   }
 
-  /** List the first images again; those that were listed before stay. */
+  /** List the first images again; the others stay. */
   async _refresh() {
     if (this._loading) {
       this._again = true;
@@ -131,7 +140,7 @@ export class GazeGallery extends GazeCard {
       const page = await this._list(filter);
       if (generation === this._generation) take(page);
     } catch (failure) {
-      // The state of the servers says more as long as the integration is not set up.
+      // If the integration is not set up, the state of the servers says more.
       if (this.hub && this.hub.live) error = await describeError(this.hass, /** @type {ActionError} */ (failure));
     }
     if (generation !== this._generation) return;
@@ -150,15 +159,24 @@ export class GazeGallery extends GazeCard {
     }
     const listed = new Set(images.map(({ job_id }) => job_id));
     const oldest = images[images.length - 1];
-    const all = first || images.length < limit || !cursor;
-    const rest = all
-      ? []
-      : this.images.filter(({ job_id, finished_at }) => !listed.has(job_id) && finished_at < oldest.finished_at);
+    const all = images.length < limit || !cursor;
+    const rest = this.images.filter(
+      (image) =>
+        !first &&
+        (this._isAway(image) || (!all && !listed.has(image.job_id) && image.finished_at < oldest.finished_at))
+    );
     if (!rest.length) this._cursor = cursor;
     this._waiting = [...images, ...rest];
+    if (rest.some(this._isAway, this)) this._waiting.sort(byTime);
     const added = first ? 0 : this._newCount;
     if (added) this.said = text("new_images", { count: added });
     if (!added || !this._isScrolled) this.show(this._waiting);
+  }
+
+  /** Nothing disappears while its server is reloaded. @param {GazeImageInfo} image */
+  _isAway({ entry_id }) {
+    const server = this.hub && this.hub.server(entry_id);
+    return Boolean(server && !server.loaded);
   }
 
   /** @param {GazeImageInfo[]} images */
@@ -172,12 +190,11 @@ export class GazeGallery extends GazeCard {
     return (this._waiting || []).filter(({ job_id }) => !known.has(job_id)).length;
   }
 
-  /** The parts that scroll. */
   get _scrolling() {
     return [...this.root.querySelectorAll(".body, .images")];
   }
 
-  /** Whether people look at something else than the newest images. */
+  /** Whether people look at older images. */
   get _isScrolled() {
     const inside = this._scrolling.some((part) => part.scrollTop > SCROLLED || Math.abs(part.scrollLeft) > SCROLLED);
     return inside || this.getBoundingClientRect().top < -3 * SCROLLED;
@@ -221,20 +238,11 @@ export class GazeGallery extends GazeCard {
         flex: none;
         width: var(--tile);
       }
-      .caption,
       .chip {
         max-width: 100%;
         overflow: hidden;
         text-overflow: ellipsis;
         white-space: nowrap;
-      }
-      .caption {
-        display: block;
-        margin-block-start: 4px;
-        font-size: 0.85em;
-        color: var(--gaze-quiet);
-      }
-      .chip {
         border-color: var(--gaze-line);
         border-radius: 99px;
       }
@@ -249,7 +257,6 @@ export class GazeGallery extends GazeCard {
     `;
   }
 
-  /** The sizes of the images, as a style. */
   get bodyStyle() {
     const { thumbnails = "m", fit = "cover" } = this.config;
     return `--tile: ${SIZES[thumbnails]}px; --fit: ${fit}`;
@@ -266,7 +273,7 @@ export class GazeGallery extends GazeCard {
   renderBody(hub) {
     const { slideshow } = this.config;
     return html`
-      ${hub.online ? nothing : this.renderOffline()}
+      ${hub.online ? nothing : html`<p class="note">${text("reconnecting")}</p>`}
       ${slideshow || this.config.filter === "none" ? nothing : this._renderFilters()}
       ${this._error
         ? html`<div class="error" role="alert">
@@ -283,8 +290,7 @@ export class GazeGallery extends GazeCard {
 
   _renderEmpty() {
     if (!this.loaded) return this._error ? nothing : this.renderLoading();
-    const filtered = Object.values(this._filter).some(Boolean);
-    return html`<p class="note">${text(filtered ? "nothing_found" : "no_images")}</p>`;
+    return html`<p class="note">${text(Object.keys(this._filter).length ? "nothing_found" : "no_images")}</p>`;
   }
 
   _renderFilters() {
@@ -318,12 +324,13 @@ export class GazeGallery extends GazeCard {
   }
 
   _renderImages() {
-    const { layout = "grid", slideshow } = this.config;
+    const { layout = "grid", slideshow, caption = "none" } = this.config;
     const { images } = this;
     if (slideshow) {
       const module = this.use(loadSlideshow);
       return module ? module.render(this, slideshow) : this.renderLoading();
     }
+    const captions = caption !== "none" && this.use(loadCaptions);
     const active = images.some(({ job_id }) => job_id === this._active) ? this._active : images[0].job_id;
     return html`<ul class="images ${layout}" @keydown=${(/** @type {KeyboardEvent} */ event) => {
         const keys = this.use(loadKeys);
@@ -341,20 +348,10 @@ export class GazeGallery extends GazeCard {
               this.update();
             },
           })}
-          ${this.renderCaption(image)}
+          ${captions ? captions.render(this, image) : nothing}
         </li>`
       )}
     </ul>`;
-  }
-
-  /** @param {GazeImageInfo} image */
-  renderCaption(image) {
-    const { caption } = this.config;
-    if (!caption || caption === "none") return nothing;
-    let words = image.preset_name;
-    if (caption === "prompt") words = image.extra_positive || words;
-    if (caption === "time") words = this.formatTime(image.finished_at);
-    return html`<span class="caption">${words}</span>`;
   }
 }
 

@@ -23,6 +23,10 @@ export class GazeGenerate extends GazeCard {
     this._listed = "";
   }
 
+  get kept() {
+    return [...super.kept, "form", "problem", "batch", "chosen", "_expanded"];
+  }
+
   get server() {
     return this.hub && this.hub.server(this.config.server || this.form.config_entry_id);
   }
@@ -89,12 +93,6 @@ export class GazeGenerate extends GazeCard {
     this.stateChanged();
   }
 
-  /** @param {Done} done */
-  acted(done) {
-    super.acted(done);
-    if (done.response && done.response.jobs) this._take(done.response);
-  }
-
   /** @param {Event} [event] */
   async generate(event) {
     if (event) event.preventDefault();
@@ -113,18 +111,21 @@ export class GazeGenerate extends GazeCard {
       [choice.kind]: choice.id,
     };
     try {
-      this._take(await perform(this.hass, "generate", data));
+      this.take(await perform(this.hass, "generate", data));
     } catch (error) {
       const failed = /** @type {ActionError} */ (error);
       this.problem = { text: await describeError(this.hass, failed) };
-      await loadFields().then(({ blame }) => blame(this, failed));
+      await loadFields().then(
+        ({ blame }) => blame(this, failed),
+        () => {}
+      );
     }
     this._sending = false;
     this.update();
   }
 
-  /** @param {{jobs: Job[]}} response */
-  _take({ jobs }) {
+  /** Follow the jobs of a request. @param {{jobs: Job[]}} response */
+  take({ jobs }) {
     this.batch = jobs.map(({ job_id }) => job_id);
     this.chosen = undefined;
     this.said = text("queued", { count: jobs.length });
@@ -240,10 +241,9 @@ export class GazeGenerate extends GazeCard {
 
   /** @param {Hub} hub @param {Server} server */
   _renderNotice(hub, server) {
-    if (!hub.online) return this.renderOffline();
-    if (server.connected && this.choice) return nothing;
-    const notice = server.connected ? "no_presets" : server.loaded ? "server_off" : "server_starting";
-    return html`<p class=${server.loaded ? "error" : "note"}>${text(notice)}</p>`;
+    const missing = !server.loaded ? "server_starting" : !server.connected ? "server_off" : this.choice ? "" : "no_presets";
+    const notice = hub.online ? missing : "reconnecting";
+    return notice ? html`<p class=${server.loaded && hub.online ? "error" : "note"}>${text(notice)}</p>` : nothing;
   }
 
   /** @param {Hub} hub @param {Server} server */
@@ -302,14 +302,14 @@ export class GazeGenerate extends GazeCard {
       if (name === "prompt") {
         return this.renderField(
           name,
-          html`<textarea id="prompt" name="extra_positive" rows="2" maxlength="20000"></textarea>`
+          html`<textarea id="prompt" name="extra_positive" rows="2" maxlength="20000" .value=${this.form.extra_positive || ""}></textarea>`
         );
       }
       if (name === "count") {
         const usual = choice && choice.kind === "recipe" ? "" : "1";
         return this.renderField(
           name,
-          html`<input id="count" name="count" type="number" min="1" max="20" placeholder=${usual} />`
+          html`<input id="count" name="count" type="number" min="1" max="20" placeholder=${usual} .value=${this.form.count || ""} />`
         );
       }
       const fields = this.use(loadFields);

@@ -53,6 +53,7 @@ const nameOf = (slug) => (PRESETS.find((preset) => preset.slug === slug) || { na
 
 /** Responds in place of Home Assistant. @type {any} */
 const connection = {
+  connected: true,
   addEventListener() {},
   /** @param {(message: object) => void} listener */
   async subscribeMessage(listener) {

@@ -59,17 +59,15 @@ function progressOf({ openJobs: open, batch }) {
   const own = open.filter(({ job_id }) => batch.includes(job_id));
   const [job] = own.length ? own : open;
   if (!job) return undefined;
-  if (!own.length) {
-    const { index, count, batch_id } = job;
-    const last = open.filter((other) => other.batch_id === batch_id).pop() || job;
-    return { job, last, ahead: 0, done: index - 1, total: count };
-  }
+  const { index, count, batch_id } = job;
+  const last = open.filter((other) => other.batch_id === batch_id).pop() || job;
   return {
     job,
-    last: own[own.length - 1],
-    ahead: open.indexOf(job),
-    done: batch.length - own.length,
-    total: batch.length,
+    // Of a long queue, only the first jobs are known.
+    end: last.index === count ? Date.parse(last.expected_end || "") : NaN,
+    ahead: own.length ? open.indexOf(job) : 0,
+    done: index - 1,
+    total: count,
   };
 }
 
@@ -189,10 +187,10 @@ class GazeProgress extends GazeElement {
     const card = this._card;
     const progress = card && progressOf(card);
     if (!card || !card.hub || !progress) return nothing;
-    const { job, last, ahead, done, total } = progress;
-    const { now } = card.hub;
+    const { job, end, ahead, done, total } = progress;
+    const now = Date.now() + card.hub.ahead;
     const fraction = fractionOf(job, now);
-    const left = Date.parse(last.expected_end || "") - now;
+    const left = end - now;
     let words = text(job.status === "queued" ? "queued_one" : "generating");
     if (total > 1 && (done || job.status !== "queued")) words = text("progress", { number: done + 1, count: total });
     if (ahead > 0) words = text(ahead > 1 ? "waiting" : "waiting_one", { count: ahead });

@@ -5,6 +5,8 @@ import { html, nothing } from "./vendor/lit.js";
 const TYPING = 300;
 /** Milliseconds that a message stays. */
 const LEGIBLE = 10000;
+/** What Home Assistant's connection reports for a command without a response. */
+const CONNECTION_LOST = 3;
 let typing = 0;
 
 /**
@@ -19,7 +21,8 @@ export async function describeError(hass, error, text) {
     const words = texts(`component.${domain}.exceptions.${key}.message`, error.translation_placeholders);
     if (words) return words;
   }
-  return error.message || error.error || text("unknown_error");
+  if (error.error && error.error.code === CONNECTION_LOST) return text("connection_lost");
+  return error.message || text("unknown_error");
 }
 
 /** Only administrators can add a server. @param {Card} card @param {Localize} text */

@@ -1,6 +1,6 @@
 // What belongs to the result of the generate card. Loaded with the first image.
 import { html, nothing } from "./vendor/lit.js";
-import { ACTIONS, renderActions } from "./actions.js";
+import { ACTIONS, renderActions, showChange } from "./actions.js";
 import { renderImage, text } from "./shared.js";
 
 /**
@@ -43,7 +43,7 @@ export function render(card, image) {
           </div>`
       : nothing}
     ${renderActions(hass, image, config.actions || ACTIONS, (/** @type {CustomEvent<Done>} */ event) =>
-      card.acted(event.detail)
+      showChange(card, event.detail)
     )}
   `;
 }

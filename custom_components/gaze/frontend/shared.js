@@ -37,6 +37,9 @@ export const perform = async (hass, action, data) =>
 export const listImages = (hass, filters) =>
   hass.connection.sendMessagePromise({ type: "gaze/images", ...filters });
 
+/** Sorts the newest first. @param {GazeImageInfo} one @param {GazeImageInfo} other */
+export const byTime = (one, other) => Date.parse(other.finished_at) - Date.parse(one.finished_at);
+
 /** @param {string} name @param {CustomElementConstructor} element */
 export function define(name, element) {
   if (!customElements.get(name)) customElements.define(name, element);
@@ -59,7 +62,9 @@ export class Hub {
     /** Whether a first state came. */
     this.ready = false;
     /** Whether Home Assistant is connected. */
-    this.online = true;
+    this.online = hass.connection.connected;
+    /** Whether Home Assistant sends each change. */
+    this.live = false;
     /** @type {Server[]} */
     this.servers = [];
     /** Milliseconds that the server's clock is ahead of this one. */
@@ -68,22 +73,13 @@ export class Hub {
     this._listeners = new Set();
     /** @type {Map<string, Preset[] | undefined>} */
     this._longLists = new Map();
-    /** @type {(() => void) | undefined} */
-    this._unsubscribe = undefined;
-    this._subscribing = false;
+    /** @type {Promise<() => void> | undefined} */
+    this._subscription = undefined;
     this._timer = 0;
+    /** The last card by configuration. @type {Map<string, any>} */
+    this.cards = new Map();
     hass.connection.addEventListener("ready", () => this._connectionChanged(true));
     hass.connection.addEventListener("disconnected", () => this._connectionChanged(false));
-  }
-
-  /** The time on the server's clock, in milliseconds. */
-  get now() {
-    return Date.now() + this.ahead;
-  }
-
-  /** Whether Home Assistant has set up the integration, and sends each change. */
-  get live() {
-    return Boolean(this._unsubscribe);
   }
 
   /** Call a listener after each change. Returns how to stop that. @param {() => void} listener */
@@ -102,31 +98,33 @@ export class Hub {
     return entryId ? this.servers.find((server) => server.entry_id === entryId) : this.servers[0];
   }
 
-  async _subscribe() {
-    if (this._subscribing || this._unsubscribe || !this._listeners.size) return;
-    this._subscribing = true;
-    try {
-      this._unsubscribe = await this.hass.connection.subscribeMessage(
-        (message) => this._receive(message),
-        { type: "gaze/subscribe" },
-        { resubscribe: false }
-      );
-    } catch {
-      // Home Assistant knows the command when it has set up the integration.
+  _subscribe() {
+    if (this._subscription || !this._listeners.size) return;
+    const subscription = this.hass.connection.subscribeMessage(
+      (message) => this._receive(message),
+      { type: "gaze/subscribe" },
+      { resubscribe: false }
+    );
+    this._subscription = subscription;
+    subscription.catch(() => {
+      if (subscription !== this._subscription) return;
+      // The integration may not be set up yet.
+      this._subscription = undefined;
       this._timer = window.setTimeout(() => this._subscribe(), RETRY);
-    }
-    this._subscribing = false;
+    });
   }
 
   _stop() {
-    if (this._unsubscribe) this._unsubscribe();
-    this._unsubscribe = undefined;
+    // Without a connection, it may never be resolved.
+    if (this._subscription) this._subscription.then((unsubscribe) => unsubscribe()).catch(() => {});
+    this._subscription = undefined;
+    this.live = false;
   }
 
   /** @param {boolean} online */
   _connectionChanged(online) {
     this.online = online;
-    this._unsubscribe = undefined;
+    this._stop();
     if (online) this._subscribe();
     this._notify();
   }
@@ -135,7 +133,7 @@ export class Hub {
   _receive(message) {
     this.ahead = Date.parse(message.now) - Date.now();
     this.servers = message.servers.map((server) => this._merge(server));
-    this.ready = true;
+    this.ready = this.live = true;
     this._notify();
   }
 
@@ -301,7 +299,7 @@ class GazeImage extends HTMLElement {
       missing();
       return;
     }
-    // Decoding waits for a frame, so it would delay the first image.
+    // Decoding waits for a frame.
     if (this.firstChild) await image.decode();
     if (signal.aborted || !this._source) return;
     image.alt = this._source.alt;
@@ -318,6 +316,9 @@ export const renderImage = (hass, image, side, missing, alt = describe(image)) =
 
 /** @param {string} name */
 export const icon = (name) => html`<ha-icon .icon=${`mdi:${name}`}></ha-icon>`;
+
+/** @type {Map<unknown, unknown>} */
+const modules = new Map();
 
 /**
  * An element that renders into its shadow root, once for all changes of a moment.
@@ -338,7 +339,7 @@ export class GazeElement extends HTMLElement {
     return "";
   }
 
-  /** Render soon. Resolves when it is done. */
+  /** Render soon. */
   update() {
     this._updating = this._updating || this._update();
     return this._updating;
@@ -348,6 +349,24 @@ export class GazeElement extends HTMLElement {
     await undefined;
     this._updating = undefined;
     render(this.render(), this.root, { host: this });
+  }
+
+  /**
+   * Return a module that is loaded on first use, or undefined until it is there.
+   * @template T @param {() => Promise<T>} load @returns {T | undefined}
+   */
+  use(load) {
+    const known = modules.get(load);
+    if (known && !(known instanceof Promise)) return /** @type {T} */ (known);
+    const loading =
+      known ||
+      load().then(
+        (module) => modules.set(load, module),
+        () => new Promise((resolve) => setTimeout(resolve, RETRY)).then(() => modules.delete(load))
+      );
+    modules.set(load, loading);
+    /** @type {Promise<unknown>} */ (loading).then(() => this.update());
+    return undefined;
   }
 
   /** @returns {unknown} */
@@ -540,10 +559,7 @@ const cardStyles = `
   }
 `;
 
-/** @type {Map<unknown, unknown>} */
-const modules = new Map();
-
-/** The base of both cards. It renders for its own state and the servers', not for entities. */
+/** The base of both cards. */
 export class GazeCard extends GazeElement {
   get styles() {
     return cardStyles;
@@ -608,9 +624,23 @@ export class GazeCard extends GazeElement {
     this._stop = undefined;
   }
 
-  connect() {
-    if (!this._hass || this._stop) return;
+  /** What a card takes from the one before: Home Assistant replaces cards when it reconnects. */
+  get kept() {
+    return ["images", "loaded", "_listed"];
+  }
+
+  _restore() {
+    if (!this._hass || this.hub) return;
     this.hub = hubOf(this._hass);
+    const key = JSON.stringify(this.config);
+    const before = this.hub.cards.get(key) || this;
+    for (const name of this.kept) /** @type {any} */ (this)[name] = before[name];
+    this.hub.cards.set(key, this);
+  }
+
+  connect() {
+    this._restore();
+    if (!this.hub || this._stop) return;
     this._stop = this.hub.listen(() => this.stateChanged());
     this.stateChanged();
     // The subscription lingers until then.
@@ -619,24 +649,6 @@ export class GazeCard extends GazeElement {
 
   stateChanged() {
     this.update();
-  }
-
-  /**
-   * Return a module that is loaded on first use, or undefined until it is there.
-   * @template T @param {() => Promise<T>} load @returns {T | undefined}
-   */
-  use(load) {
-    const known = modules.get(load);
-    if (known && !(known instanceof Promise)) return /** @type {T} */ (known);
-    const loading =
-      known ||
-      load().then(
-        (module) => modules.set(load, module),
-        () => new Promise((resolve) => setTimeout(resolve, RETRY)).then(() => modules.delete(load))
-      );
-    modules.set(load, loading);
-    /** @type {Promise<unknown>} */ (loading).then(() => this.update());
-    return undefined;
   }
 
   /** Show an image in large, or first without its blur. @param {GazeImageInfo} image */
@@ -653,7 +665,7 @@ export class GazeCard extends GazeElement {
     });
   }
 
-  /** Whether there are more images than the shown ones. */
+  /** Whether there are more images. */
   get hasMore() {
     return false;
   }
@@ -670,17 +682,6 @@ export class GazeCard extends GazeElement {
   /** @param {GazeImageInfo} image */
   drop(image) {
     this.show(this.images.filter(({ job_id }) => job_id !== image.job_id));
-  }
-
-  /** @param {Done} done */
-  acted({ action, image }) {
-    if (action === "delete" || action === "hide") this.drop(image);
-    if (action === "undo") {
-      this.show([...this.images, image].sort((a, b) => (a.finished_at < b.finished_at ? 1 : -1)));
-    }
-    if (action === "favorite") {
-      this.show(this.images.map((one) => (one.job_id === image.job_id ? { ...one, favorite: !one.favorite } : one)));
-    }
   }
 
   /** @param {GazeImageInfo} image */
@@ -729,13 +730,6 @@ export class GazeCard extends GazeElement {
     return "";
   }
 
-  /** @param {string} time */
-  formatTime(time) {
-    return new Intl.DateTimeFormat(this.hass.language, { dateStyle: "medium", timeStyle: "short" }).format(
-      new Date(time)
-    );
-  }
-
   /** What stays in view when people scroll. @returns {unknown} */
   renderAbove() {
     return nothing;
@@ -748,9 +742,5 @@ export class GazeCard extends GazeElement {
 
   renderLoading() {
     return html`<div class="spinner"></div>`;
-  }
-
-  renderOffline() {
-    return html`<p class="note">${text("reconnecting")}</p>`;
   }
 }

@@ -1,6 +1,7 @@
 // One image of the gallery after the other. Loaded on first use.
 import { html } from "./vendor/lit.js";
 import { iconButton } from "./actions.js";
+import { render as renderCaption } from "./captions.js";
 
 /** @type {WeakMap<GalleryCard, {seconds: number, at: number, paused: boolean, timer: number}>} */
 const shows = new WeakMap();
@@ -15,7 +16,9 @@ function start(card, seconds) {
     if (!card.isConnected) {
       stop(card);
     } else if (!document.hidden && !show.paused) {
-      show.at += 1;
+      show.at = (show.at + 1) % (card.images.length || 1);
+      // List more images before the last one has been shown.
+      if (show.at + 1 >= card.images.length) card.more();
       card.update();
     }
   }
@@ -33,13 +36,13 @@ export function render(card, seconds) {
   const known = shows.get(card);
   if (known && known.seconds !== seconds) stop(card);
   const show = shows.get(card) || start(card, seconds);
-  const image = card.images[show.at % card.images.length];
+  const image = card.images[show.at] || card.images[0];
   const toggle = () => {
     show.paused = !show.paused;
     card.update();
   };
   return html`
     ${card.renderTile(image, 0, { style: "aspect-ratio: 3 / 2; max-height: 70vh" })}
-    <div class="row">${iconButton(show.paused ? "play" : "pause", toggle)} ${card.renderCaption(image)}</div>
+    <div class="row">${iconButton(show.paused ? "play" : "pause", toggle)} ${renderCaption(card, image)}</div>
   `;
 }

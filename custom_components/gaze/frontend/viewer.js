@@ -1,10 +1,13 @@
 // The large view of the images of a card. Loaded on first use.
 import { html, nothing } from "./vendor/lit.js";
 import { GazeElement, define, describe, fire, listImages, renderImage, text } from "./shared.js";
-import { ACTIONS, iconButton, renderActions } from "./actions.js";
+import { ACTIONS, iconButton, renderActions, showChange } from "./actions.js";
 
+const loadDetails = () => import("./details.js");
 /** Pixels that a finger moves before it turns the page. */
 const SWIPE = 48;
+/** Milliseconds until a button has lost the focus. */
+const SETTLED = 50;
 
 /**
  * The dialog that Home Assistant shows for `show-dialog`, so the back button of a phone closes it.
@@ -35,6 +38,15 @@ class GazeViewer extends GazeElement {
     await this.update();
     const dialog = this.root.querySelector("dialog");
     if (dialog && !dialog.open) dialog.showModal();
+  }
+
+  async _update() {
+    await super._update();
+    // The button that had the focus may be gone.
+    setTimeout(() => {
+      const dialog = this.root.querySelector("dialog");
+      if (dialog && document.activeElement === document.body) dialog.focus();
+    }, SETTLED);
   }
 
   closeDialog() {
@@ -124,7 +136,7 @@ class GazeViewer extends GazeElement {
   _acted({ detail }) {
     const index = this._index;
     if (!this._card) return;
-    this._card.acted(detail);
+    showChange(this._card, detail);
     const { action, image } = detail;
     if (action === "again" || action === "same_seed") this._said = text("queued_one");
     if (action === "delete" || action === "hide") {
@@ -152,6 +164,7 @@ class GazeViewer extends GazeElement {
         --gaze-soft: #333;
         --gaze-line: #777;
         --gaze-accent: #8fd8f0;
+        outline: none;
       }
       .page {
         display: grid;
@@ -216,25 +229,6 @@ class GazeViewer extends GazeElement {
       .uncover:hover {
         background: none;
       }
-      dl {
-        max-height: 34dvh;
-        margin: 0;
-        padding: 8px 16px;
-        overflow: auto;
-        display: grid;
-        grid-template-columns: auto minmax(0, 1fr);
-        gap: 4px 16px;
-        background: #222;
-      }
-      dt {
-        color: #bbb;
-      }
-      dd {
-        margin: 0;
-        overflow-wrap: anywhere;
-        white-space: pre-wrap;
-        user-select: text;
-      }
       footer {
         padding: 4px;
       }
@@ -249,6 +243,7 @@ class GazeViewer extends GazeElement {
   render() {
     const image = this._image;
     return html`<dialog
+      tabindex="-1"
       aria-label=${image ? describe(image) : ""}
       @close=${this._closed}
       @keydown=${this._keydown}
@@ -267,6 +262,7 @@ class GazeViewer extends GazeElement {
       this.update();
     };
     const covered = card.isCovered(image);
+    const details = this._details && this.use(loadDetails);
     const uncover = () => {
       card.open(image);
       this.update();
@@ -285,30 +281,11 @@ class GazeViewer extends GazeElement {
         ${index + 1 < this._images.length || card.hasMore ? iconButton("next", () => this._turn(1)) : nothing}
       </div>
       <footer>
-        ${this._details ? this._renderDetails(this._whole || image, card) : nothing}
+        ${details ? details.render(this._whole || image, card) : nothing}
         <p class="said" role="status">${this._said}</p>
         ${renderActions(hass, image, offered, this._acted)}
       </footer>
     </div>`;
-  }
-
-  /** @param {GazeImageInfo} image @param {Card} card */
-  _renderDetails(image, card) {
-    /** @type {[string, string | null | undefined][]} */
-    const rows = [
-      ["preset", image.preset_name],
-      ["recipe", image.recipe_name],
-      ["prompt", image.extra_positive],
-      ["negative", image.extra_negative],
-      ["seed", image.seed],
-      ["checkpoint", image.checkpoint],
-      ["size", image.width ? `${image.width} × ${image.height}` : ""],
-      ["tag", image.tag],
-      ["time", card.formatTime(image.finished_at)],
-    ];
-    return html`<dl tabindex="0" aria-label=${text("details")}>
-      ${rows.map(([name, value]) => (value ? html`<dt>${text(name)}</dt><dd>${value}</dd>` : nothing))}
-    </dl>`;
   }
 }
 

@@ -4,13 +4,14 @@ type Localize = (key: string, values?: Record<string, any>) => string;
 
 interface ActionError {
   message?: string;
-  error?: string;
+  error?: { code: number };
   translation_domain?: string;
   translation_key?: string;
   translation_placeholders?: Record<string, string>;
 }
 
 interface Connection {
+  connected: boolean;
   addEventListener(type: "ready" | "disconnected", listener: () => void): void;
   subscribeMessage<T>(
     listener: (message: T) => void,
