@@ -178,7 +178,7 @@ async def test_diagnostics_report_unreadable_gallery(
 
     found = await diagnostics(hass, hass_client, entry)
 
-    assert found["gallery"] == {"count": 0, "error": "GalleryError"}
+    assert found["gallery"] == {"count": 0, "error": "IndexFailedError"}
 
 
 async def test_diagnostics_report_unknown_status(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 import shutil
+import sqlite3
 
 from homeassistant.components.repairs import DOMAIN as REPAIRS_DOMAIN
 from homeassistant.core import HomeAssistant
@@ -16,12 +17,13 @@ from pytest_homeassistant_custom_component.common import MockConfigEntry, async_
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.gaze.const import DOMAIN
-from custom_components.gaze.gallery import Selection
+from custom_components.gaze.gallery import GalleryUnavailableError, Selection
 from custom_components.gaze.gallery_repairs import CHECK_INTERVAL
 from testing.gaze_server import GazeServer
 
 from .common import act, make_image
 from .conftest import SetUp
+from .gallery.pictures import image, picture
 
 type Reported = Callable[[], dict[str, ir.IssueEntry]]
 
@@ -109,6 +111,48 @@ async def test_unreadable_folder_is_reported_until_readable(
     assert entry.runtime_data.gallery.count == 1
 
 
+@pytest.mark.parametrize(
+    ("fault", "repair"),
+    [
+        (
+            "CREATE TRIGGER refuse BEFORE INSERT ON image BEGIN SELECT RAISE(ABORT, 'x'); END",
+            "DROP TRIGGER refuse",
+        ),
+        ("ALTER TABLE image RENAME TO away", "ALTER TABLE away RENAME TO image"),
+    ],
+    ids=["unwritable", "unreadable"],
+)
+async def test_index_that_fails_is_reported_until_image_can_be_added(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    reported: Reported,
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+    repair: str,
+) -> None:
+    await make_image(hass, server, "neon_city")
+    storage = Path(hass.config.path(".storage"))
+    gallery = entry.runtime_data.gallery
+    index = sqlite3.connect(storage / f"gaze.{entry.entry_id}.gallery.db", autocommit=True)
+    index.execute(fault)
+
+    for _ in range(2):
+        with pytest.raises(GalleryUnavailableError):
+            await gallery.async_add(image("new"), picture())
+        await _check(hass)
+    issue = reported()["media_unwritable"]
+    index.execute(repair)
+    index.close()
+    await _check(hass)
+
+    assert issue.translation_placeholders == {"folder": str(storage)}
+    assert caplog.text.count("Images cannot be saved at the moment") == 1
+    assert reported() == {}
+    assert gallery.count == 1
+    assert len(await gallery.async_select(Selection())) == 1
+
+
 @pytest.mark.usefixtures("repairs")
 async def test_deleted_folder_is_started_again_on_request(
     hass: HomeAssistant,
@@ -156,8 +200,8 @@ async def test_server_added_again_adopts_its_images(
     assert result["type"] == "create_entry"
     assert reported() == {}
     after = await again.runtime_data.gallery.async_select(Selection())
-    assert [(image.preset_name, image.seed, image.path) for image in after] == [
-        (image.preset_name, image.seed, image.path) for image in before
+    assert [(found.preset_name, found.seed, found.path) for found in after] == [
+        (found.preset_name, found.seed, found.path) for found in before
     ]
     state = hass.states.get("image.gaze_latest_image")
     assert state is not None

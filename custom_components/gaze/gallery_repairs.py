@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 import logging
+from pathlib import Path
 from typing import Any, Final, override
 
 from homeassistant.components.repairs import ConfirmRepairFlow, RepairsFlow, RepairsFlowResult
@@ -12,6 +13,7 @@ from homeassistant.core import HomeAssistant, callback
 from homeassistant.helpers import issue_registry as ir
 from homeassistant.helpers.event import async_track_time_interval
 from homeassistant.helpers.start import async_at_started
+from homeassistant.helpers.storage import STORAGE_DIR
 
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
@@ -76,14 +78,15 @@ class _GalleryReporter:
             try:
                 await gallery.async_check()
             except GalleryError:
-                return  # the store is closed, or the disk of the stores fails
+                if gallery.unavailable_reason != "index":
+                    return  # the index is closed
             reason = gallery.unavailable_reason
             found = gallery.count_found(_list_open_job_ids(coordinator))
             # The first check may end before Home Assistant marks the entry as loaded.
             if self._entry.state in {ConfigEntryState.SETUP_IN_PROGRESS, ConfigEntryState.LOADED}:
                 self._update_issue(MISSING, active=reason == "missing")
                 self._update_issue(UNREADABLE, active=reason == "unreadable")
-                self._update_issue(UNWRITABLE, active=reason == "unwritable")
+                self._update_issue(UNWRITABLE, active=reason in {"unwritable", "index"})
                 self._update_issue(FOUND, active=reason is None and found > 0, count=str(found))
 
     def _update_issue(self, key: str, *, active: bool, **placeholders: str) -> None:
@@ -92,8 +95,11 @@ class _GalleryReporter:
         if not active:
             ir.async_delete_issue(self._hass, DOMAIN, found_id)
             return
-        # The name of the folder itself can contain the host of the server.
-        folder = self._entry.runtime_data.gallery.folder.parent
+        gallery = self._entry.runtime_data.gallery
+        if gallery.unavailable_reason == "index":
+            folder = Path(self._hass.config.path(STORAGE_DIR))
+        else:  # the name of the folder itself can contain the host of the server
+            folder = gallery.folder.parent
         ir.async_create_issue(
             self._hass,
             DOMAIN,

@@ -16,13 +16,17 @@ class GalleryUnavailableError(GalleryError):
 
     `cause` is `missing` if the folder, or the marker in it, is not there, `unreadable` if the
     folder cannot be read, `full` if it has no room, and `unwritable` if it cannot be written
-    for another reason.
+    for another reason. It is `index` if the index cannot be used, whose disk may be another one.
     """
 
     def __init__(self, cause: str, text: str) -> None:
         """Store the cause."""
         super().__init__(text)
         self.cause = cause
+
+
+class IndexFailedError(GalleryError):
+    """The index could not be read or written."""
 
 
 class BackupRunningError(GalleryError):

@@ -24,6 +24,7 @@ from .errors import (
     GalleryUnavailableError,
     ImageContentError,
     ImageGoneError,
+    IndexFailedError,
     UnknownImagesError,
 )
 from .files import Files
@@ -451,6 +452,7 @@ class Gallery:
         async with self._noting_disk():
             files = await self._require_writable_files()
             await self._hass.async_add_executor_job(files.probe)
+            await self._index.async_probe()
 
     @asynccontextmanager
     async def _noting_disk(self) -> AsyncGenerator[None]:
@@ -463,7 +465,8 @@ class Gallery:
                 error = err
             raise
         except GalleryError as err:
-            error = GalleryUnavailableError("unwritable", str(err))
+            cause = "index" if isinstance(err, IndexFailedError) else "unwritable"
+            error = GalleryUnavailableError(cause, str(err))
             raise error from err
         finally:
             self._unwritable = error

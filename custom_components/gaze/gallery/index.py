@@ -10,7 +10,7 @@ from homeassistant.util import dt as dt_util
 
 from ..const import DOMAIN
 from ..database import Database, Row
-from .errors import GalleryError, GalleryUnavailableError
+from .errors import GalleryUnavailableError, IndexFailedError
 from .models import Folder, Image, ListedImage, Selection
 
 # Job ID, path, root, and whether it is in a media folder
@@ -22,6 +22,19 @@ _MARKS: Final = ", ".join("?" for _ in _NAMES)
 _LISTED_COLUMNS: Final = ", ".join(field.name for field in fields(ListedImage))
 _MICROSECONDS: Final = 1_000_000
 _DAY: Final = 86_400.0
+
+_PROBE: Final = Image(
+    job_id="",
+    preset="",
+    preset_name="",
+    batch_id="",
+    tag=None,
+    seed=None,
+    checkpoint=None,
+    extra_positive=None,
+    extra_negative=None,
+    made_at=0,
+)
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS image (
@@ -167,6 +180,16 @@ class Index:
             ]
 
         return await self._change(change)
+
+    async def async_probe(self) -> None:
+        """Validate that an image can be added."""
+        now = dt_util.utcnow().timestamp()
+
+        def change(connection: sqlite3.Connection) -> None:
+            _add(connection, replace(_PROBE, made_at=now), now, "")
+            connection.execute("DELETE FROM image WHERE job_id = ?", (_PROBE.job_id,))
+
+        await self._change(change)
 
     async def async_delete(self, job_ids: Iterable[str]) -> None:
         """Remove images from the index."""
@@ -342,7 +365,7 @@ class Index:
         try:
             return await self._database.async_read(query, values)
         except sqlite3.Error as err:
-            raise GalleryError(f"the list of images cannot be read: {err}") from err
+            raise IndexFailedError(f"the list of images cannot be read: {err}") from err
 
     async def _write(self, statement: str, *rows: Row) -> None:
         await self._change(lambda connection: connection.executemany(statement, rows))
@@ -354,7 +377,7 @@ class Index:
             text = f"the list of images cannot be written: {err}"
             if getattr(err, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 raise GalleryUnavailableError("full", text) from err
-            raise GalleryError(text) from err
+            raise IndexFailedError(text) from err
 
 
 def _add(connection: sqlite3.Connection, image: Image, now: float, words: str) -> Image:
