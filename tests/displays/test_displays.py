@@ -16,6 +16,7 @@ from custom_components.gaze.displays.manager import displays_store
 from testing.gaze_server import GazeServer
 
 from ..common import press
+from ..gallery.pictures import image as make_picture, picture
 from .conftest import (
     OTHER,
     PRESET,
@@ -480,6 +481,61 @@ async def test_display_shows_deleted_image_until_next_one(
     assert (await screen.fetch(player)).content == before
     next_one = await add_image()
     assert player.state.shown == next_one
+
+
+async def test_display_shows_new_image_after_clock_was_corrected(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display()
+    await add_image()
+    gallery = entry.runtime_data.gallery
+    future = dt_util.utcnow().timestamp() + 13 * 3600
+    number = int(future * 1_000_000)
+    await gallery.async_add(make_picture("future", made_at=future, number=number), picture())
+    displays_of(entry).async_update()
+    await settle(hass)
+    assert player.state.shown == "future"
+
+    await call(hass, "delete_images", job_id="future")
+    newer = await add_image()
+
+    assert player.state.shown == newer
+
+
+async def test_next_goes_on_after_image_of_wrong_clock_was_deleted(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    oldest = await add_image()
+    gallery = entry.runtime_data.gallery
+    future = dt_util.utcnow().timestamp() + 13 * 3600
+    number = int(future * 1_000_000)
+    await gallery.async_add(make_picture("future", made_at=future, number=number), picture())
+    newest = await add_image()
+    player = await add_display(changing={"advance": "interval"})
+    await player.async_next()
+    assert player.state.shown == "future"
+    await call(hass, "delete_images", job_id="future")
+
+    for shown in (oldest, newest):
+        await player.async_next()
+        assert player.state.shown == shown
+
+
+async def test_display_keeps_image_when_stored_state_lacks_number_of_newest(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display()
+    shown, _, newest = await add_image(), await add_image(), await add_image()
+    await player.async_previous()
+    await player.async_previous()
+    player.state.newest_number = 0
+    await call(hass, "delete_images", job_id=newest)
+
+    player = await reload(hass, entry)
+    assert player.state.shown == shown
+    newest = await add_image()
+
+    assert player.state.shown == newest
 
 
 # Address

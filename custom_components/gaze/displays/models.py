@@ -161,23 +161,23 @@ class DisplayState:
     """What is stored of a display.
 
     Times are in seconds since the epoch. token: the secret of its address. shown: the job ID of
-    the image that it shows, with the time when it began to, the time when the image was made,
-    and the size of the image in pixels. copy: the name of the file that holds this image.
-    newest: the job ID of the newest image of the source that the display took note of, with the
-    time when it was made. history: job IDs that it showed before, the last one at the end.
-    seen: job IDs that were shown in this round.
+    the image that it shows, with the time when it began to, the number of the image, and the size
+    of the image in pixels. copy: the name of the file that holds this image. newest: the job ID of
+    the newest image of the source that the display took note of, with its number. Unlike the time
+    when it was made, the number doesn't depend on the clock. history: job IDs that it showed
+    before, the last one at the end. seen: job IDs that were shown in this round.
     """
 
     token: str
     hold: bool = False
     shown: str | None = None
     shown_at: float | None = None
-    shown_made_at: float = 0
+    shown_number: int = 0
     shown_width: int = 0
     shown_height: int = 0
     copy: str | None = None
     newest: str | None = None
-    newest_at: float = 0
+    newest_number: int = 0
     history: list[str]
     seen: list[str]
     last_fetched: float | None = None

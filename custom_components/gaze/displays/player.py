@@ -163,10 +163,14 @@ class Player:
         state = self.state
         if not images or images[0].job_id == state.newest:
             return None
-        known = None if state.newest is None else await self._get(state.newest)
-        if known is not None:
-            return images[0] if images[0].number > known.number else None
-        return images[0] if state.newest is None or images[0].made_at > state.newest_at else None
+        if state.newest is None:
+            return images[0]
+        known = await self._get(state.newest)
+        number = state.newest_number if known is None else known.number
+        if not number:  # of a state without the number: the display keeps its image
+            self._note_newest(images[0])
+            return None
+        return images[0] if images[0].number > number else None
 
     async def _show_new(self, image: Image) -> None:
         """Show an image that is new, or the first one of another source. A failure is retried."""
@@ -177,7 +181,7 @@ class Player:
 
     def _note_newest(self, image: Image) -> None:
         """Note the newest image of the source."""
-        self.state.newest, self.state.newest_at = image.job_id, image.made_at
+        self.state.newest, self.state.newest_number = image.job_id, image.number
 
     async def _is_hidden(self) -> bool:
         """Return whether the image that is shown is hidden."""
@@ -228,14 +232,10 @@ class Player:
             return random.sample(fresh, len(fresh))
         if images and images[0].job_id not in seen:
             return others
-        shown = next((image for image in images if image.job_id == state.shown), None)
-
-        def is_later(image: Image) -> bool:
-            if shown is None:
-                return image.made_at >= state.shown_made_at
-            return image.number > shown.number
-
-        return sorted(others, key=is_later)  # sorting doesn't change the order otherwise
+        numbers = {image.job_id: image.number for image in images}
+        number = numbers.get(state.shown or "", state.shown_number)
+        # Sorting doesn't change the order otherwise.
+        return sorted(others, key=lambda image: image.number > number)
 
     async def _show(self, image: Image, *, into_history: bool = True) -> bool:
         """Show an image. Returns False if that failed."""
@@ -276,7 +276,7 @@ class Player:
         if image.job_id not in state.seen:
             state.seen = [*state.seen, image.job_id][-MAX_IMAGES:]
         state.copy = copy
-        state.shown, state.shown_made_at = image.job_id, image.made_at
+        state.shown, state.shown_number = image.job_id, image.number
         state.shown_at = dt_util.utcnow().timestamp()
         state.shown_width, state.shown_height = image.width, image.height
         self._owner.on_change()
