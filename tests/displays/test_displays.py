@@ -1,18 +1,24 @@
 """Displays show images of their source, and survive what happens in a home."""
 
+import asyncio
 from datetime import timedelta
 from http import HTTPStatus
+import os
 from pathlib import Path
+import threading
 from typing import Any
 
+from homeassistant.const import EVENT_HOMEASSISTANT_FINAL_WRITE
 from homeassistant.core import HomeAssistant
 from homeassistant.helpers import device_registry as dr, entity_registry as er
 from homeassistant.util import dt as dt_util
+import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry, async_fire_time_changed
 
 from custom_components.gaze.diagnostics import async_get_config_entry_diagnostics
 from custom_components.gaze.displays import Player, ShownImage, async_listen_for_shown_images
 from custom_components.gaze.displays.manager import displays_store
+from custom_components.gaze.gallery import GalleryError
 from testing.gaze_server import GazeServer
 
 from ..common import press
@@ -772,6 +778,102 @@ async def test_removed_server_leaves_no_display(
     assert (await screen.request(path)).status == HTTPStatus.NOT_FOUND
     assert not list(Path(hass.config.path(".storage")).rglob("*display*"))
     assert not dr.async_entries_for_config_entry(dr.async_get(hass), entry.entry_id)
+
+
+# Reload
+
+
+async def test_display_of_unloaded_server_changes_nothing(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    await add_image()
+    shown = await add_image()
+    former = await add_display(address=True, changing={"advance": "on_fetch"})
+    displays = displays_of(entry)
+    image = await entry.runtime_data.gallery.async_get(shown)
+    player = await reload(hass, entry)
+    state = player.state.as_dict()
+
+    displays.async_set_hold(former, hold=True)
+    displays.async_renew_token(former)
+    displays.async_note_fetch(former)
+    await former.async_next()
+    await former.async_previous()
+    with pytest.raises(GalleryError):
+        await former.async_show(image)
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)  # writes what waits
+    await settle(hass)
+
+    stored = await displays_store(hass, entry.entry_id).async_load()
+    assert stored == {player.display.display_id: state}
+    assert [copy.name for copy in copies(hass)] == [player.state.copy]
+    assert player.state.as_dict() == state
+
+
+async def test_display_of_unloaded_server_renders_no_copy_that_is_gone(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    former = await add_display()
+    await add_image()
+    await reload(hass, entry)
+    await add_image()
+
+    with pytest.raises(GalleryError):
+        await former.async_render()
+
+    [player] = displays_of(entry).players
+    assert [copy.name for copy in copies(hass)] == [player.state.copy]
+
+
+async def test_image_that_is_shown_while_server_reloads_stays(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    older, _ = await add_image(), await add_image()
+    player = await add_display(changing={"advance": "interval"})
+    image = await entry.runtime_data.gallery.async_get(older)
+    hangs, returns = threading.Event(), threading.Event()
+    fsync = os.fsync
+
+    def hang(file: int) -> None:
+        if not hangs.is_set():
+            hangs.set()
+            returns.wait()
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", hang)
+    showing = hass.async_create_task(player.async_show(image))
+    await hass.async_add_executor_job(hangs.wait)
+    reloading = hass.async_create_task(hass.config_entries.async_reload(entry.entry_id))
+    for _ in range(300):  # time for it to end, which it must not
+        await hass.async_add_executor_job(hangs.is_set)
+    waited = not reloading.done()
+    returns.set()
+    await asyncio.gather(showing, reloading)
+    await settle(hass)
+
+    [player] = displays_of(entry).players
+    assert waited
+    assert player.state.shown == older
+    assert [copy.name for copy in copies(hass)] == [player.state.copy]
+
+
+async def test_display_of_removed_server_does_not_store_its_token_again(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display()
+    await add_image()
+    displays = displays_of(entry)
+    await hass.config_entries.async_remove(entry.entry_id)
+
+    displays.async_set_hold(player, hold=True)
+    hass.bus.async_fire(EVENT_HOMEASSISTANT_FINAL_WRITE)  # writes what waits
+    await settle(hass)
+
+    assert await displays_store(hass, entry.entry_id).async_load() is None
 
 
 # What it shows is reported

@@ -158,12 +158,16 @@ class Displays:
         )
 
     async def async_stop(self) -> None:
-        """Stop the timers and store the displays."""
+        """Stop the displays and store them.
+
+        From now on, the store and the copies belong to the displays of the next setup.
+        """
+        await asyncio.gather(*(player.async_stop() for player in self.players))
         self._stopped = True
         for stop in self._timers.values():
             stop()
         self._timers.clear()
-        await self._async_save()
+        await self._store.async_save(self._as_dict())
 
     @callback
     def async_update(self) -> None:
@@ -312,6 +316,8 @@ class Displays:
     @callback
     def _changed(self, player: Player) -> None:
         """Store the displays soon and update the entities of one."""
+        if self._stopped:
+            return
         self._store.async_delay_save(self._as_dict, SAVE_DELAY)
         self._show_address(player)
         async_dispatcher_send(self._hass, _signal(player.display.display_id))
@@ -343,6 +349,8 @@ class Displays:
 
     async def _async_save(self) -> None:
         """Store the displays now."""
+        if self._stopped:
+            return
         await self._store.async_save(self._as_dict())
 
     def _as_dict(self) -> dict[str, Any]:

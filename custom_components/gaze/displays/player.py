@@ -77,7 +77,7 @@ class Player:
         self._renderings = Renderings(hass, gallery, cache)
         self._changing = asyncio.Lock()
         self._checked = False  # whether the copy of the last run is there
-        self._removed = False
+        self._stopped = False
         self._disk_failing = False
 
     # Choosing
@@ -85,7 +85,7 @@ class Player:
     async def async_update(self) -> None:
         """Show another image if the source has a new one or the shown one is hidden."""
         async with self._changing:
-            if self._removed:
+            if self._stopped:
                 return
             if not self._checked:
                 self._checked = True
@@ -103,11 +103,14 @@ class Player:
     async def async_next(self) -> None:
         """Show the next image."""
         async with self._changing:
-            await self._advance(await self._images())
+            if not self._stopped:
+                await self._advance(await self._images())
 
     async def async_previous(self) -> None:
         """Show the image that was shown before; deleted and hidden images are skipped."""
         async with self._changing:
+            if self._stopped:
+                return
             while self.state.history:
                 image = await self._get(self.state.history.pop())
                 if image is None or image.hidden or image.job_id == self.state.shown:
@@ -129,10 +132,15 @@ class Player:
             except OSError as err:
                 raise GalleryError(err.strerror or type(err).__name__) from err
 
-    async def async_remove(self) -> None:
-        """Remove the copy of the image, and show nothing from now on."""
+    async def async_stop(self) -> None:
+        """Finish the change that is under way, and change nothing from now on."""
         async with self._changing:
-            self._removed = True
+            self._stopped = True
+
+    async def async_remove(self) -> None:
+        """Remove the copy of the image, and change nothing from now on."""
+        async with self._changing:
+            self._stopped = True
             if (copy := self._copy) is not None:
                 await self._remove_copy(copy)
 
@@ -253,10 +261,10 @@ class Player:
 
     async def _show_copy(self, image: Image, *, into_history: bool) -> None:
         """Show an image unless it is shown. Raises GalleryError, OSError of the copy."""
+        if self._stopped:
+            raise GalleryError("the display is stopped")
         if image.job_id == self.state.shown and self.state.copy is not None:
             return
-        if self._removed:
-            raise GalleryError("the display is removed")
         content = await self._gallery.async_read(image)
         copy = f"{self.display.display_id}-{secrets.token_hex(8)}"
         await self._hass.async_add_executor_job(
@@ -325,6 +333,8 @@ class Player:
                 data = None if is_known else await self._renderings.async_get(copy, rendering)
             except FileNotFoundError:
                 async with self._changing:
+                    if self._stopped:
+                        raise GalleryError("the display is stopped") from None
                     await self._restore_copy()
                 continue
             return Rendered(data=data, etag=etag, content_type=rendering.format.content_type)
