@@ -59,15 +59,15 @@ def _count_files(folder: Path) -> int:
 def _hanging_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Let the next write hang. Returns what is set when it does."""
     hangs, returns = threading.Event(), threading.Event()
-    original = os.replace
+    original = os.fsync
 
-    def hang(*arguments: object, **options: object) -> None:
+    def hang(file: int) -> None:
         hangs.set()
         returns.wait()
-        original(*arguments, **options)  # type: ignore[arg-type]
+        original(file)
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", hang)
+        patched.setattr(os, "fsync", hang)
         try:
             yield hangs
         finally:
@@ -273,9 +273,10 @@ async def test_deletion_ends_when_gallery_closes(
 
 
 async def test_backup_begins_although_disk_hangs(
-    hass: HomeAssistant, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+    hass: HomeAssistant, gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _add(gallery)
+    await _settle(hass)
     monkeypatch.setattr(gallery_module, "BACKUP_WAIT", 0)
 
     with _hanging_disk(monkeypatch) as hangs:
@@ -284,6 +285,9 @@ async def test_backup_begins_although_disk_hangs(
         async with asyncio.timeout(30):
             await async_pre_backup(hass)
         assert not adding.done()
+        [listed] = folder.rglob("*.part")
 
     assert (await adding).job_id == "slow"
+    assert listed.exists()
     await async_post_backup(hass)
+    assert not listed.exists()

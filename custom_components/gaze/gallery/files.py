@@ -7,7 +7,7 @@ A root in a media folder has a marker file with an ID. An image counts as delete
 root has the expected marker, because the empty folder of a disk that is not mounted has none.
 """
 
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 import errno
@@ -89,10 +89,13 @@ class Files:
         self.marker = marker
         self._seen: dict[str, int] | None = {}  # when folders last changed, in ns; 0: unknown
 
-    def write(self, path: str, content: bytes, *, keep_part: bool = False) -> None:
+    def write(
+        self, path: str, content: bytes, *, keep_part: Callable[[], bool] = lambda: False
+    ) -> None:
         """Write a file so that it is complete or absent, also after a power cut.
 
-        keep_part: leave the temporary file for `remove_parts`, because a backup may have listed it.
+        keep_part: whether to leave the temporary file for `remove_parts`, because a backup may have
+        listed it. Called when the file is complete: a backup may have begun by then.
 
         Raises GalleryUnavailableError or another GalleryError.
         """
@@ -470,7 +473,9 @@ def _sync(file: int) -> None:
             raise
 
 
-def _write_aside(folder: int, name: str, content: bytes, *, keep_part: bool = False) -> None:
+def _write_aside(
+    folder: int, name: str, content: bytes, *, keep_part: Callable[[], bool] = lambda: False
+) -> None:
     """Write a file beside its place, then move it there."""
     part = f".{name}{_PART}"
     with suppress(FileNotFoundError):
@@ -481,7 +486,7 @@ def _write_aside(folder: int, name: str, content: bytes, *, keep_part: bool = Fa
             stream.write(content)
             stream.flush()
             _sync(stream.fileno())
-        move_into_place(part, name, dir_fd=folder, keep_part=keep_part)
+        move_into_place(part, name, dir_fd=folder, keep_part=keep_part())
     except OSError:
         with suppress(OSError):
             os.unlink(part, dir_fd=folder)

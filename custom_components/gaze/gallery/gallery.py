@@ -578,7 +578,7 @@ class Gallery:
         place = (image.root, image.path, image.saved)
         if earlier is not None and (earlier.root, earlier.path, earlier.saved) != place:
             replaced = earlier
-        write = partial(files.write, keep_part=self._backup_state.active)
+        write = partial(files.write, keep_part=lambda: self._backup_state.active)
         await self._hass.async_add_executor_job(write, image.path, content)
         try:
             [image] = await self._index.async_add(image)
