@@ -140,7 +140,7 @@ export class GazeGallery extends GazeCard {
       const page = await this._list(filter);
       if (generation === this._generation) take(page);
     } catch (failure) {
-      // If the integration is not set up, the state of the servers says more.
+      // Otherwise, the state of the servers says more.
       if (this.hub && this.hub.live) error = await describeError(this.hass, /** @type {ActionError} */ (failure));
     }
     if (generation !== this._generation) return;

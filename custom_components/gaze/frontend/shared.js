@@ -49,7 +49,7 @@ export function define(name, element) {
 export const fire = (target, type, detail) =>
   target.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
 
-/** Milliseconds until what is unused ends. */
+/** Milliseconds until an unused hub stops. */
 const LINGER = 5000;
 /** Milliseconds until the next try. */
 const RETRY = 2000;
@@ -75,8 +75,10 @@ export class Hub {
     this._longLists = new Map();
     /** @type {Promise<() => void> | undefined} */
     this._subscription = undefined;
+    /** @type {(() => void) | undefined} */
+    this._unsubscribe = undefined;
     this._timer = 0;
-    /** The last card by configuration. @type {Map<string, any>} */
+    /** Cards by configuration. @type {Map<string, any>} */
     this.cards = new Map();
     hass.connection.addEventListener("ready", () => this._connectionChanged(true));
     hass.connection.addEventListener("disconnected", () => this._connectionChanged(false));
@@ -106,25 +108,33 @@ export class Hub {
       { resubscribe: false }
     );
     this._subscription = subscription;
-    subscription.catch(() => {
-      if (subscription !== this._subscription) return;
-      // The integration may not be set up yet.
-      this._subscription = undefined;
-      this._timer = window.setTimeout(() => this._subscribe(), RETRY);
-    });
+    subscription.then(
+      (unsubscribe) => {
+        // It is late if the connection was lost.
+        if (subscription === this._subscription) this._unsubscribe = unsubscribe;
+        else unsubscribe();
+      },
+      () => {
+        if (subscription !== this._subscription) return;
+        // The integration may not be set up yet.
+        this._subscription = undefined;
+        this._timer = window.setTimeout(() => this._subscribe(), RETRY);
+      }
+    );
   }
 
   _stop() {
-    // Without a connection, it may never be resolved.
-    if (this._subscription) this._subscription.then((unsubscribe) => unsubscribe()).catch(() => {});
-    this._subscription = undefined;
+    if (this._unsubscribe) this._unsubscribe();
+    this._subscription = this._unsubscribe = undefined;
     this.live = false;
   }
 
   /** @param {boolean} online */
   _connectionChanged(online) {
     this.online = online;
-    this._stop();
+    // The next connection numbers its subscriptions anew.
+    this._subscription = this._unsubscribe = undefined;
+    this.live = false;
     if (online) this._subscribe();
     this._notify();
   }
@@ -132,8 +142,13 @@ export class Hub {
   /** @param {{now: string, servers: Server[]}} message */
   _receive(message) {
     this.ahead = Date.parse(message.now) - Date.now();
-    this.servers = message.servers.map((server) => this._merge(server));
     this.ready = this.live = true;
+    this._update(message.servers);
+  }
+
+  /** @param {Server[]} servers */
+  _update(servers) {
+    this.servers = servers.map((server) => this._merge(server));
     this._notify();
   }
 
@@ -149,18 +164,14 @@ export class Hub {
     if (!this._longLists.has(key)) {
       this._longLists.set(key, undefined);
       perform(this.hass, "list_presets", { config_entry_id: server.entry_id }).then(
-        (response) => this._takePresets(key, response.presets),
+        (response) => {
+          this._longLists.set(key, response.presets);
+          this._update(this.servers);
+        },
         () => this._longLists.delete(key)
       );
     }
     return { ...server, presets };
-  }
-
-  /** Show presets that did not fit into a message. @param {string} key @param {Preset[]} presets */
-  _takePresets(key, presets) {
-    this._longLists.set(key, presets);
-    this.servers = this.servers.map((server) => this._merge(server));
-    this._notify();
   }
 
   _notify() {
@@ -320,10 +331,7 @@ export const icon = (name) => html`<ha-icon .icon=${`mdi:${name}`}></ha-icon>`;
 /** @type {Map<unknown, unknown>} */
 const modules = new Map();
 
-/**
- * An element that renders into its shadow root, once for all changes of a moment.
- * @abstract
- */
+/** An element that renders into its shadow root, once for several changes. @abstract */
 export class GazeElement extends HTMLElement {
   constructor() {
     super();
@@ -339,7 +347,6 @@ export class GazeElement extends HTMLElement {
     return "";
   }
 
-  /** Render soon. */
   update() {
     this._updating = this._updating || this._update();
     return this._updating;
@@ -626,15 +633,16 @@ export class GazeCard extends GazeElement {
 
   /** What a card takes from the one before: Home Assistant replaces cards when it reconnects. */
   get kept() {
-    return ["images", "loaded", "_listed"];
+    return ["images", "loaded"];
   }
 
   _restore() {
     if (!this._hass || this.hub) return;
     this.hub = hubOf(this._hass);
     const key = JSON.stringify(this.config);
-    const before = this.hub.cards.get(key) || this;
-    for (const name of this.kept) /** @type {any} */ (this)[name] = before[name];
+    const before = this.hub.cards.get(key);
+    // It may not show its list yet.
+    if (before) Object.assign(this, { _listed: key }, ...this.kept.map((name) => ({ [name]: before[name] })));
     this.hub.cards.set(key, this);
   }
 
