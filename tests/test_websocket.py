@@ -169,6 +169,16 @@ async def test_subscription_survives_reload(
     assert shown["connected"]
 
 
+async def test_end_of_subscription_is_told(client: MockHAClientWebSocket) -> None:
+    await client.send_json_auto_id({"type": "gaze/subscribe"})
+    subscription = (await client.receive_json())["id"]
+    await client.receive_json()
+
+    await client.send_json_auto_id({"type": "unsubscribe_events", "subscription": subscription})
+
+    assert await client.receive_json() == {"id": subscription, "type": "event", "event": None}
+
+
 async def test_mark_of_older_image_reports_change(
     hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
 ) -> None:

@@ -105,7 +105,19 @@ def _subscribe(hass: HomeAssistant, connection: websocket_api.ActiveConnection, 
         connection.send_message(b'{"id":%d,"type":"event","event":%b}' % (msg["id"], state))
 
     connection.send_result(msg["id"])
-    connection.subscriptions[msg["id"]] = hass.data[DATA_PUBLISHER].async_add_subscriber(send)
+    remove = hass.data[DATA_PUBLISHER].async_add_subscriber(send)
+
+    @callback
+    def end() -> None:
+        """End the subscription, and tell the cards.
+
+        After a reconnect, the frontend may end subscriptions by their numbers on the connection
+        before. One of them may be the number of this one.
+        """
+        remove()
+        send(b"null")
+
+    connection.subscriptions[msg["id"]] = end
 
 
 @websocket_api.websocket_command(

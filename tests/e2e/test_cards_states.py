@@ -36,6 +36,20 @@ LOSE_CONNECTION_DURING = """(type) => {
   };
 }"""
 
+# Ends the next subscription like the frontend of 2026.10, which ends subscriptions by the numbers
+# that they had on another connection.
+END_NEXT_SUBSCRIPTION = """() => {
+  const { connection } = document.querySelector("home-assistant").hass;
+  const { sendMessage } = connection;
+  connection.sendMessage = (message, id) => {
+    sendMessage.call(connection, message, id);
+    if (message.type === "gaze/subscribe") {
+      delete connection.sendMessage;
+      connection.sendMessagePromise({ type: "unsubscribe_events", subscription: id });
+    }
+  };
+}"""
+
 
 @pytest.fixture
 async def gaze(socket_enabled: None) -> AsyncGenerator[GazeServer]:
@@ -216,9 +230,17 @@ async def lose_connection(page: Page, house: House) -> None:
 
     await page.evaluate(LOSE_CONNECTION_DURING, "gaze/subscribe")
     await page.evaluate("document.querySelector('home-assistant').hass.connection.socket.close()")
+    await expect_arrival(page, house, 2)
+    await page.evaluate(END_NEXT_SUBSCRIPTION)
+    await page.evaluate("document.querySelector('home-assistant').hass.connection.socket.close()")
+    await expect_arrival(page, house, 3)
+
+
+async def expect_arrival(page: Page, house: House, count: int) -> None:
+    """Generate an image elsewhere: the gallery shows it, and as many as that in all."""
     await house.home_assistant.call_action("gaze", "generate", {"preset": "neon_city"})
     await house.server.finish()
-    await expect(page.locator("gaze-gallery .tile img")).to_have_count(2)
+    await expect(page.locator("gaze-gallery .tile img")).to_have_count(count)
 
 
 async def see_server_off(visitor: Visitor, server: GazeServer) -> None:
@@ -229,23 +251,20 @@ async def see_server_off(visitor: Visitor, server: GazeServer) -> None:
     await expect(card.get_by_role("alert")).to_be_visible()
     await expect(card.get_by_text("Unable to reach GAZE")).to_be_visible()
     await expect(card.get_by_label("Prompt", exact=True)).to_have_value(PROMPT)
-    await expect(visitor.page.locator("gaze-gallery .tile img")).to_have_count(2)
+    await expect(visitor.page.locator("gaze-gallery .tile img")).to_have_count(3)
     await visitor.look("off")
     server.set_online(True)
 
 
 async def restart_with_open_page(page: Page, house: House) -> None:
     """Restart Home Assistant: the page shows its images meanwhile, and new ones afterward."""
-    home_assistant, server = house.home_assistant, house.server
+    home_assistant = house.home_assistant
     gallery = page.locator("gaze-gallery")
     await home_assistant.stop()
     await expect(gallery.get_by_text("Reconnecting")).to_be_visible()
-    await expect(gallery.locator(".tile img")).to_have_count(2)
+    await expect(gallery.locator(".tile img")).to_have_count(3)
     await home_assistant.start()
     await home_assistant.onboard()
     await expect(gallery.get_by_text("Reconnecting")).to_have_count(0)
-    await home_assistant.call_action("gaze", "generate", {"preset": "neon_city"})
-    await server.finish()
-
-    await expect(gallery.locator(".tile img")).to_have_count(3)
+    await expect_arrival(page, house, 4)
     assert "invalid authentication" not in home_assistant.all_logs

@@ -103,7 +103,11 @@ export class Hub {
   _subscribe() {
     if (this._subscription || !this._listeners.size) return;
     const subscription = this.hass.connection.subscribeMessage(
-      (message) => this._receive(message),
+      (message) => {
+        if (message) this._receive(message);
+        // The frontend may end it by mistake.
+        else if (subscription === this._subscription) this._connectionChanged(true);
+      },
       { type: "gaze/subscribe" },
       { resubscribe: false }
     );
@@ -125,8 +129,7 @@ export class Hub {
 
   _stop() {
     if (this._unsubscribe) this._unsubscribe();
-    this._subscription = this._unsubscribe = undefined;
-    this.live = false;
+    this._connectionChanged(this.online);
   }
 
   /** @param {boolean} online */
@@ -243,10 +246,7 @@ const near = new IntersectionObserver(
   { rootMargin: "600px" }
 );
 
-/**
- * An image that requires a login: a signed address would die when Home Assistant restarts. It loads
- * near the visible part of the page, and stays until the next one is decoded.
- */
+/** An image that requires a login. It loads near the view, and stays until the next one is decoded. */
 class GazeImage extends HTMLElement {
   constructor() {
     super();
