@@ -169,7 +169,7 @@ async def test_subscription_survives_reload(
     assert shown["connected"]
 
 
-async def test_end_of_subscription_is_told(client: MockHAClientWebSocket) -> None:
+async def test_end_of_subscription_is_reported(client: MockHAClientWebSocket) -> None:
     await client.send_json_auto_id({"type": "gaze/subscribe"})
     subscription = (await client.receive_json())["id"]
     await client.receive_json()
