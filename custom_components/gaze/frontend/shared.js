@@ -135,7 +135,7 @@ export class Hub {
   /** @param {boolean} online */
   _connectionChanged(online) {
     this.online = online;
-    // The next connection numbers its subscriptions anew.
+    // The next connection has its own numbers.
     this._subscription = this._unsubscribe = undefined;
     this.live = false;
     if (online) this._subscribe();
