@@ -507,14 +507,22 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-async def test_task_fails_at_once_when_server_is_removed(
-    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, ask: Ask, waits: list[str]
-) -> None:
+async def ask_until_generating(
+    hass: HomeAssistant, server: GazeServer, ask: Ask
+) -> asyncio.Task[Any]:
+    """Start a task, and wait until GAZE generates its image."""
     await choose(hass, NAME)
     asked = asyncio.create_task(ask())
     await until(lambda: len(server.jobs) == 1)
     server.begin()
     await until(lambda: hass.states.is_state("sensor.gaze_status", "generating"))
+    return asked
+
+
+async def test_task_fails_at_once_when_server_is_removed(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, ask: Ask, waits: list[str]
+) -> None:
+    asked = await ask_until_generating(hass, server, ask)
 
     await hass.config_entries.async_remove(entry.entry_id)
     with pytest.raises(HomeAssistantError) as caught:
@@ -527,11 +535,7 @@ async def test_task_fails_at_once_when_server_is_removed(
 async def test_task_fails_at_once_when_home_assistant_stops(
     hass: HomeAssistant, server: GazeServer, ask: Ask, waits: list[str]
 ) -> None:
-    await choose(hass, NAME)
-    asked = asyncio.create_task(ask())
-    await until(lambda: len(server.jobs) == 1)
-    server.begin()
-    await until(lambda: hass.states.is_state("sensor.gaze_status", "generating"))
+    asked = await ask_until_generating(hass, server, ask)
 
     hass.set_state(CoreState.stopping)
     hass.bus.async_fire(EVENT_HOMEASSISTANT_STOP)

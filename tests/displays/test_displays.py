@@ -489,15 +489,19 @@ async def test_display_shows_deleted_image_until_next_one(
     assert player.state.shown == next_one
 
 
+async def add_image_of_future(entry: MockConfigEntry) -> None:
+    """Add the image `future`, which was made while the clock was 13 hours ahead."""
+    future = dt_util.utcnow().timestamp() + 13 * 3600
+    image = make_picture("future", made_at=future, number=int(future * 1_000_000))
+    await entry.runtime_data.gallery.async_add(image, picture())
+
+
 async def test_display_shows_new_image_after_clock_was_corrected(
     hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
 ) -> None:
     player = await add_display()
     await add_image()
-    gallery = entry.runtime_data.gallery
-    future = dt_util.utcnow().timestamp() + 13 * 3600
-    number = int(future * 1_000_000)
-    await gallery.async_add(make_picture("future", made_at=future, number=number), picture())
+    await add_image_of_future(entry)
     displays_of(entry).async_update()
     await settle(hass)
     assert player.state.shown == "future"
@@ -512,10 +516,7 @@ async def test_next_goes_on_after_image_of_wrong_clock_was_deleted(
     hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
 ) -> None:
     oldest = await add_image()
-    gallery = entry.runtime_data.gallery
-    future = dt_util.utcnow().timestamp() + 13 * 3600
-    number = int(future * 1_000_000)
-    await gallery.async_add(make_picture("future", made_at=future, number=number), picture())
+    await add_image_of_future(entry)
     newest = await add_image()
     player = await add_display(changing={"advance": "interval"})
     await player.async_next()

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from homeassistant.config_entries import ConfigEntryState
-from homeassistant.core import HomeAssistant
+from homeassistant.core import HomeAssistant, ServiceResponse
 from homeassistant.exceptions import HomeAssistantError, ServiceValidationError
 from homeassistant.helpers import entity_registry as er, issue_registry as ir
 from homeassistant.helpers.service import async_get_all_descriptions
@@ -41,6 +41,19 @@ async def run(hass: HomeAssistant, server: GazeServer, recipe: str, **data: Any)
     await hass.async_block_till_done(wait_background_tasks=True)
     found: dict[str, Any] = job
     return found
+
+
+def start_task(hass: HomeAssistant, instructions: str) -> asyncio.Task[ServiceResponse]:
+    """Start the AI task of the recipe."""
+    return hass.async_create_task(
+        hass.services.async_call(
+            "ai_task",
+            "generate_image",
+            {"entity_id": AI_TASK, "task_name": "test", "instructions": instructions},
+            blocking=True,
+            return_response=True,
+        )
+    )
 
 
 def issue(hass: HomeAssistant, recipe_id: str) -> ir.IssueEntry | None:
@@ -517,15 +530,7 @@ async def test_ai_task_of_recipe_uses_instructions(
     expected: str,
 ) -> None:
     await add_recipe(prompt=prompt, seed_and_count={"count": 3, "if_busy": "skip"})
-    task = hass.async_create_task(
-        hass.services.async_call(
-            "ai_task",
-            "generate_image",
-            {"entity_id": AI_TASK, "task_name": "test", "instructions": "a red fox"},
-            blocking=True,
-            return_response=True,
-        )
-    )
+    task = start_task(hass, "a red fox")
     await until(lambda: bool(server.jobs))
     await server.finish()
     await task
@@ -820,15 +825,7 @@ async def test_ai_task_of_recipe_continues_when_server_is_reloaded_during_writin
     slow_writer: SlowWriter,
 ) -> None:
     await add_recipe(language_model={"writer": writer.entity_id})
-    task = hass.async_create_task(
-        hass.services.async_call(
-            "ai_task",
-            "generate_image",
-            {"entity_id": AI_TASK, "task_name": "test", "instructions": "a fox"},
-            blocking=True,
-            return_response=True,
-        )
-    )
+    task = start_task(hass, "a fox")
     await slow_writer.asked.wait()
 
     await reload_before(hass, server, entry, slow_writer)
