@@ -243,11 +243,20 @@ def test_job_report_is_read(data: Any, report: JobReport) -> None:
         {"id": JOB_ID, "status": "done", "result": []},
         {"id": JOB_ID, "status": "done", "result": "/a.png"},
         {"id": JOB_ID, "status": "done", "result": {"image_url": 7}},
+        {"id": JOB_ID, "status": "done", "result": {"image_url": "/" * 4_001}},
     ],
 )
 def test_malformed_job_report_is_rejected(data: Any) -> None:
     with pytest.raises((ValueError, MissingField)):
         JobReport.from_dict(data)
+
+
+@pytest.mark.parametrize("result", [[], "/a.png", False, 7, {"image_url": 7}])
+@pytest.mark.parametrize("status", ["pending", "processing", "failed"])
+def test_result_of_job_that_is_not_done_is_ignored(status: str, result: Any) -> None:
+    report = JobReport.from_dict({"id": JOB_ID, "status": status, "result": result})
+
+    assert report == JobReport(id=JOB_ID, status=status)
 
 
 @given(spoilt(presets=st.lists(PRESET)))

@@ -214,6 +214,15 @@ class JobReport(_Part):
     error: str | None = field(default=None, metadata=field_options(deserialize=_read_text))
     result: JobResult | None = None
 
+    @override
+    @classmethod
+    def __pre_deserialize__(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """Ignore the result of a job that isn't done."""
+        if not isinstance(data, dict):
+            raise ValueError("expected an object")  # noqa: TRY004 - callers handle ValueError
+        is_done = data.get("status") == ReportedStatus.DONE
+        return data if is_done else data | {"result": None}
+
     def __post_init__(self) -> None:
         """Reject a status that is too long."""
         if len(self.status) > _MAX_STATUS:
