@@ -124,6 +124,18 @@ async def test_invalid_field_has_own_message_and_queues_nothing(
             assert server.requests["generate"] == 0
 
 
+async def test_preset_is_not_called_unknown_when_presets_cannot_be_listed(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.put_preset("new", "New on GAZE")
+    server.faults.on(Fault.SERVER_ERROR, "presets")
+
+    with pytest.raises(HomeAssistantError) as caught:
+        await act(hass, "generate", preset="New on GAZE")
+
+    assert caught.value.translation_key == "update_failed"
+
+
 async def test_error_suggests_similar_names_for_unknown_preset(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:

@@ -250,8 +250,8 @@ def create_unknown_job_error(job_id: str) -> ServiceValidationError:
 async def _async_require_preset(coordinator: GazeCoordinator, text: str) -> Preset:
     """Return a preset by slug or name. If it is unknown, list the presets again.
 
-    Raises ServiceValidationError if the server does not have it, and HomeAssistantError if its
-    presets are unknown.
+    Raises ServiceValidationError if the server does not have it, and HomeAssistantError if the
+    presets can't be listed.
     """
     found = coordinator.find_preset(text)
     if found is None and coordinator.last_update_success:
@@ -259,7 +259,7 @@ async def _async_require_preset(coordinator: GazeCoordinator, text: str) -> Pres
         found = coordinator.find_preset(text)
     if not coordinator.engine.accepting:
         raise _create_reloading_error()
-    if found is None and not coordinator.data and not coordinator.last_update_success:
+    if found is None and not coordinator.last_update_success:
         raise HomeAssistantError(translation_domain=DOMAIN, translation_key="update_failed")
     if found is None:
         raise _create_unknown_preset_error(coordinator, text)
