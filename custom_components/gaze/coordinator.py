@@ -36,7 +36,7 @@ from .controls import Controls
 from .database import NewerStoreError
 from .displays import Displays
 from .gallery import Gallery, GalleryError, GalleryOptions
-from .jobs import Job, JobEngine, JobEvent, Records
+from .jobs import HeldImages, Job, JobEngine, JobEvent, Records
 from .key_watch import KeyWatch
 from .payloads import event_payload, job_payload, logbook_payload, shorten_texts
 from .recipes import Recipes
@@ -97,6 +97,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
             self._client,
             self._records,
             self.gallery,
+            HeldImages(hass, entry.entry_id),
             on_job=self._on_job,
             on_server=self._on_server,
             max_open_jobs=entry.options.get(CONF_MAX_OPEN_JOBS, DEFAULT_MAX_OPEN_JOBS),
@@ -236,7 +237,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         raise UpdateFailed(
             translation_domain=DOMAIN,
             translation_key="auth_failed" if isinstance(err, GazeAuthError) else "update_failed",
-            retry_after=err.retry_after if isinstance(err, GazeBusyError) else None,
+            retry_after=_get_listing_wait(err),
         ) from err
 
     def _is_still_available(self, err: GazeError) -> bool:
@@ -367,6 +368,17 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
                 self.async_set_updated_data(self.data)
         elif not isinstance(error, GazeAuthError):
             self.async_set_update_error(error)
+
+
+def _get_listing_wait(err: GazeError) -> float | None:
+    """Return how many seconds to wait after a failed listing, or None for the usual time.
+
+    The server may request any wait: none, or one that outlasts the problem by far.
+    """
+    if not isinstance(err, GazeBusyError) or err.retry_after is None:
+        return None
+    shortest, longest = RETRY_INTERVAL.total_seconds(), PRESETS_INTERVAL.total_seconds()
+    return min(max(err.retry_after, shortest), longest)
 
 
 def _get_gallery_options(entry: GazeConfigEntry) -> GalleryOptions:

@@ -1,6 +1,8 @@
 """The life of jobs, with a real server on a loopback socket and time that jumps."""
 
 import asyncio
+from datetime import timedelta
+from email.utils import format_datetime
 import json
 from pathlib import Path
 import sqlite3
@@ -11,6 +13,7 @@ from homeassistant.const import CONF_API_KEY
 from homeassistant.core import Event, HomeAssistant, callback
 from homeassistant.exceptions import HomeAssistantError
 from homeassistant.setup import async_setup_component
+from homeassistant.util import dt as dt_util
 import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
@@ -319,16 +322,109 @@ async def test_retry_after_of_server_is_respected(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
 ) -> None:
     server.faults.on(Fault.BUSY, "job", value=429)
-    server.faults.on(Fault.RETRY_AFTER, value=600)
+    server.faults.on(Fault.RETRY_AFTER, value=200)
     await generate(hass)
     await reached(lambda: server.requests["job"] == 1)
 
-    await asyncio.sleep(590)
+    await asyncio.sleep(190)
     within = server.requests["job"]
     await asyncio.sleep(20)
 
     assert within == 1
     assert server.requests["job"] == 2
+
+
+@pytest.mark.parametrize("seconds", [0, -30])
+async def test_presets_are_listed_once_a_minute_when_server_requests_no_wait(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, seconds: int
+) -> None:
+    until = format_datetime(dt_util.utcnow() + timedelta(seconds=seconds), usegmt=True)
+    server.faults.on(Fault.BUSY, "presets", value=503)
+    server.faults.on(Fault.RETRY_AFTER, value=until if seconds else 0)
+    await coordinator(entry).async_refresh()
+    server.reset_counts()
+
+    await asyncio.sleep(590)
+
+    assert 8 <= server.requests["presets"] <= 10
+
+
+@pytest.mark.parametrize("endpoint", ["presets", "job"])
+async def test_long_wait_ends_when_server_works_again(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, endpoint: str
+) -> None:
+    server.faults.on(Fault.BUSY, endpoint, value=503)
+    server.faults.on(Fault.RETRY_AFTER, value=3600)
+    earlier = await generate(hass)
+    await coordinator(entry).async_refresh()
+    await reached(lambda: server.requests[endpoint] > 0)
+    await asyncio.sleep(20)
+    server.faults.clear()
+    await server.finish()
+
+    await asyncio.sleep(310)
+    connectivity = hass.states.get("binary_sensor.gaze_connectivity")
+
+    assert (await ended(hass, earlier))[0]["status"] == "done"
+    assert not open_ids(entry)
+    assert connectivity is not None
+    assert connectivity.state == "on"
+
+
+async def test_long_wait_ends_when_a_request_is_accepted(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.BUSY, "job", value=503)
+    server.faults.on(Fault.RETRY_AFTER, value=3600)
+    await generate(hass)
+    await reached(lambda: server.requests["job"] > 0)
+    server.faults.clear()
+
+    await generate(hass)
+    for _ in range(2):
+        await server.finish()
+    await asyncio.sleep(60)
+
+    assert open_ids(entry) == []
+
+
+async def test_image_is_requested_again_long_before_requested_wait_ends(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.BUSY, "image", value=429)
+    server.faults.on(Fault.RETRY_AFTER, value=3600)
+    await generate(hass)
+    await server.finish()
+    await reached(lambda: server.requests["image"] > 0)
+    server.faults.clear()
+
+    await asyncio.sleep(310)
+
+    assert open_ids(entry) == []
+
+
+async def test_image_with_too_many_pixels_is_downloaded_once(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry
+) -> None:
+    server.faults.on(Fault.BOMB_IMAGE, "image")
+    answer = await generate(hass)
+    await server.finish()
+    job = (await ended(hass, answer))[0]
+
+    assert (job["reason"], job["error"]) == ("download", "it has too many pixels")
+    assert server.requests["image"] == 1
+
+
+@pytest.mark.parametrize("result", ["/a.png", [], {"image_url": 7}])
+async def test_failed_job_with_odd_result_ends_with_reason_of_server(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, result: Any
+) -> None:
+    fields = {"status": "failed", "error": "Out of memory", "result": result}
+    server.faults.on(Fault.SET_FIELDS, "job", value=fields)
+
+    job = (await ended(hass, await generate(hass)))[0]
+
+    assert (job["reason"], job["error"]) == ("server", "Out of memory")
 
 
 async def test_job_with_garbage_responses_is_polled_rarely(
@@ -660,21 +756,100 @@ async def test_download_waits_while_the_disk_is_away(
     assert job["status"] == "done"
 
 
-async def test_download_is_given_up_when_the_disk_does_not_return(
+async def test_image_is_not_given_up_while_the_disk_is_away(
     hass: HomeAssistant, server: GazeServer, setup_integration: SetUp, media_dir: Path
 ) -> None:
     entry = entry_for(server, give_up_after=1)
     await setup_integration(entry)
     await save_image(hass, server)
-    media_dir.rename(media_dir.with_name("away"))
+    away = media_dir.rename(media_dir.with_name("away"))
     answer = await generate(hass)
     await server.finish()
-    await asyncio.sleep(3500)
+    await asyncio.sleep(3 * 3600)
+    await hass.config_entries.async_reload(entry.entry_id)
+    await asyncio.sleep(3 * 3600)
+    still_open = len(open_ids(entry))
+    away.rename(media_dir)
+    job = (await ended(hass, answer))[0]
+
+    assert still_open == 1
+    assert job["status"] == "done"
+
+
+async def test_image_is_given_up_when_time_with_disk_is_over(
+    hass: HomeAssistant, server: GazeServer, setup_integration: SetUp, media_dir: Path
+) -> None:
+    entry = entry_for(server, give_up_after=1)
+    await setup_integration(entry)
+    await save_image(hass, server)
+    away = media_dir.rename(media_dir.with_name("away"))
+    server.faults.on(Fault.BUSY, "image", value=503)
+    answer = await generate(hass)
+    await server.finish()
+    await asyncio.sleep(1200)
+    away.rename(media_dir)
     still_open = len(open_ids(entry))
     job = (await ended(hass, answer))[0]
 
     assert still_open == 1
     assert job["reason"] == "gave_up"
+
+
+async def test_image_is_downloaded_once_while_the_disk_is_away(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
+) -> None:
+    await save_image(hass, server)
+    away = media_dir.rename(media_dir.with_name("away"))
+    answer = await generate(hass)
+    await server.finish()
+    server.reset_counts()
+    await asyncio.sleep(1200)
+    requests = server.requests["image"]
+    await hass.config_entries.async_reload(entry.entry_id)
+    server.delete_image(answer["jobs"][0]["job_id"])
+    await asyncio.sleep(1200)
+    away.rename(media_dir)
+    job = (await ended(hass, answer))[0]
+
+    assert requests == 1
+    assert server.requests["image"] == 1
+    assert job["status"] == "done"
+    held = Path(hass.config.cache_path(DOMAIN, entry.entry_id)) / "held"
+    assert list(held.iterdir()) == []
+
+
+async def test_image_is_downloaded_again_when_its_held_copy_is_damaged(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
+) -> None:
+    await save_image(hass, server)
+    away = media_dir.rename(media_dir.with_name("away"))
+    answer = await generate(hass)
+    await server.finish()
+    await asyncio.sleep(600)
+    held = Path(hass.config.cache_path(DOMAIN, entry.entry_id)) / "held"
+    for file in held.iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    away.rename(media_dir)
+    job = (await ended(hass, answer))[0]
+
+    assert job["status"] == "done"
+
+
+async def test_held_image_of_a_stopped_job_is_removed_at_start(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
+) -> None:
+    await save_image(hass, server)
+    media_dir.rename(media_dir.with_name("away"))
+    answer = await generate(hass)
+    await server.finish()
+    held = Path(hass.config.cache_path(DOMAIN, entry.entry_id)) / "held"
+    await reached(lambda: held.exists() and any(held.iterdir()))
+    fields = {"job_id": answer["jobs"][0]["job_id"]}
+    await hass.services.async_call(DOMAIN, "stop_tracking", fields, blocking=True)
+
+    await hass.config_entries.async_reload(entry.entry_id)
+
+    await reached(lambda: not any(held.iterdir()))
 
 
 async def test_request_continues_when_its_caller_is_cancelled(

@@ -72,6 +72,13 @@ class _Away:
         return self._is_working
 
 
+class _NothingHeld:
+    """Holds no images."""
+
+    async def async_read(self, _job: Job) -> bytes | None:
+        """Return nothing."""
+
+
 async def _download_for(
     hours: float, server: _Away, *, too_old: Callable[[], bool]
 ) -> list[tuple[str, Reason, str]]:
@@ -89,9 +96,11 @@ async def _download_for(
         hass,
         server,
         None,  # type: ignore[arg-type] # never reached
+        _NothingHeld(),  # type: ignore[arg-type] # the time of this loop stops in the executor
         CrashLog(),
         on_saved=lambda _: asyncio.sleep(0),
         on_failed=fail,
+        on_disk_wait=lambda *_: None,
         is_too_old=is_too_old,
     )
     downloads.start(job("first", source_url="/static/first.png"))

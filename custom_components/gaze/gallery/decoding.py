@@ -10,7 +10,7 @@ import warnings
 # Without this plugin, Pillow imports all of its plugins to write the first thumbnail.
 from PIL import Image as Pillow, ImageOps, WebPImagePlugin  # noqa: F401
 
-from .errors import ImageContentError, UnsupportedFormatError
+from .errors import ImageContentError, TooManyPixelsError, UnsupportedFormatError
 from .formats import find_other_format
 from .metadata import remove_large_texts
 from .webp import decode
@@ -122,11 +122,11 @@ def open_image(content: bytes) -> Generator[Pillow.Image]:
             with Pillow.open(BytesIO(remove_large_texts(content)), formats=_OPENED) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
-                    raise ImageContentError("it has too many pixels")
+                    raise TooManyPixelsError
                 yield image
     except ImageContentError:
         raise
     except Pillow.DecompressionBombError as err:
-        raise ImageContentError("it has too many pixels") from err
+        raise TooManyPixelsError from err
     except Exception as err:  # Pillow passes on all errors of its decoders
         raise ImageContentError("it is not a complete PNG, JPEG, or WebP image") from err

@@ -47,11 +47,28 @@ class UnknownImagesError(GalleryError):
 
 
 class ImageContentError(Exception):
-    """The bytes are not a complete PNG, JPEG, or WebP image of acceptable size."""
+    """The bytes are not a complete PNG, JPEG, or WebP image of acceptable size.
+
+    `final` is whether downloading them again changes nothing.
+    """
+
+    final = False
+
+
+class TooManyPixelsError(ImageContentError):
+    """The image is too large to be decoded."""
+
+    final = True
+
+    def __init__(self) -> None:
+        """Set the text."""
+        super().__init__("it has too many pixels")
 
 
 class UnsupportedFormatError(ImageContentError):
-    """The bytes are a file of another format. Downloading it again changes nothing."""
+    """The bytes are a file of another format."""
+
+    final = True
 
     def __init__(self, name: str) -> None:
         """Name the format."""

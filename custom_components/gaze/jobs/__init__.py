@@ -1,6 +1,7 @@
 """The job engine: life cycle, pacing, downloads, and records."""
 
 from .engine import EngineStoppedError, JobEngine, TooManyOpenJobsError
+from .held import HeldImages
 from .models import GenerateRequest, Job, JobEvent, Origin, Reason, Status
 from .pacing import UNKNOWN_ESTIMATE, Estimate
 from .records import Records
@@ -10,6 +11,7 @@ __all__ = [
     "EngineStoppedError",
     "Estimate",
     "GenerateRequest",
+    "HeldImages",
     "Job",
     "JobEngine",
     "JobEvent",

@@ -4,7 +4,7 @@ Both follow the monotonic clock within a run, so that a wall clock that jumps ne
 nor reorders its times. Pure: the caller passes the time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .models import Job
 
@@ -53,6 +53,11 @@ class Clocks:
         if self._paused_at is not None:
             self._paused_for += now - self._paused_at
             self._paused_at = None
+
+    def exclude(self, job_id: str, seconds: float) -> None:
+        """Do not count some of the time for which a job was tracked."""
+        if (clock := self._clocks.get(job_id)) is not None:
+            self._clocks[job_id] = replace(clock, since=clock.since + seconds)
 
     def _count(self, now: float) -> float:
         """Return the monotonic time without pauses."""

@@ -2,7 +2,7 @@
 
 One bad image delays no other: a slow download gives its slot to the next one, and a failed one
 waits for its next try without a slot. Only tries that fail because of the image count. While GAZE
-or the gallery cannot be used, downloads wait.
+or the gallery cannot be used, downloads wait. An image that the gallery cannot save is held.
 """
 
 import asyncio
@@ -13,11 +13,20 @@ from typing import Final, Protocol
 from homeassistant.core import HomeAssistant
 
 from ..api import GazeBusyError, GazeError, GazeImageError
-from ..gallery import Gallery, GalleryError, Image, ImageContentError, UnsupportedFormatError
+from ..gallery import (
+    Gallery,
+    GalleryError,
+    GalleryUnavailableError,
+    Image,
+    ImageContentError,
+    UnsupportedFormatError,
+)
+from .held import HeldImages
 from .models import Job, Reason
 from .supervision import CrashLog, back_off, outlive
 
 MAX_TRIES: Final = 11  # over 350 s
+MAX_REQUESTED_WAIT: Final = 300.0  # seconds. GAZE may delete an image that waits for longer.
 SLOTS: Final = 2
 SLOT_TIME: Final = 15.0  # seconds after which a download no longer occupies a slot
 MAX_RUNNING: Final = 8  # including the slow ones; each may hold an image of 64 MiB
@@ -41,24 +50,29 @@ class Downloads:
         hass: HomeAssistant,
         server: Server,
         gallery: Gallery,
+        held: HeldImages,
         crashes: CrashLog,
         *,
         on_saved: Callable[[str], Awaitable[None]],
         on_failed: Callable[[str, Reason, str], Awaitable[None]],
+        on_disk_wait: Callable[[str, float], None],
         is_too_old: Callable[[str], Awaitable[bool]],
     ) -> None:
         """Wire the downloads.
 
         on_saved: called with the job ID when an image is in the gallery.
         on_failed: called with the job ID, the reason, and an error when a download failed.
+        on_disk_wait: called with the job ID, and the seconds that an image waited for the gallery.
         is_too_old: returns whether a job has been tracked for too long to try again.
         """
         self._hass = hass
         self._server = server
         self._gallery = gallery
+        self._held = held
         self._crashes = crashes
         self._on_saved = on_saved
         self._on_failed = on_failed
+        self._on_disk_wait = on_disk_wait
         self._is_too_old = is_too_old
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._saving: dict[str, asyncio.Task[None]] = {}
@@ -112,6 +126,7 @@ class Downloads:
     async def _download(self, job: Job) -> None:
         """Download an image and save it. Try again until it is saved, bad, or given up."""
         tries = waits = 0
+        refused_at: float | None = None  # by the gallery, in the last try
         while True:
             try:
                 await self._try(job)
@@ -120,6 +135,11 @@ class Downloads:
                 text = self._describe(err)
             else:
                 return
+            refused_before, refused_at = refused_at, None
+            if isinstance(error, GalleryError):
+                refused_at = self._hass.loop.time()
+                if refused_before is not None:
+                    self._on_disk_wait(job.job_id, refused_at - refused_before)
             about_image = await self._is_about_image(error)
             if about_image:
                 tries += 1
@@ -138,7 +158,11 @@ class Downloads:
     async def _try(self, job: Job) -> None:
         """Download an image and save it. Saving goes on if the download is cancelled."""
         async with self._slot():
-            content = await self._server.async_fetch_image(job.source_url or "")
+            content = await self._held.async_read(job)
+            if content is None:
+                content = await self._server.async_fetch_image(job.source_url or "")
+            else:
+                await self._require_disk()
             saving = self._hass.async_create_task(
                 self._save(job, content), f"gaze save {job.job_id}", eager_start=False
             )
@@ -146,8 +170,28 @@ class Downloads:
             saving.add_done_callback(lambda task: self._end_saving(job.job_id, task))
             await outlive(saving)
 
+    async def _require_disk(self) -> None:
+        """Raise GalleryUnavailableError if the gallery still can't save images."""
+        if self._gallery.unavailable_reason is not None:
+            await self._gallery.async_check()
+        if (reason := self._gallery.unavailable_reason) is not None:
+            raise GalleryUnavailableError(reason, "images cannot be saved at the moment")
+
     async def _save(self, job: Job, content: bytes) -> None:
         """Save an image and end its job. Raises ImageContentError or GalleryError."""
+        try:
+            await self._add(job, content)
+        except GalleryError:
+            await self._held.async_write(job, content)
+            raise
+        except ImageContentError:
+            await self._held.async_discard(job)
+            raise
+        await self._held.async_discard(job)
+        await self._on_saved(job.job_id)
+
+    async def _add(self, job: Job, content: bytes) -> None:
+        """Add an image to the gallery. Raises ImageContentError or GalleryError."""
         await self._gallery.async_add(
             Image(
                 job_id=job.job_id,
@@ -169,7 +213,6 @@ class Downloads:
             ),
             content,
         )
-        await self._on_saved(job.job_id)
 
     def _end_saving(self, job_id: str, task: asyncio.Task[None]) -> None:
         """Discard a saving task. The download reports its error, unless it was cancelled."""
@@ -217,11 +260,11 @@ class Downloads:
 
 def _is_final(error: Exception) -> bool:
     """Return whether another try would fail as well."""
-    if isinstance(error, GazeImageError):
-        return error.final
-    return isinstance(error, UnsupportedFormatError)
+    return isinstance(error, GazeImageError | ImageContentError) and error.final
 
 
 def _requested_wait(error: Exception) -> float:
-    """Return how many seconds the server asked to wait."""
-    return error.retry_after or 0.0 if isinstance(error, GazeBusyError) else 0.0
+    """Return how many seconds the server requested to wait."""
+    if not isinstance(error, GazeBusyError):
+        return 0.0
+    return min(error.retry_after or 0.0, MAX_REQUESTED_WAIT)

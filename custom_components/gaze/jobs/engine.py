@@ -41,6 +41,7 @@ from ..gallery import Gallery, GalleryError, Image
 from .clocks import Clocks
 from .downloads import Downloads
 from .durations import Durations, Key
+from .held import HeldImages
 from .models import GenerateRequest, Job, JobEvent, Reason, Status
 from .pacing import Estimate, Pacer, Span
 from .records import Records
@@ -83,6 +84,7 @@ class JobEngine:
         client: GazeClient,
         records: Records,
         gallery: Gallery,
+        held: HeldImages,
         *,
         on_job: JobListener,
         on_server: ServerListener,
@@ -93,14 +95,15 @@ class JobEngine:
 
         on_job: called with each event of a job, and with `None` for other changes.
         on_server: called with each failure of the server, and with `None` when it works again.
-        give_up_after: seconds for which an open job is tracked. Only the time counts in which
-        Home Assistant runs and GAZE does not reject the key.
+        give_up_after: seconds for which an open job is tracked. The time counts while Home
+        Assistant runs, but not while GAZE rejects the key, or an image waits for the gallery.
         """
         self._hass = hass
         self._backup_state = backup_state(hass)
         self._client = client
         self._records = records
         self._gallery = gallery
+        self._held = held
         self._on_job = on_job
         self._on_server = on_server
         self._max_open_jobs = max_open_jobs
@@ -137,9 +140,11 @@ class JobEngine:
             hass,
             self,
             gallery,
+            held,
             self._crash_log,
             on_saved=self._finish,
             on_failed=self._fail,
+            on_disk_wait=self._clocks.exclude,
             is_too_old=self._note_age,
         )
 
@@ -248,6 +253,7 @@ class JobEngine:
         self._accepting = self._running = True
         self._backup_state.members.add(self)
         async with self._starting:
+            await self._held.async_discard_others(self.open_jobs)
             for job_id in list(self._jobs):
                 if not self._running:
                     return
@@ -345,6 +351,7 @@ class JobEngine:
     def async_resume(self) -> None:
         """Continue to poll after the presets were listed."""
         self._note_key(rejected=False)
+        self._pacer.shorten_pause(self._now)
         self._wake_tracker()
 
     async def async_wait(self, job_ids: Iterable[str]) -> bool:
@@ -441,6 +448,7 @@ class JobEngine:
         await self._fire_queued(job_ids)
         jobs = [self._jobs[job_id] for job_id in job_ids]
         if self._running:
+            self._pacer.shorten_pause(self._now)
             for job in jobs:
                 if job.open:  # it was not stopped meanwhile
                     self._start_tracking(job)

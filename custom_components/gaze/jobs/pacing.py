@@ -304,6 +304,14 @@ class Pacer:
                 job.sent_at = None
                 job.due = now
 
+    def shorten_pause(self, now: float) -> None:
+        """Note that the server responds to other requests.
+
+        It may have requested a pause that outlasts the problem: the usual one is enough now.
+        """
+        now = self._tick(now)
+        self._quiet_until = min(self._quiet_until, now + _back_off(self._server_failures))
+
     def note_success(self) -> None:
         """Note that the server responds, also with an error about a job."""
         self._server_failures = 0
