@@ -1,11 +1,13 @@
 """Tests of repairs of saved images: a disk that is away, and images that are not listed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 import shutil
 import sqlite3
+from typing import Final
 
 from homeassistant.components.repairs import DOMAIN as REPAIRS_DOMAIN
 from homeassistant.core import HomeAssistant
@@ -111,30 +113,36 @@ async def test_unreadable_folder_is_reported_until_readable(
     assert entry.runtime_data.gallery.count == 1
 
 
+UNWRITABLE: Final = (
+    "CREATE TRIGGER refuse BEFORE INSERT ON image BEGIN SELECT RAISE(ABORT, 'x'); END",
+    "DROP TRIGGER refuse",
+)
+UNREADABLE: Final = ("ALTER TABLE image RENAME TO away", "ALTER TABLE away RENAME TO image")
+
+
+@pytest.fixture
+def index(hass: HomeAssistant, entry: MockConfigEntry) -> Iterator[sqlite3.Connection]:
+    """Return a connection to the index, to make it fail."""
+    path = hass.config.path(".storage", f"gaze.{entry.entry_id}.gallery.db")
+    with closing(sqlite3.connect(path, autocommit=True)) as connection:
+        yield connection
+
+
 @pytest.mark.parametrize(
-    ("fault", "repair"),
-    [
-        (
-            "CREATE TRIGGER refuse BEFORE INSERT ON image BEGIN SELECT RAISE(ABORT, 'x'); END",
-            "DROP TRIGGER refuse",
-        ),
-        ("ALTER TABLE image RENAME TO away", "ALTER TABLE away RENAME TO image"),
-    ],
-    ids=["unwritable", "unreadable"],
+    ("fault", "repair"), [UNWRITABLE, UNREADABLE], ids=["unwritable", "unreadable"]
 )
 async def test_index_that_fails_is_reported_until_image_can_be_added(
     hass: HomeAssistant,
     entry: MockConfigEntry,
     server: GazeServer,
     reported: Reported,
+    index: sqlite3.Connection,
     caplog: pytest.LogCaptureFixture,
     fault: str,
     repair: str,
 ) -> None:
     await make_image(hass, server, "neon_city")
-    storage = Path(hass.config.path(".storage"))
     gallery = entry.runtime_data.gallery
-    index = sqlite3.connect(storage / f"gaze.{entry.entry_id}.gallery.db", autocommit=True)
     index.execute(fault)
 
     for _ in range(2):
@@ -143,14 +151,41 @@ async def test_index_that_fails_is_reported_until_image_can_be_added(
         await _check(hass)
     issue = reported()["media_unwritable"]
     index.execute(repair)
-    index.close()
     await _check(hass)
 
-    assert issue.translation_placeholders == {"folder": str(storage)}
+    assert issue.translation_placeholders == {"folder": hass.config.path(".storage")}
     assert caplog.text.count("Images cannot be saved at the moment") == 1
     assert reported() == {}
     assert gallery.count == 1
     assert len(await gallery.async_select(Selection())) == 1
+
+
+async def test_image_deleted_by_user_disappears_when_index_is_readable_again(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    reported: Reported,
+    index: sqlite3.Connection,
+) -> None:
+    await make_image(hass, server, "neon_city")
+    gallery = entry.runtime_data.gallery
+    fault, repair = UNREADABLE
+    index.execute(fault)
+    gallery.path_of(gallery.newest()).unlink()
+
+    await _check(hass)
+    before = reported()
+    with pytest.raises(GalleryUnavailableError):
+        await gallery.async_add(image("new"), picture())
+    await _check(hass)
+    issues = reported()
+    index.execute(repair)
+    await _check(hass)
+
+    assert before == {}
+    assert list(issues) == ["media_unwritable"]
+    assert reported() == {}
+    assert gallery.count == 0
 
 
 @pytest.mark.usefixtures("repairs")
@@ -206,6 +241,32 @@ async def test_server_added_again_adopts_its_images(
     state = hass.states.get("image.gaze_latest_image")
     assert state is not None
     assert state.state != "unknown"
+
+
+@pytest.mark.usefixtures("repairs")
+async def test_images_are_not_adopted_while_index_is_unwritable(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    reported: Reported,
+    index: sqlite3.Connection,
+    hass_client: ClientSessionGenerator,
+) -> None:
+    await make_image(hass, server, "neon_city")
+    gallery = entry.runtime_data.gallery
+    path = gallery.path_of(gallery.newest())
+    path.rename(path.with_stem(f"{path.stem}_2"))
+    await _check(hass)
+    fault, repair = UNWRITABLE
+    index.execute(fault)
+
+    refused = await _submit(hass, hass_client, reported()["images_found"])
+    index.execute(repair)
+    result = await _submit(hass, hass_client, reported()["images_found"])
+
+    assert (refused["type"], refused["reason"]) == ("abort", "failed")
+    assert result["type"] == "create_entry"
+    assert gallery.count == 1
 
 
 async def test_servers_added_again_in_other_order_find_their_images(
