@@ -1,5 +1,6 @@
 """Tests that copies between the backup hooks are complete stores."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import closing
 from datetime import timedelta
@@ -21,7 +22,7 @@ from pytest_homeassistant_custom_component.common import (
 )
 
 from custom_components.gaze.backup import async_post_backup, async_pre_backup
-from custom_components.gaze.backup_state import LONGEST_BACKUP
+from custom_components.gaze.backup_state import LONGEST_BACKUP, backup_state
 from custom_components.gaze.const import EVENT_GAZE
 from custom_components.gaze.database import Database
 from testing.gaze_server import GazeServer
@@ -136,6 +137,39 @@ async def test_log_is_merged_into_main_file_after_backup(
 async def test_backup_works_without_server(hass: HomeAssistant) -> None:
     await async_pre_backup(hass)
     await async_post_backup(hass)
+
+
+async def test_second_backup_has_whole_time(hass: HomeAssistant) -> None:
+    part = LONGEST_BACKUP.total_seconds() * 2 / 3
+    await async_pre_backup(hass)
+    await asyncio.sleep(part)
+
+    await async_pre_backup(hass)
+
+    await asyncio.sleep(part)
+    assert backup_state(hass).active
+    await asyncio.sleep(part)
+    assert not backup_state(hass).active
+
+
+async def test_files_are_removed_after_backup_although_one_stays(
+    hass: HomeAssistant, tmp_path: Path
+) -> None:
+    files = [tmp_path / name for name in "abc"]
+    for file in files:
+        file.touch()
+    folder = tmp_path / "folder"  # unlink fails for a folder
+    folder.mkdir()
+    state = backup_state(hass)
+
+    await async_pre_backup(hass)
+    for path in (files[0], folder, files[1]):
+        state.remove_file(path)
+    assert files[0].exists()
+    await async_post_backup(hass)
+    state.remove_file(files[2])
+
+    assert [path for path in (*files, folder) if path.exists()] == [folder]
 
 
 async def test_restored_backup_has_jobs_and_images_of_its_time(
