@@ -16,7 +16,7 @@ from custom_components.gaze.gallery import Gallery, Image
 from custom_components.gaze.websocket import MESSAGE_BYTES
 from testing.gaze_server import GazeServer
 
-from .common import make_image
+from .common import make_image, press
 
 NEON = "neon_city"
 JOB_FIELDS = {
@@ -85,6 +85,7 @@ async def test_read_only_user_gets_state_of_server_at_once(
     assert (shown["connected"], shown["status"], shown["loaded"]) == (True, "idle", True)
     assert {"slug": NEON, "name": "Neon city"} in shown["presets"]
     assert shown["preset_count"] == len(shown["presets"])
+    assert shown["preset_list"].startswith(entry.entry_id)
     assert shown["images"] == {"newest": None, "count": 0, "changes": 1}
     assert shown["jobs"] == shown["recipes"] == []
 
@@ -232,6 +233,22 @@ async def test_many_changes_send_few_small_messages(
     assert max(sizes) <= MESSAGE_BYTES
     seconds = asyncio.get_running_loop().time() - began
     assert len(sizes) <= 4 * (int(seconds) + 1)
+
+
+async def test_renamed_preset_beyond_message_changes_identity_of_list(
+    hass: HomeAssistant, client: MockHAClientWebSocket, server: GazeServer
+) -> None:
+    for number in range(201):
+        server.put_preset(f"preset-{number}", f"Preset {number}")
+    await press(hass, "button.gaze_refresh_presets")
+    [before] = (await subscribe(client))["servers"]
+
+    server.put_preset("preset-150", "New name")
+    await press(hass, "button.gaze_refresh_presets")
+
+    [after] = (await client.receive_json())["event"]["servers"]
+    assert before["preset_list"] != after["preset_list"]
+    assert before | {"preset_list": after["preset_list"]} == after
 
 
 async def test_recipes_stay_in_message_when_many_jobs_are_open(

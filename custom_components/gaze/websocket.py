@@ -394,6 +394,7 @@ def _server(hass: HomeAssistant, entry: GazeConfigEntry, limit: _Limit) -> Json:
         "status": "not_loaded",
         "presets": [],
         "preset_count": 0,
+        "preset_list": "",
         "recipes": [],
         "images": {"newest": None, "count": 0, "changes": 0},
         "jobs": [],
@@ -412,6 +413,8 @@ def _server(hass: HomeAssistant, entry: GazeConfigEntry, limit: _Limit) -> Json:
             for preset in presets[: limit.presets]
         ],
         "preset_count": len(presets),
+        # changes with any preset, because the message has the first ones only
+        "preset_list": f"{entry.entry_id}-{hash(tuple(presets)):x}",
         "recipes": _recipes(entry)[: limit.recipes],
         "images": {
             "newest": None if newest is None else newest.job_id,
