@@ -13,7 +13,7 @@ from pytest_homeassistant_custom_component.typing import MockHAClientWebSocket, 
 
 from custom_components.gaze.const import DOMAIN
 from custom_components.gaze.gallery import Gallery, Image
-from custom_components.gaze.websocket import MESSAGE_BYTES
+from custom_components.gaze.websocket import MESSAGE_BYTES, MESSAGE_GAP
 from testing.gaze_server import GazeServer
 
 from .common import make_image, press
@@ -168,6 +168,30 @@ async def test_subscription_survives_reload(
 
     shown = await next_server(client, newest=job_id, count=1)
     assert shown["connected"]
+
+
+async def test_recipes_are_sent_when_they_change_after_reload(
+    hass: HomeAssistant, client: MockHAClientWebSocket, entry: MockConfigEntry, server: GazeServer
+) -> None:
+    await subscribe(client)
+    await hass.config_entries.async_reload(entry.entry_id)
+    await asyncio.sleep(2 * MESSAGE_GAP)
+    recipe = ConfigSubentry(
+        data=MappingProxyType({"preset": NEON}),
+        subentry_type="recipe",
+        title="Doorbell",
+        unique_id=None,
+    )
+    sent = {"id": recipe.subentry_id, "name": "Doorbell", "preset": NEON}
+
+    hass.config_entries.async_add_subentry(entry, recipe)
+    await next_server(client, recipes=[sent])
+    await asyncio.sleep(2 * MESSAGE_GAP)
+    hass.config_entries.async_update_subentry(entry, recipe, title="Gate")
+    await next_server(client, recipes=[sent | {"name": "Gate"}])
+    await asyncio.sleep(2 * MESSAGE_GAP)
+    hass.config_entries.async_remove_subentry(entry, recipe.subentry_id)
+    await next_server(client, recipes=[])
 
 
 async def test_end_of_subscription_is_reported(client: MockHAClientWebSocket) -> None:

@@ -315,6 +315,7 @@ class Publisher:
                     listeners=(
                         coordinator.async_add_listener(self._on_change),
                         coordinator.async_add_job_listener(self._on_change),
+                        coordinator.recipes.async_add_listener(self._on_change),
                     ),
                 )
 
