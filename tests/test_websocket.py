@@ -16,7 +16,8 @@ from custom_components.gaze.gallery import Gallery, Image
 from custom_components.gaze.websocket import MESSAGE_BYTES, MESSAGE_GAP
 from testing.gaze_server import GazeServer
 
-from .common import make_image, press
+from .common import RECIPE, add_subentries, make_image, press
+from .gallery.pictures import image, picture
 
 NEON = "neon_city"
 JOB_FIELDS = {
@@ -342,6 +343,34 @@ async def test_images_are_filtered(
     assert not (await list_images(client, entry_id="other"))["result"]["images"]
     assert not (await list_images(client, tag="other"))["result"]["images"]
     assert not (await list_images(client, job_id="other"))["result"]["images"]
+
+
+PRESET_TEXTS: Final = [NEON, "Neon city", "neon city", " NEON_CITY "]
+RECIPE_TEXTS: Final = [RECIPE, "Doorbell rings", "doorbell rings", "doorbell_rings"]
+
+
+async def test_images_are_filtered_by_names_of_preset_and_recipe(
+    hass: HomeAssistant,
+    client: MockHAClientWebSocket,
+    entry: MockConfigEntry,
+    subtests: pytest.Subtests,
+) -> None:
+    await add_subentries(hass, entry)
+    recipe = entry.subentries[RECIPE]
+    hass.config_entries.async_update_subentry(entry, recipe, title="Doorbell rings")
+    await hass.async_block_till_done()
+    add = entry.runtime_data.gallery.async_add
+    await add(image("neon", preset=NEON, recipe=RECIPE, recipe_name="Old name"), picture())
+    await add(image("gone", preset="gone", recipe="gone", recipe_name="Gone"), picture())
+
+    for field, texts in (("preset", PRESET_TEXTS), ("recipe", RECIPE_TEXTS)):
+        for text in texts:
+            with subtests.test(ascii(text)):
+                [found] = (await list_images(client, **{field: text}))["result"]["images"]
+                assert found["job_id"] == "neon"
+    for fields in ({"preset": "gone"}, {"recipe": "gone"}):
+        [found] = (await list_images(client, **fields))["result"]["images"]
+        assert found["job_id"] == "gone"
 
 
 INVALID_CURSORS: Final = ["", "x", "[]", '{"a": "b"}', '{"a": true}', "null"]

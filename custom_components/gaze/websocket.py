@@ -29,7 +29,7 @@ import voluptuous as vol
 
 from .const import DOMAIN
 from .coordinator import GazeConfigEntry, GazeCoordinator
-from .gallery import Gallery, GalleryError, Image, Selection
+from .gallery import GalleryError, Image, Selection
 from .jobs import UNKNOWN_ESTIMATE, Estimate, Job
 from .payloads import format_time, image_payload, job_payload
 from .sensor import server_status
@@ -84,7 +84,7 @@ _CHIPS: Final = 50
 
 type Send = Callable[[bytes], None]
 type Json = dict[str, Any]
-type Galleries = dict[str, Gallery]  # by entry ID: an entry loses its data when it is unloaded
+type Servers = dict[str, GazeCoordinator]  # an entry loses its data when it is unloaded
 
 
 @callback
@@ -139,16 +139,16 @@ async def _list_images(
     hass: HomeAssistant, connection: websocket_api.ActiveConnection, msg: Json
 ) -> None:
     """Return a page of saved images of all servers or one, the newest first."""
-    galleries: Galleries = {
-        entry.entry_id: entry.runtime_data.gallery
+    servers: Servers = {
+        entry.entry_id: entry.runtime_data
         for entry in hass.config_entries.async_loaded_entries(DOMAIN)
         if msg.get("entry_id") in {None, entry.entry_id}
     }
     try:
         if "job_id" in msg:
-            connection.send_result(msg["id"], await _one_image(galleries, msg["job_id"]))
+            connection.send_result(msg["id"], await _one_image(servers, msg["job_id"]))
         else:
-            connection.send_result(msg["id"], await _page(galleries, msg))
+            connection.send_result(msg["id"], await _page(servers, msg))
     except GalleryError as err:
         connection.send_error(
             msg["id"],
@@ -162,15 +162,15 @@ async def _list_images(
         connection.send_error(msg["id"], websocket_api.ERR_INVALID_FORMAT, "Unknown cursor")
 
 
-async def _one_image(galleries: Galleries, job_id: str) -> Json:
+async def _one_image(servers: Servers, job_id: str) -> Json:
     """Return the image of a job with its whole texts, if it is saved."""
-    for entry_id, gallery in galleries.items():
-        if image := await gallery.async_get(job_id):
+    for entry_id, coordinator in servers.items():
+        if image := await coordinator.gallery.async_get(job_id):
             return {"images": [_image_of(entry_id, image)], "cursor": None}
     return {"images": [], "cursor": None}
 
 
-async def _page(galleries: Galleries, msg: Json) -> Json:
+async def _page(servers: Servers, msg: Json) -> Json:
     """Return a page, the cursor of the next one, and for the first one what can be filtered.
 
     A cursor has the number of the last image of each server that was listed, so images that come
@@ -179,9 +179,9 @@ async def _page(galleries: Galleries, msg: Json) -> Json:
     below = _read_cursor(msg.get("cursor"))
     limit: int = msg["limit"]
     pages = []
-    for entry_id, gallery in galleries.items():
-        selection = _selection(msg, below=below.get(entry_id))
-        images = await gallery.async_select(selection, limit + 1)
+    for entry_id, coordinator in servers.items():
+        selection = _selection(coordinator, msg, below=below.get(entry_id))
+        images = await coordinator.gallery.async_select(selection, limit + 1)
         pages.append([(entry_id, image) for image in images])
     listed = merge(*pages, key=lambda row: row[1].made_at, reverse=True)
     shown = list(islice(listed, limit))
@@ -193,7 +193,7 @@ async def _page(galleries: Galleries, msg: Json) -> Json:
         "cursor": json.dumps(below) if more else None,
     }
     if "cursor" not in msg:
-        page["presets"] = await _presets_with_images(galleries.values())
+        page["presets"] = await _presets_with_images(servers.values())
     return page
 
 
@@ -205,11 +205,18 @@ def _read_cursor(text: str | None) -> dict[str, int]:
     return below
 
 
-def _selection(msg: Json, below: int | None) -> Selection:
-    """Return which images a command means."""
+def _selection(coordinator: GazeCoordinator, msg: Json, below: int | None) -> Selection:
+    """Return which images of a server a command means.
+
+    A preset and a recipe can be given by name. A deleted one is what its images contain.
+    """
     known = {
         name: msg[name] for name in ("preset", "recipe", "tag", "favorite", "search") if name in msg
     }
+    if "preset" in known and (preset := coordinator.find_preset(known["preset"])) is not None:
+        known["preset"] = preset.slug
+    if "recipe" in known and len(found := coordinator.recipes.find(known["recipe"])) == 1:
+        known["recipe"] = found[0].recipe_id
     return Selection(**known, below=below)
 
 
@@ -226,11 +233,11 @@ def _shorten(image: Json) -> Json:
     return image
 
 
-async def _presets_with_images(galleries: Iterable[Gallery]) -> list[Json]:
+async def _presets_with_images(servers: Iterable[GazeCoordinator]) -> list[Json]:
     """Return the presets that have images, those with the most first."""
     counts: dict[str, Json] = {}
-    for gallery in galleries:
-        for folder in (await gallery.async_overview()).presets:
+    for coordinator in servers:
+        for folder in (await coordinator.gallery.async_overview()).presets:
             chip = counts.setdefault(
                 folder.key, {"slug": folder.key, "name": folder.name[:_MAX_TEXT], "count": 0}
             )
