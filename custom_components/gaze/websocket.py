@@ -25,6 +25,7 @@ from homeassistant.helpers.dispatcher import async_dispatcher_connect
 from homeassistant.helpers.json import json_bytes
 from homeassistant.util import dt as dt_util
 from homeassistant.util.hass_dict import HassKey
+from homeassistant.util.json import json_loads_object
 import voluptuous as vol
 
 from .const import DOMAIN
@@ -81,6 +82,7 @@ _JOB_FIELDS: Final = (
     "finished_at",
 )
 _CHIPS: Final = 50
+_INTEGER_BITS: Final = 64  # of SQLite
 
 type Send = Callable[[bytes], None]
 type Json = dict[str, Any]
@@ -199,8 +201,10 @@ async def _page(servers: Servers, msg: Json) -> Json:
 
 def _read_cursor(text: str | None) -> dict[str, int]:
     """Return the number of the last listed image by server. Raises ValueError."""
-    below = {} if text is None else json.loads(text)
-    if not isinstance(below, dict) or not all(type(value) is int for value in below.values()):
+    below: dict[str, Any] = {} if text is None else json_loads_object(text)
+    if not all(
+        type(value) is int and value.bit_length() < _INTEGER_BITS for value in below.values()
+    ):
         raise ValueError("not a cursor")
     return below
 
