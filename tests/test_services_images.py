@@ -156,6 +156,15 @@ async def test_list_images_filters_images(call: Call, add: Add) -> None:
     assert _listed(await call("list_images", limit=1, offset=1)) == ["b"]
 
 
+async def test_list_images_searches_long_text(call: Call, add: Add) -> None:
+    await add("a", extra_positive="red sky")
+    await add("b", extra_positive="blue sky")
+    numbers = " ".join(map(str, range(2000)))
+
+    assert _listed(await call("list_images", search="red sky " * 1000)) == ["a"]
+    assert _listed(await call("list_images", search=f"red sky {numbers}")) == []
+
+
 async def test_list_images_returns_fifty_images_by_default(call: Call, add: Add) -> None:
     for number in range(51):
         await add(f"{number:08}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, fields, replace
+from itertools import islice
 import sqlite3
 from typing import Final
 
@@ -22,6 +23,7 @@ _MARKS: Final = ", ".join("?" for _ in _NAMES)
 _LISTED_COLUMNS: Final = ", ".join(field.name for field in fields(ListedImage))
 _MICROSECONDS: Final = 1_000_000
 _DAY: Final = 86_400.0
+_MAX_WORDS: Final = 32  # of a search, because SQLite limits the depth of a condition
 
 _PROBE: Final = Image(
     job_id="",
@@ -437,7 +439,8 @@ def _build_condition(selection: Selection) -> tuple[str, Row]:
     }
     parts = [condition for condition, value in conditions.items() if value is not None]
     values = [value for value in conditions.values() if value is not None]
-    for word in (selection.search or "").casefold().split():
+    words = dict.fromkeys((selection.search or "").casefold().split())
+    for word in islice(words, _MAX_WORDS):
         parts.append("instr(words, ?)")
         values.append(word)
     return f"WHERE {' AND '.join(parts)}" if parts else "", tuple(values)
