@@ -184,7 +184,10 @@ INVALID_NUMBERS: Final[list[dict[str, Any]]] = [
     {"limit": 0},
     {"limit": 1001},
     {"offset": -1},
+    {"offset": 10**30},
     {"since": "x"},
+    {"since": "0001-01-01 00:00:00+14:00"},
+    {"since": "9999-12-31 23:59:59-12:00"},
 ]
 
 
@@ -193,6 +196,20 @@ async def test_list_images_rejects_invalid_numbers(call: Call, subtests: pytest.
     for field in INVALID_NUMBERS:
         with subtests.test(ascii(field)), pytest.raises(vol.Invalid):
             await call("list_images", **field)
+
+
+LONG_PERIODS: Final[list[tuple[str, dict[str, Any]]]] = [
+    ("create_link", {"job_id": "a", "expires_in": 10**30}),
+    ("delete_images", {"older_than": {"days": 10**30}}),
+    ("wait", {"job_id": "a", "timeout": float("inf")}),
+]
+
+
+@pytest.mark.usefixtures("entry")
+async def test_too_long_period_is_rejected(call: Call, subtests: pytest.Subtests) -> None:
+    for action, data in LONG_PERIODS:
+        with subtests.test(action), pytest.raises(vol.Invalid):
+            await call(action, **data)
 
 
 async def test_server_is_required_when_there_are_several(

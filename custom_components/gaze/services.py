@@ -46,6 +46,7 @@ from .shown_images import display_of_device, shown_image
 
 DEFAULT_TIMEOUT: Final = "00:05:00"
 MAX_TIMEOUT: Final = 3600.0
+MAX_OFFSET: Final = 1_000_000
 DEFAULT_LIFETIME: Final = "01:00:00"
 
 
@@ -71,11 +72,26 @@ class Action(StrEnum):
 
 type _Fields = dict[vol.Marker, Any]
 
+
+def _validate_period(value: Any) -> timedelta:
+    """Return a period that is not negative. Raises Invalid, also if it is too long."""
+    try:
+        return cv.positive_time_period(value)
+    except OverflowError as err:
+        raise vol.Invalid("The period is too long") from err
+
+
+def _validate_time(value: Any) -> float:
+    """Return a time as a timestamp. Raises Invalid, also if no time zone can express it."""
+    try:
+        return dt_util.as_utc(cv.datetime(value)).timestamp()
+    except OverflowError as err:
+        raise vol.Invalid("The time is too early or too late") from err
+
+
 _SERVER: Final[_Fields] = {vol.Optional(ATTR_CONFIG_ENTRY_ID): cv.string}
 _NUMBER: Final = vol.Any(int, float, str)
-_TIMEOUT: Final[_Fields] = {
-    vol.Optional("timeout", default=DEFAULT_TIMEOUT): cv.positive_time_period
-}
+_TIMEOUT: Final[_Fields] = {vol.Optional("timeout", default=DEFAULT_TIMEOUT): _validate_period}
 _WAITING: Final[_Fields] = {vol.Optional("wait", default=False): cv.boolean, **_TIMEOUT}
 # `validate_request` validates numbers, so that each error has its own text.
 _CHANGES: Final[_Fields] = {
@@ -165,9 +181,11 @@ LIST_IMAGES_SCHEMA: Final = vol.Schema(
         vol.Optional("search"): cv.string,
         vol.Optional("favorite"): cv.boolean,
         vol.Optional("hidden", default=False): cv.boolean,
-        vol.Optional("since"): cv.datetime,
+        vol.Optional("since"): _validate_time,
         vol.Optional("limit", default=50): vol.All(vol.Coerce(int), vol.Range(min=1, max=1000)),
-        vol.Optional("offset", default=0): vol.All(vol.Coerce(int), vol.Range(min=0)),
+        vol.Optional("offset", default=0): vol.All(
+            vol.Coerce(int), vol.Range(min=0, max=MAX_OFFSET)
+        ),
     }
 )
 SAVE_IMAGE_SCHEMA: Final = vol.Schema(
@@ -184,7 +202,7 @@ DELETE_IMAGES_SCHEMA: Final = vol.Schema(
         vol.Optional("job_id"): vol.All(cv.ensure_list, [cv.string]),
         vol.Optional(ATTR_ENTITY_ID): cv.entity_id,
         vol.Optional("preset"): cv.string,
-        vol.Optional("older_than"): cv.positive_time_period,
+        vol.Optional("older_than"): _validate_period,
         vol.Optional("include_favorites", default=False): cv.boolean,
     }
 )
@@ -203,7 +221,7 @@ CREATE_LINK_SCHEMA: Final = vol.Schema(
         **_SERVER,
         **_IMAGE,
         vol.Optional("size"): vol.All(vol.Coerce(int), vol.In(THUMBNAIL_SIDES)),
-        vol.Optional("expires_in", default=DEFAULT_LIFETIME): cv.positive_time_period,
+        vol.Optional("expires_in", default=DEFAULT_LIFETIME): _validate_period,
     }
 )
 
@@ -313,7 +331,6 @@ async def _async_list_recipes(call: ServiceCall) -> ServiceResponse:
 async def _async_list_images(call: ServiceCall) -> ServiceResponse:
     """List saved images, newest first."""
     coordinator = await _async_get_permitted_server(call, POLICY_READ)
-    since = call.data.get("since")
     with gallery_errors():
         images = await coordinator.gallery.async_select(
             Selection(
@@ -323,7 +340,7 @@ async def _async_list_images(call: ServiceCall) -> ServiceResponse:
                 search=call.data.get("search"),
                 favorite=call.data.get("favorite"),
                 hidden=call.data["hidden"],
-                since=None if since is None else dt_util.as_utc(since).timestamp(),
+                since=call.data.get("since"),
             ),
             call.data["limit"],
             call.data["offset"],
