@@ -212,6 +212,45 @@ async def test_too_long_period_is_rejected(call: Call, subtests: pytest.Subtests
             await call(action, **data)
 
 
+HALF: Final = "Neon \ud83d"  # half of a surrogate pair
+HALF_IDS: Final[list[tuple[str, dict[str, Any]]]] = [
+    ("create_link", {}),
+    ("mark_images", {"favorite": True}),
+    ("regenerate", {}),
+    ("wait", {}),
+]
+
+
+async def test_half_a_surrogate_pair_in_job_id_is_unknown(
+    call: Call, add: Add, subtests: pytest.Subtests
+) -> None:
+    await add("a")
+
+    for action, data in HALF_IDS:
+        with subtests.test(action):
+            with pytest.raises(ServiceValidationError) as caught:
+                await call(action, job_id=HALF, **data)
+
+            assert str(caught.value.translation_key).startswith("unknown_")
+    assert await call("delete_images", job_id=HALF) == {"deleted": 0}
+
+
+async def test_half_a_surrogate_pair_in_filter_is_question_mark(
+    call: Call, add: Add, subtests: pytest.Subtests
+) -> None:
+    await add("a")
+    await add("b", tag="Neon ?")
+
+    assert _listed(await call("list_images", tag=HALF)) == ["b"]
+    assert _listed(await call("list_images", search=HALF)) == ["b"]
+    for field in ("preset", "recipe"):
+        with subtests.test(field):
+            with pytest.raises(ServiceValidationError) as caught:
+                await call("list_images", **{field: HALF})
+
+            assert caught.value.translation_key == f"unknown_{field}"
+
+
 async def test_server_is_required_when_there_are_several(
     call: Call, add: Add, entry: MockConfigEntry, setup_integration: SetUp
 ) -> None:
