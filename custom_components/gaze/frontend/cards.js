@@ -1,9 +1,6 @@
 // Offers the cards and the dashboard to Home Assistant. A card loads its modules when it is shown.
 
-/**
- * Texts that are needed before the translations are loaded.
- * @type {Record<string, string>}
- */
+/** Texts until the translations are loaded. @type {Record<string, string>} */
 const ENGLISH = {
   generate_card: "GAZE generate",
   generate_card_description: "Generate images and see their progress.",
@@ -17,10 +14,10 @@ const ENGLISH = {
   invalid_both: 'Remove either "preset" or "recipe".',
 };
 
-/** Milliseconds until the next try. */
+/** Milliseconds until a retry. */
 const RETRY = 2000;
 
-/** The root element, with `hass`. @returns {any} */
+/** The root element. @returns {any} */
 const page = () => document.querySelector("home-assistant, hc-main") || {};
 /** @param {string} module */
 const load = (module) => import(`./${module}.js`);
@@ -97,7 +94,7 @@ function validate(config, rules) {
   if (config.preset && config.recipe) throw new Error(say("invalid_both"));
 }
 
-/** Another copy of the cards may be there. @param {"customCards" | "customStrategies"} name @param {Offer} offer */
+/** @param {"customCards" | "customStrategies"} name @param {Offer} offer */
 function offerOnce(name, offer) {
   const offers = (window[name] = window[name] || []);
   if (!offers.some(({ type }) => type === offer.type)) offers.push(offer);
@@ -108,7 +105,7 @@ function define(name, element) {
   if (!customElements.get(name)) customElements.define(name, element);
 }
 
-/** Whether it is the card picker or the editor. @param {Element} node */
+/** The card picker or the editor. @param {Element} node */
 const isDialog = ({ localName }) => /^hui-dialog/.test(localName);
 
 /** @param {any} node */

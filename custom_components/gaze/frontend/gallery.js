@@ -14,7 +14,7 @@ const SCROLLED = 20;
 /** @type {Record<string, number>} */
 const SIZES = { s: 88, m: 136, l: 220 };
 
-/** Return a filter without its empty values. @param {object} filter @returns {Filter} */
+/** Remove empty values. @param {object} filter @returns {Filter} */
 const given = (filter) => Object.fromEntries(Object.entries(filter).filter(([, value]) => value));
 
 export class GazeGallery extends GazeCard {
@@ -317,7 +317,7 @@ export class GazeGallery extends GazeCard {
     </div>`;
   }
 
-  /** Return the side of a thumbnail. @param {number} number */
+  /** @param {number} number */
   _sideOf(number) {
     const { layout, thumbnails } = this.config;
     return thumbnails === "l" || (layout === "hero" && !number) ? 512 : 256;

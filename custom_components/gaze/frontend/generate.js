@@ -10,7 +10,7 @@ const loadProgress = () => import("./progress.js");
 export class GazeGenerate extends GazeCard {
   constructor() {
     super();
-    /** @type {Record<string, string>} what people entered, by field of the action */
+    /** @type {Record<string, string>} what people entered */
     this.form = {};
     /** @type {{text: string, field?: string} | undefined} */
     this.problem = undefined;
@@ -31,7 +31,7 @@ export class GazeGenerate extends GazeCard {
     return this.hub && this.hub.server(this.config.server || this.form.config_entry_id);
   }
 
-  /** The presets and recipes to choose from. @returns {Choice[]} */
+  /** @returns {Choice[]} */
   get choices() {
     const { presets = [], recipes = [] } = this.server || {};
     const all = [
@@ -52,7 +52,6 @@ export class GazeGenerate extends GazeCard {
     return choices.find(({ kind, id }) => `${kind} ${id}` === this.form.choice) || choices[0];
   }
 
-  /** The jobs that are not finished, in the order of the queue. */
   get openJobs() {
     const { jobs = [] } = this.server || {};
     return jobs.filter(({ status }) => status === "queued" || status === "processing");
@@ -66,7 +65,7 @@ export class GazeGenerate extends GazeCard {
     if (version !== this._listed) this._list(server, version);
   }
 
-  /** List the images to show. @param {Server} server @param {string} version */
+  /** @param {Server} server @param {string} version */
   async _list(server, version) {
     this._listed = version;
     const { tag, preset, recipe } = this.config;
@@ -124,7 +123,7 @@ export class GazeGenerate extends GazeCard {
     this.update();
   }
 
-  /** Follow the jobs of a request. @param {{jobs: Job[]}} response */
+  /** @param {{jobs: Job[]}} response */
   take({ jobs }) {
     this.batch = jobs.map(({ job_id }) => job_id);
     this.chosen = undefined;

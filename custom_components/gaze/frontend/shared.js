@@ -239,9 +239,7 @@ export function loadEarly(hass, image, side) {
 
 const near = new IntersectionObserver(
   (entries) => {
-    for (const entry of entries) {
-      /** @type {GazeImage} */ (entry.target).setNear(entry.isIntersecting);
-    }
+    for (const { target, isIntersecting } of entries) /** @type {GazeImage} */ (target).setNear(isIntersecting);
   },
   { rootMargin: "600px" }
 );
@@ -358,10 +356,7 @@ export class GazeElement extends HTMLElement {
     render(this.render(), this.root, { host: this });
   }
 
-  /**
-   * Return a module that is loaded on first use, or undefined until it is there.
-   * @template T @param {() => Promise<T>} load @returns {T | undefined}
-   */
+  /** Load a module on first use. @template T @param {() => Promise<T>} load @returns {T | undefined} */
   use(load) {
     const known = modules.get(load);
     if (known && !(known instanceof Promise)) return /** @type {T} */ (known);
