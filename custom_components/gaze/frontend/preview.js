@@ -42,6 +42,7 @@ const STATE = {
   status: "idle",
   presets: PRESETS,
   preset_count: PRESETS.length,
+  preset_list: "",
   recipes: [],
   images: { newest: IMAGES[0].job_id, count: IMAGES.length, changes: 0 },
   jobs: [],

@@ -161,10 +161,12 @@ export class Hub {
     if (!server.loaded && known) {
       return { ...known, loaded: false, connected: false, status: server.status };
     }
+    const { preset_list: key } = server;
+    const presets = this._longLists.get(key);
+    if (presets) return { ...server, presets };
     if (server.preset_count <= server.presets.length) return server;
-    const key = `${server.entry_id} ${server.preset_count}`;
-    const presets = this._longLists.get(key) || server.presets;
     if (!this._longLists.has(key)) {
+      if (known) this._longLists.delete(known.preset_list);
       this._longLists.set(key, undefined);
       perform(this.hass, "list_presets", { config_entry_id: server.entry_id }).then(
         (response) => {
@@ -174,7 +176,7 @@ export class Hub {
         () => this._longLists.delete(key)
       );
     }
-    return { ...server, presets };
+    return { ...server, presets: (known && known.presets[0] ? known : server).presets };
   }
 
   _notify() {

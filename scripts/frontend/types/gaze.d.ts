@@ -83,6 +83,7 @@ interface Server {
   status: string;
   presets: Preset[];
   preset_count: number;
+  preset_list: string;
   recipes: { id: string; name: string; preset: string }[];
   images: { newest: string | null; count: number; changes: number };
   jobs: Job[];

@@ -1,0 +1,135 @@
+"""Tests of the cards in a page without Home Assistant, which can respond late or not at all."""
+
+from collections.abc import AsyncGenerator
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import Locator, Page, Route, expect
+import pytest
+
+from custom_components.gaze.frontend import MODULES
+from testing.chromium import open_browser
+
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("socket_enabled")]
+
+ORIGIN = "http://gaze.test"
+# Stands in for Home Assistant: `home.send` sends the states of servers to the cards, and the other
+# functions respond to them. Texts are their keys.
+HOME = """
+const PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+const localize = (key) => key.split(".").pop();
+const home = {
+  subscribe: async () => {},
+  list: async () => ({ images: [], cursor: null }),
+  act: async () => {},
+  fetch: () => fetch(PIXEL),
+  send: (...servers) => home.receive({ now: new Date().toISOString(), servers }),
+  server: (values) => ({
+    entry_id: "one", title: "GAZE", loaded: true, connected: true, status: "idle",
+    presets: [{ slug: "city", name: "City" }], preset_count: 1, preset_list: "1", recipes: [],
+    images: { newest: null, count: 0, changes: 0 }, jobs: [], open_jobs: 0, ...values,
+  }),
+  // Images, the newest first
+  images: (...names) => names.map((name, number) => ({
+    entry_id: "one", job_id: name, preset: "city", preset_name: name, width: 1, height: 1,
+    finished_at: new Date(1e12 - number * 1e6).toISOString(),
+  })),
+  // A list of presets, of which a message has the first ones only
+  presets: (name) => [...Array(101).keys()].map((number) => ({
+    slug: `p${number}`, name: `${name} ${number}`,
+  })),
+  async add(kind, config = {}) {
+    await import(`/${kind}.js`);
+    const card = document.createElement(`gaze-${kind}`);
+    card.config = config;
+    card.hass = home.hass;
+    document.body.replaceChildren(card);
+    return card;
+  },
+  hass: {
+    connection: {
+      connected: true,
+      addEventListener() {},
+      async subscribeMessage(receive) {
+        home.receive = receive;
+        await home.subscribe();
+        return async () => {};
+      },
+      sendMessagePromise: (command) => home.list(command),
+    },
+    language: "en",
+    localize,
+    loadBackendTranslation: async () => localize,
+    fetchWithAuth: () => home.fetch(),
+    callService: async (_domain, action, data) => ({ response: await home.act(action, data) }),
+  },
+};
+"""
+
+
+@pytest.fixture
+async def page(socket_enabled: None) -> AsyncGenerator[Page]:
+    """Return a page that can import the modules of the cards."""
+
+    async def serve(route: Route) -> None:
+        name = urlsplit(route.request.url).path[1:]
+        if name:
+            await route.fulfill(path=MODULES / name, content_type="text/javascript")
+        else:
+            await route.fulfill(
+                body=f"<!doctype html><script>{HOME}</script><body>", content_type="text/html"
+            )
+
+    async with open_browser() as browser:
+        page = await browser.new_page(reduced_motion="reduce")
+        await page.route(f"{ORIGIN}/**", serve)
+        await page.goto(ORIGIN)
+        yield page
+
+
+async def add_card(page: Page, kind: str, **config: Any) -> Locator:
+    """Replace the card on the page."""
+    await page.evaluate(f"home.add({kind!r}, {json.dumps(config)}).then(() => {{}})")
+    return page.locator(f"gaze-{kind}")
+
+
+async def test_choice_stays_while_long_list_of_presets_is_requested(page: Page) -> None:
+    await page.evaluate("""() => {
+      let requests = 0;
+      const responses = {};
+      home.respond = (number) => responses[number]({ presets: home.presets(`Name ${number}`) });
+      home.act = () => new Promise((resolve) => { responses[++requests] = resolve; });
+      home.change = (preset_list) => {
+        const presets = home.presets("Short").slice(0, 100);
+        home.send(home.server({ presets, preset_count: 101, preset_list }));
+      };
+    }""")
+    card = await add_card(page, "generate")
+    choice = card.locator("#preset")
+    await page.evaluate("home.change('first')")
+    await page.evaluate("home.respond(1)")
+    await choice.select_option(label="Name 1 100")
+
+    await page.evaluate("home.change('second')")
+
+    await expect(choice.locator("option:checked")).to_have_text("Name 1 100")
+    await page.evaluate("home.respond(2)")
+    await expect(choice.locator("option:checked")).to_have_text("Name 2 100")
+
+    # The card did not store the first list.
+    await page.evaluate("home.change('first')")
+    await page.evaluate("home.respond(3)")
+    await expect(choice.locator("option:checked")).to_have_text("Name 3 100")
+
+
+async def test_presets_of_server_appear_when_it_is_set_up(page: Page) -> None:
+    card = await add_card(page, "generate")
+    await page.evaluate("""() => {
+      home.act = () => new Promise(() => {});
+      home.send(home.server({ loaded: false, presets: [], preset_count: 0, preset_list: "" }));
+      const presets = home.presets("Short").slice(0, 100);
+      home.send(home.server({ presets, preset_count: 101 }));
+    }""")
+
+    await expect(card.locator("#preset option")).to_have_count(100)
