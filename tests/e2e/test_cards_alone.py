@@ -133,3 +133,23 @@ async def test_presets_of_server_appear_when_it_is_set_up(page: Page) -> None:
     }""")
 
     await expect(card.locator("#preset option")).to_have_count(100)
+
+
+async def test_card_of_server_that_is_gone_says_so(page: Page) -> None:
+    card = await add_card(page, "generate", server="gone")
+    await page.evaluate("home.send(home.server())")
+
+    await expect(card.get_by_text("no_server")).to_be_visible()
+
+
+async def test_form_shows_first_server_when_the_chosen_one_is_removed(page: Page) -> None:
+    card = await add_card(page, "generate")
+    await page.evaluate(
+        "home.send(home.server(), home.server({ entry_id: 'two', title: 'Attic' }))"
+    )
+    await card.get_by_label("server").select_option(label="Attic")
+
+    await page.evaluate("home.send(home.server())")
+
+    await expect(card.locator("#server")).to_have_count(0)
+    await expect(card.locator("form")).to_be_visible()

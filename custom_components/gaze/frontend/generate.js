@@ -28,7 +28,8 @@ export class GazeGenerate extends GazeCard {
   }
 
   get server() {
-    return this.hub && this.hub.server(this.config.server || this.form.config_entry_id);
+    const { hub, config, form } = this;
+    return hub && (hub.server(config.server || form.config_entry_id) || hub.server(config.server));
   }
 
   /** @returns {Choice[]} */

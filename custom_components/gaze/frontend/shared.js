@@ -718,7 +718,7 @@ export class GazeCard extends GazeElement {
     const { hub } = this;
     let content;
     if (!hub || !text("open") || (!hub.ready && !this.loaded)) content = this.renderLoading();
-    else if (hub.ready && !hub.servers.length) {
+    else if (hub.ready && !hub.server(this.config.server)) {
       const rare = this.use(loadRare);
       content = rare ? rare.renderNoServer(this, text) : this.renderLoading();
     } else content = this.renderBody(hub);
