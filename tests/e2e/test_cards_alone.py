@@ -153,3 +153,27 @@ async def test_form_shows_first_server_when_the_chosen_one_is_removed(page: Page
 
     await expect(card.locator("#server")).to_have_count(0)
     await expect(card.locator("form")).to_be_visible()
+
+
+async def test_late_listing_does_not_replace_newer_result(page: Page) -> None:
+    await page.evaluate("""() => {
+      home.responses = [];
+      home.list = () => new Promise((resolve, reject) => home.responses.push({ resolve, reject }));
+      home.respond = (number, name) =>
+        home.responses[number].resolve({ images: home.images(name), cursor: null });
+      home.change = (changes) => {
+        home.send(home.server({ images: { newest: null, count: 1, changes } }));
+      };
+    }""")
+    card = await add_card(page, "generate")
+    for changes in range(3):
+        await page.evaluate(f"home.change({changes})")
+    await page.evaluate("home.responses[0].reject({})")
+
+    await page.evaluate("home.respond(2, 'new')")
+    await expect(card.locator(".result")).to_have_attribute("data-job", "new")
+    await page.evaluate("home.respond(1, 'old')")
+    # It renders after that.
+    await page.evaluate("document.body.firstChild.update()")
+
+    await expect(card.locator(".result")).to_have_attribute("data-job", "new")

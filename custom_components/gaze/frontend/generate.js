@@ -78,11 +78,12 @@ export class GazeGenerate extends GazeCard {
         ...(tag && { tag }),
         ...(kind && (preset || recipe) && { [kind]: id }),
       });
+      if (version !== this._listed) return;
       const own = images.filter(({ job_id }) => this.batch.includes(job_id));
       this.loaded = true;
       this.show(own.length ? own : images.slice(0, 1));
     } catch {
-      this._listed = "";
+      if (version === this._listed) this._listed = "";
     }
   }
 
