@@ -177,3 +177,23 @@ async def test_late_listing_does_not_replace_newer_result(page: Page) -> None:
     await page.evaluate("document.body.firstChild.update()")
 
     await expect(card.locator(".result")).to_have_attribute("data-job", "new")
+
+
+async def test_image_counts_as_deleted_only_when_home_assistant_has_started(page: Page) -> None:
+    await page.evaluate("""() => {
+      home.list = async () => ({ images: home.images("a"), cursor: null });
+      home.subscribe = async () => { throw new Error("Unknown command"); };
+      let requests = 0;
+      home.fetch = async () => (requests++ ? fetch(PIXEL) : new Response("", { status: 404 }));
+    }""")
+    card = await add_card(page, "gallery")
+    await expect(card.locator(".tile img")).to_be_visible()
+
+    await page.evaluate("""() => {
+      home.subscribe = async () => {};
+      home.list = async () => ({ images: home.images("b", "a"), cursor: null });
+      home.fetch = async () => new Response("", { status: 404 });
+    }""")
+    card = await add_card(page, "gallery", title="Live")
+    await page.evaluate("home.send(home.server())")
+    await expect(card.get_by_text("no_images")).to_be_visible()

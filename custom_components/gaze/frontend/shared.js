@@ -210,7 +210,8 @@ export const imagePath = (image, side) =>
 /** Return an image, or undefined if it is gone. @type {LoadImage} */
 async function loadImage(hass, path, init) {
   const response = await hass.fetchWithAuth(path, init);
-  if (response.status === 404) return undefined;
+  // Home Assistant may be starting.
+  if (response.status === 404 && hubOf(hass).live) return undefined;
   if (!response.ok) throw response;
   // The URL of a blob is slow.
   const url = path.includes("?")
