@@ -135,6 +135,47 @@ async def test_presets_of_server_appear_when_it_is_set_up(page: Page) -> None:
     await expect(card.locator("#preset option")).to_have_count(100)
 
 
+async def open_viewer(page: Page, name: str) -> Locator:
+    """Open an image of the gallery in the large view."""
+    await page.evaluate(
+        """async (name) => {
+          const [card] = document.body.children;
+          await import("/viewer.js");
+          const viewer = document.createElement("gaze-viewer");
+          viewer.hass = home.hass;
+          document.body.append(viewer);
+          const image = card.images.find(({ job_id }) => job_id === name);
+          await viewer.showDialog({ card, image });
+        }""",
+        name,
+    )
+    return page.locator("gaze-viewer")
+
+
+async def test_viewer_goes_on_when_its_image_left_the_list(page: Page) -> None:
+    await page.evaluate("""() => {
+      home.list = async () => ({ images: home.images("a", "b", "c", "d"), cursor: null });
+    }""")
+    card = await add_card(page, "gallery")
+    await page.evaluate("home.send(home.server())")
+    await expect(card.locator(".tile")).to_have_count(4)
+    viewer = await open_viewer(page, "c")
+    await expect(viewer.locator("header span")).to_have_text("3 / 4")
+
+    remove = "document.body.firstChild.drop({ job_id: '%s' })"
+    await page.evaluate(remove % "c")
+    await page.keyboard.press("ArrowRight")
+    await expect(viewer.locator("h2")).to_have_text("d")
+    await expect(viewer.locator("header span")).to_have_text("3 / 3")
+    await page.evaluate(remove % "d")
+    await viewer.locator(".details").click()
+
+    await expect(viewer.locator("header span")).to_have_text("")
+    await expect(viewer.locator(".next")).to_have_count(0)
+    await viewer.locator(".previous").click()
+    await expect(viewer.locator("h2")).to_have_text("b")
+
+
 async def test_card_of_server_that_is_gone_says_so(page: Page) -> None:
     card = await add_card(page, "generate", server="gone")
     await page.evaluate("home.send(home.server())")

@@ -1,6 +1,6 @@
 // The large view of the images of a card. Loaded on first use.
 import { html, nothing } from "./vendor/lit.js";
-import { GazeElement, define, describe, fire, listImages, renderImage, text } from "./shared.js";
+import { GazeElement, byTime, define, describe, fire, listImages, renderImage, text } from "./shared.js";
 import { ACTIONS, iconButton, renderActions, showChange } from "./actions.js";
 
 const loadDetails = () => import("./details.js");
@@ -70,6 +70,15 @@ class GazeViewer extends GazeElement {
     return this._images.findIndex((image) => image.job_id === job_id);
   }
 
+  /** Return the place beside the image, which may have left the list. @param {number} step */
+  _beside(step) {
+    const index = this._index;
+    if (index >= 0) return index + step;
+    const image = this._image;
+    const newer = this._images.filter((one) => image && byTime(one, image) < 0).length;
+    return step > 0 ? newer : newer - 1;
+  }
+
   /** @param {GazeImageInfo} image */
   _show(image) {
     this._image = image;
@@ -81,7 +90,7 @@ class GazeViewer extends GazeElement {
 
   /** @param {number} step */
   async _turn(step) {
-    const index = this._index + step;
+    const index = this._beside(step);
     if (index >= this._images.length && this._card) await this._card.more();
     const image = this._images[index];
     if (image) this._show(image);
@@ -134,13 +143,12 @@ class GazeViewer extends GazeElement {
 
   /** @param {CustomEvent<Done>} event */
   _acted({ detail }) {
-    const index = this._index;
     if (!this._card) return;
     showChange(this._card, detail);
     const { action, image } = detail;
     if (action === "again" || action === "same_seed") this._said = text("queued_one");
     if (action === "delete" || action === "hide") {
-      const next = this._images[Math.max(0, Math.min(index, this._images.length - 1))];
+      const next = this._images[Math.min(this._beside(1), this._images.length - 1)];
       if (next) this._show(next);
       else this.closeDialog();
     } else {
@@ -270,15 +278,15 @@ class GazeViewer extends GazeElement {
     return html`<div class="page">
       <header>
         <h2>${image.preset_name}</h2>
-        <span>${this._images.length > 1 ? `${index + 1} / ${this._images.length}` : ""}</span>
+        <span>${this._images.length > 1 && index >= 0 ? `${index + 1} / ${this._images.length}` : ""}</span>
         ${iconButton("details", () => this._toggleDetails(), false, `${this._details}`)} ${iconButton("close", () => this.closeDialog())}
       </header>
       <div class="stage ${covered ? "blurred" : ""}" @pointerdown=${this._down} @pointerup=${this._up}>
         ${renderImage(hass, image, 0, gone)}
         ${covered ? iconButton("uncover", uncover) : nothing}
         ${this._gone ? html`<p class="gone" role="alert">${text("image_gone")}</p>` : nothing}
-        ${index > 0 ? iconButton("previous", () => this._turn(-1)) : nothing}
-        ${index + 1 < this._images.length || card.hasMore ? iconButton("next", () => this._turn(1)) : nothing}
+        ${this._beside(-1) >= 0 ? iconButton("previous", () => this._turn(-1)) : nothing}
+        ${this._beside(1) < this._images.length || card.hasMore ? iconButton("next", () => this._turn(1)) : nothing}
       </div>
       <footer>
         ${details ? details.render(this._whole || image, card) : nothing}
