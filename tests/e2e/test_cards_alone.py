@@ -135,6 +135,21 @@ async def test_presets_of_server_appear_when_it_is_set_up(page: Page) -> None:
     await expect(card.locator("#preset option")).to_have_count(100)
 
 
+async def test_search_is_shown_in_replaced_card(page: Page) -> None:
+    await page.evaluate("""() => {
+      home.list = async ({ search = "" }) => ({ images: home.images("a " + search), cursor: null });
+    }""")
+    card = await add_card(page, "gallery", search=True)
+    await page.evaluate("home.send(home.server())")
+    await card.get_by_label("search").fill("harbor")
+    await expect(card.locator("[data-job='a harbor']")).to_be_visible()
+
+    card = await add_card(page, "gallery", search=True)
+
+    await expect(card.locator("[data-job='a harbor']")).to_be_visible()
+    await expect(card.get_by_label("search")).to_have_value("harbor")
+
+
 async def open_viewer(page: Page, name: str) -> Locator:
     """Open an image of the gallery in the large view."""
     await page.evaluate(

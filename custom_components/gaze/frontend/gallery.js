@@ -310,7 +310,7 @@ export class GazeGallery extends GazeCard {
         ${name}
       </button>`;
     return html`<div class="row" role="group" aria-label=${text("filter")}>
-      ${rare ? rare.renderSearch((search) => this._choose({ search }), text) : nothing}
+      ${rare ? rare.renderSearch((search) => this._choose({ search }), text, this._filter.search) : nothing}
       ${presets.length || hearts ? chip(text("all"), !chosen && !favorite, { preset: "", favorite: false }) : nothing}
       ${hearts ? chip(text("favorites"), favorite, { favorite: !favorite }) : nothing}
       ${presets.map(({ slug, name }) => chip(name, slug === chosen, { preset: slug === chosen ? "" : slug }))}

@@ -57,7 +57,7 @@ export async function reportHidden(element, { hass, image }, text) {
 }
 
 /** @param {(search: string) => void} choose @param {Localize} text */
-export function renderSearch(choose, text) {
+export function renderSearch(choose, text, search = "") {
   /** @param {Event} event */
   const type = ({ target }) => {
     const search = /** @type {HTMLInputElement} */ (target).value.trim();
@@ -69,6 +69,7 @@ export function renderSearch(choose, text) {
     style="flex: 1 1 160px; width: auto"
     aria-label=${text("search")}
     placeholder=${text("search")}
+    value=${search}
     @input=${type}
   />`;
 }
