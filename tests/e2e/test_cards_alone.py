@@ -253,3 +253,28 @@ async def test_image_counts_as_deleted_only_when_home_assistant_has_started(page
     card = await add_card(page, "gallery", title="Live")
     await page.evaluate("home.send(home.server())")
     await expect(card.get_by_text("no_images")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("layout", "steps"),
+    [
+        ("strip", [("2", "ArrowDown", "2"), ("2", "ArrowUp", "2"), ("2", "ArrowRight", "3")]),
+        ("hero", [("0", "ArrowDown", "1"), ("2", "ArrowDown", "5"), ("3", "ArrowUp", "0")]),
+        ("grid", [("0", "ArrowDown", "3"), ("4", "ArrowUp", "1"), ("4", "End", "6")]),
+    ],
+)
+async def test_arrow_keys_move_focus_between_rows(
+    page: Page, layout: str, steps: list[tuple[str, str, str]]
+) -> None:
+    await page.set_viewport_size({"width": 520, "height": 900})  # three columns
+    await page.evaluate("""() => {
+      home.list = async () => ({ images: home.images(..."0123456"), cursor: null });
+    }""")
+    card = await add_card(page, "gallery", layout=layout)
+    await page.evaluate("home.send(home.server())")
+    await expect(card.locator(".tile")).to_have_count(7)
+    for start, key, end in steps:
+        await card.locator(f"[data-job='{start}']").focus()
+        await page.evaluate("import('/keys.js').then(() => {})")
+        await page.keyboard.press(key)
+        await expect(card.locator(f"[data-job='{end}']")).to_be_focused()
