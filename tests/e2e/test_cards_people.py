@@ -20,6 +20,13 @@ pytestmark = [
     pytest.mark.usefixtures("socket_enabled"),
 ]
 ATTIC = DemoPreset("attic", "Attic")
+# Returns the suggested gallery of each image entity.
+SUGGESTIONS = """() => {
+  const { hass } = document.querySelector("home-assistant");
+  const card = window.customCards.find(({ type }) => type === "gaze-gallery-card");
+  const images = Object.keys(hass.entities).filter((id) => /^image\\./.test(id));
+  return images.map((id) => card.getEntitySuggestion(hass, id).config);
+}"""
 NOT_ALLOWED = ENGLISH.at("config_panel", "cards", "not_allowed")
 
 
@@ -47,6 +54,9 @@ async def test_cards_serve_several_servers_and_users_who_may_only_read(
     await visitor.open(f"/{DASHBOARD}")
     await generate_on_second_server(visitor, entry["title"])
     assert (len(house.server.jobs), len(attic.jobs)) == (1, 2)
+    suggestions = await visitor.page.evaluate(SUGGESTIONS)
+    assert {**only_attic, "preset": ATTIC.slug} in suggestions
+    assert all(config["server"] for config in suggestions)
 
     async with open_browser() as browser:
         tokens = await add_user(home_assistant, "system-read-only")

@@ -210,10 +210,10 @@ function offerCard(kind, rules) {
     getEntitySuggestion({ entities, devices }, entityId) {
       const { platform, device_id = "" } = entities[entityId] || {};
       if (platform !== "gaze" || entityId.startsWith("image.") !== (kind === "gallery")) return null;
-      const { model, identifiers = [] } = devices[device_id] || {};
-      const [[, id] = ["", ""]] = identifiers;
-      const config = { type: `custom:${type}` };
-      // The ID of a preset's device begins with the ID of its server.
+      const { model, identifiers: [[, id] = ["", ""]] = [], primary_config_entry: server } = devices[device_id] || {};
+      const others = Object.values(devices).some((one) => one.manufacturer === "GAZE" && one.primary_config_entry !== server);
+      const config = { type: `custom:${type}`, ...(others && { server }) };
+      // The ID of its server is first.
       if (model === "Preset") return { config: { ...config, preset: id.slice(27) } };
       return { config: model === "Recipe" ? { ...config, recipe: id } : config };
     },

@@ -30,6 +30,8 @@ interface EntityEntry {
 
 interface DeviceEntry {
   model?: string | null;
+  manufacturer?: string | null;
+  primary_config_entry?: string | null;
   identifiers?: [string, string][];
 }
 
