@@ -176,6 +176,25 @@ async def test_index_that_fails_leaves_what_is_shown(
 # Images
 
 
+async def test_next_skips_unreadable_image_after_disk_was_full(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    full_disk: FullDisk,
+) -> None:
+    made = [await add_image() for _ in range(3)]
+    player = await add_display()
+    full_disk.fill()
+    await press(hass, "button.gaze_hall_next")
+    full_disk.free()
+    file_of(entry, made[1]).write_bytes(b"")
+
+    await press(hass, "button.gaze_hall_next")
+
+    assert player.state.shown == made[0]
+
+
 async def test_next_skips_image_whose_file_is_gone(
     hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
 ) -> None:

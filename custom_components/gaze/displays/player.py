@@ -78,7 +78,8 @@ class Player:
         self._changing = asyncio.Lock()
         self._checked = False  # whether the copy of the last run is there
         self._stopped = False
-        self._disk_failing = False
+        self._disk_failed = False  # whether the disk was why the last image was not shown
+        self._disk_failure_logged = False
 
     # Choosing
 
@@ -224,7 +225,7 @@ class Player:
         for image in self._in_order(images):
             if await self._show(image):
                 return True
-            if self._disk_failing:
+            if self._disk_failed:
                 break
         return False
 
@@ -247,14 +248,16 @@ class Player:
 
     async def _show(self, image: Image, *, into_history: bool = True) -> bool:
         """Show an image. Returns False if that failed."""
+        self._disk_failed = False
         try:
             await self._show_copy(image, into_history=into_history)
         except GalleryError as err:
             _LOGGER.debug("Unable to show an image on a display: %s", err)
             return False
         except OSError as err:
-            if not self._disk_failing:
-                self._disk_failing = True
+            self._disk_failed = True
+            if not self._disk_failure_logged:
+                self._disk_failure_logged = True
                 _LOGGER.warning("Failed to save the image of a display: %s", err.strerror)
             return False
         return True
@@ -270,7 +273,7 @@ class Player:
         await self._hass.async_add_executor_job(
             write_copy, self._folder / copy, content, backup_state(self._hass)
         )
-        self._disk_failing = False
+        self._disk_failure_logged = False
         former = self._copy
         self._note(image, copy, into_history=into_history)
         await self._remove_former(former)
