@@ -6,6 +6,7 @@ import errno
 from http import HTTPStatus
 import os
 from pathlib import Path
+from typing import Any
 
 from homeassistant.core import HomeAssistant
 from homeassistant.exceptions import HomeAssistantError
@@ -171,6 +172,62 @@ async def test_index_that_fails_leaves_what_is_shown(
 
     assert player.state.shown == made[-1]
     assert (await screen.fetch(player)).status == HTTPStatus.OK
+
+
+async def test_previous_shows_image_after_media_folder_was_away(
+    hass: HomeAssistant, entry: MockConfigEntry, add_display: AddDisplay, add_image: AddImage
+) -> None:
+    player = await add_display()
+    made = [await add_image() for _ in range(3)]
+    folder = entry.runtime_data.gallery.folder
+    away = folder.rename(folder.with_name("away"))
+    await press(hass, "button.gaze_hall_previous")
+    assert player.state.shown == made[2]
+    away.rename(folder)
+
+    await press(hass, "button.gaze_hall_previous")
+
+    assert player.state.shown == made[1]
+    assert player.state.history == [made[0]]
+
+
+@pytest.mark.parametrize("fault", ["index", "disk"])
+async def test_history_stays_when_previous_fails(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+    full_disk: FullDisk,
+    fault: str,
+) -> None:
+    player = await add_display()
+    made = [await add_image() for _ in range(3)]
+    if fault == "index":
+        await entry.runtime_data.gallery.async_close()
+    else:
+        full_disk.fill()
+
+    await press(hass, "button.gaze_hall_previous")
+
+    assert player.state.shown == made[2]
+    assert player.state.history == made[:2]
+
+
+async def test_previous_stores_history_with_its_image(
+    hass: HomeAssistant,
+    hass_storage: dict[str, Any],
+    entry: MockConfigEntry,
+    add_display: AddDisplay,
+    add_image: AddImage,
+) -> None:
+    player = await add_display()
+    made = [await add_image() for _ in range(3)]
+
+    await press(hass, "button.gaze_hall_previous")
+
+    store = hass_storage[f"gaze.{entry.entry_id}.displays"]["data"]
+    stored = store[player.display.display_id]
+    assert (stored["shown"], stored["history"]) == (made[1], [made[0]])
 
 
 # Images

@@ -112,13 +112,10 @@ class Player:
         async with self._changing:
             if self._stopped:
                 return
-            while self.state.history:
-                image = await self._get(self.state.history.pop())
-                if image is None or image.hidden or image.job_id == self.state.shown:
-                    continue
-                if await self._show(image, into_history=False):
-                    return
-            self._owner.on_change()
+            try:
+                await self._show_previous()
+            except GalleryError as err:
+                _LOGGER.debug("Unable to find the previous image of a display: %s", err)
 
     async def async_advance(self) -> None:
         """Show the next image unless the display is on hold."""
@@ -129,7 +126,7 @@ class Player:
         """Show an image. Raises GalleryError if its file is unreadable or the disk is full."""
         async with self._changing:
             try:
-                await self._show_copy(image, into_history=True)
+                await self._show_copy(image)
             except OSError as err:
                 raise GalleryError(err.strerror or type(err).__name__) from err
 
@@ -229,6 +226,16 @@ class Player:
                 break
         return False
 
+    async def _show_previous(self) -> None:
+        """Show the last image of the history that is readable. Raises GalleryError."""
+        history = self.state.history
+        for place in reversed(range(len(history))):
+            image = await self._gallery.async_get(history[place])
+            if image is None or image.hidden or image.job_id == self.state.shown:
+                continue
+            if await self._show(image, history=history[:place]) or self._disk_failed:
+                return
+
     def _in_order(self, images: list[Image]) -> list[Image]:
         """Return the images except the shown one, beginning with the next one."""
         state, seen = self.state, set(self.state.seen)
@@ -246,11 +253,11 @@ class Player:
         # Sorting doesn't change the order otherwise.
         return sorted(others, key=lambda image: image.number > number)
 
-    async def _show(self, image: Image, *, into_history: bool = True) -> bool:
+    async def _show(self, image: Image, *, history: list[str] | None = None) -> bool:
         """Show an image. Returns False if that failed."""
         self._disk_failed = False
         try:
-            await self._show_copy(image, into_history=into_history)
+            await self._show_copy(image, history)
         except GalleryError as err:
             _LOGGER.debug("Unable to show an image on a display: %s", err)
             return False
@@ -262,8 +269,11 @@ class Player:
             return False
         return True
 
-    async def _show_copy(self, image: Image, *, into_history: bool) -> None:
-        """Show an image unless it is shown. Raises GalleryError, OSError of the copy."""
+    async def _show_copy(self, image: Image, history: list[str] | None = None) -> None:
+        """Show an image unless it is shown. Raises GalleryError, OSError of the copy.
+
+        history: replaces the history. If omitted, the former image is added to it.
+        """
         if self._stopped:
             raise GalleryError("the display is stopped")
         if image.job_id == self.state.shown and self.state.copy is not None:
@@ -275,14 +285,16 @@ class Player:
         )
         self._disk_failure_logged = False
         former = self._copy
-        self._note(image, copy, into_history=into_history)
+        self._note(image, copy, history)
         await self._remove_former(former)
 
-    def _note(self, image: Image, copy: str, *, into_history: bool) -> None:
+    def _note(self, image: Image, copy: str, history: list[str] | None) -> None:
         """Note what is shown now."""
         state = self.state
         is_other = state.shown != image.job_id
-        if into_history and is_other and state.shown is not None:
+        if history is not None:
+            state.history = history
+        elif is_other and state.shown is not None:
             state.history = [*state.history, state.shown][-MAX_HISTORY:]
         if image.job_id not in state.seen:
             state.seen = [*state.seen, image.job_id][-MAX_IMAGES:]
