@@ -19,7 +19,7 @@ from .recipes import FAULTS, INSTRUCTIONS, Recipe, SeedMode
 
 _LOGGER = logging.getLogger(__name__)
 
-# Mistakes of the recipe itself, which people have to correct, unlike those of a caller
+# Mistakes that a recipe may contain, unlike those that only a caller makes
 _FAULTS: Final = FAULTS | {"unknown_preset", "unknown_preset_near", "preset_gone"}
 
 
@@ -60,7 +60,9 @@ async def async_generate_recipe(
     except ServiceValidationError as err:
         if err.translation_key in _FAULTS:
             _LOGGER.warning("The recipe %s can't run: %s", recipe.name, err.__cause__ or err)
-            coordinator.recipes.async_report_failure(recipe, err)
+            # The variables of a caller can make a good template fail or its text too long.
+            if not variables or err.translation_key not in FAULTS:
+                coordinator.recipes.async_report_failure(recipe, err)
         raise
     coordinator.recipes.async_report_success(recipe)
     return jobs

@@ -224,6 +224,41 @@ async def test_template_that_fails_when_run_has_one_issue_until_it_works(
     assert [job.body["extra_positive"] for job in server.jobs] == [generated]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "variables", "fault"),
+    [
+        ("{{ 10 / n | default(1) }}", {"n": 0}, "recipe_template_failed"),
+        ("{{ 'a cat, ' * (n | default(1)) }}", {"n": 15000}, "recipe_text_too_long"),
+    ],
+)
+async def test_variables_that_fail_template_create_no_issue(
+    hass: HomeAssistant,
+    add_recipe: AddRecipe,
+    prompt: str,
+    variables: dict[str, Any],
+    fault: str,
+) -> None:
+    recipe_id = await add_recipe(prompt=prompt)
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await act(hass, "generate", recipe=recipe_id, variables=variables)
+
+    assert caught.value.translation_key == fault
+    assert issue(hass, recipe_id) is None
+
+
+async def test_instructions_that_are_too_long_create_no_issue(
+    hass: HomeAssistant, add_recipe: AddRecipe
+) -> None:
+    recipe_id = await add_recipe(prompt="in oil, {{ instructions }}")
+
+    with pytest.raises(ServiceValidationError) as caught:
+        await start_task(hass, "x" * 20_000)
+
+    assert caught.value.translation_key == "recipe_text_too_long"
+    assert issue(hass, recipe_id) is None
+
+
 async def test_missing_preset_has_one_issue_until_it_returns(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, add_recipe: AddRecipe
 ) -> None:
@@ -282,15 +317,17 @@ async def test_template_that_becomes_endless_fails_with_issue(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(templates, "TIMEOUT", 0.1)
-    loop = "{% for i in range(n | default(1)) %}"
+    loop = "{% for i in range(states('sensor.value') | int(1)) %}"
     recipe_id = await add_recipe(prompt=f"a fox{loop}{loop}{{% endfor %}}{{% endfor %}}")
+    hass.states.async_set("sensor.value", "99999")
 
     with pytest.raises(ServiceValidationError) as caught:
-        await act(hass, "generate", recipe=recipe_id, variables={"n": 99999})
+        await act(hass, "generate", recipe=recipe_id)
     assert caught.value.translation_key == "recipe_template_failed"
     assert issue(hass, recipe_id) is not None
 
-    await act(hass, "generate", recipe=recipe_id, variables={"n": 2})
+    hass.states.async_set("sensor.value", "2")
+    await act(hass, "generate", recipe=recipe_id)
     assert issue(hass, recipe_id) is None
     assert [job.body["extra_positive"] for job in server.jobs] == ["a fox"]
 
