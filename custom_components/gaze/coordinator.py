@@ -106,7 +106,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         self.controls = Controls()
         self.subentries = Subentries(hass=hass, entry=entry)
         self.recipes = Recipes(hass, entry)
-        self.displays = Displays(hass, entry, self.gallery)
+        self.displays = Displays(hass, entry, self.gallery, self.async_find_preset_slug)
         self.presets_listed = False  # whether the server listed its presets since the start
         self._listed_empty = False  # whether the last list was empty
         self.device_presets: list[str] = []  # slugs of presets that have a device
@@ -274,6 +274,19 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         for preset in self.data.values():
             if wanted in {preset.slug.casefold(), preset.name.strip().casefold()}:
                 return preset
+        return None
+
+    async def async_find_preset_slug(self, text: str) -> str | None:
+        """Return the slug of the preset with this slug or name, regardless of case, or None.
+
+        The preset can be deleted on the server if it has images. Raises GalleryError.
+        """
+        if (preset := self.find_preset(text)) is not None:
+            return preset.slug
+        wanted = text.strip().casefold()
+        for folder in (await self.gallery.async_overview()).presets:
+            if wanted in {folder.key.casefold(), folder.name.strip().casefold()}:
+                return folder.key
         return None
 
     @callback

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, override
 
 from homeassistant.components.image import DOMAIN as IMAGE_DOMAIN
@@ -36,6 +37,7 @@ from .displays import (
     async_render_preview,
 )
 from .displays.rendering import MAX_PIXELS, MAX_SIDE, MIN_SIDE
+from .gallery import GalleryError
 from .ids import subentry_unique_id
 from .names import clean, slug_of
 from .subentries import Subentry
@@ -127,6 +129,10 @@ class DisplayFlow(GazeSubentryFlow):
     @override
     async def _async_store(self, title: str, data: dict[str, Any]) -> SubentryFlowResult:
         """Store the display. The last dialog of a new one shows its address and a preview."""
+        if Source(data["source"]) is Source.PRESET and self._coordinator is not None:
+            text = data["source_value"]
+            with suppress(GalleryError):
+                data["source_value"] = await self._coordinator.async_find_preset_slug(text) or text
         if self._changed is not None:
             return await super()._async_store(title, data)
         self._added = {"address": "", "preview": await self._async_render_preview(title, data)}
@@ -155,10 +161,7 @@ class DisplayFlow(GazeSubentryFlow):
         return f"\n\n![](data:{PREVIEW_CONTENT_TYPE};base64,{b64encode(content).decode()})"
 
     def _source_value(self, source: Source, text: str) -> str:
-        """Return the slug of a preset or the ID of a recipe that people may have typed by name."""
-        if source is Source.PRESET and self._coordinator is not None:
-            preset = self._coordinator.find_preset(text)
-            return text if preset is None else preset.slug
+        """Return a text of the form, or the ID of a recipe that people may have typed by name."""
         if source is Source.RECIPE:
             return next(
                 (

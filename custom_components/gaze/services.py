@@ -613,12 +613,8 @@ async def _async_find_preset_slug(coordinator: GazeCoordinator, call: ServiceCal
     """
     if (text := call.data.get("preset")) is None:
         return None
-    if (preset := coordinator.find_preset(text)) is not None:
-        return preset.slug
-    wanted = text.strip().casefold()
-    for folder in (await coordinator.gallery.async_overview()).presets:
-        if wanted in {folder.key.casefold(), folder.name.strip().casefold()}:
-            return folder.key
+    if (slug := await coordinator.async_find_preset_slug(text)) is not None:
+        return slug
     raise ServiceValidationError(
         translation_domain=DOMAIN,
         translation_key="unknown_preset",

@@ -1,6 +1,7 @@
 """Displays are added and changed in a form, and described by their subentry."""
 
 from base64 import b64decode
+from dataclasses import replace
 from http import HTTPStatus
 from io import BytesIO
 import re
@@ -13,9 +14,19 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.displays import Colors, Dithering, Fit, Format
+from testing.gaze_server import GazeServer
 
 from ..common import press
-from .conftest import PRESET, AddDisplay, AddImage, Screen, change_display, displays_of, settle
+from .conftest import (
+    OTHER,
+    PRESET,
+    AddDisplay,
+    AddImage,
+    Screen,
+    change_display,
+    displays_of,
+    settle,
+)
 
 DEFAULTS = {
     "source": "latest",
@@ -247,6 +258,69 @@ async def test_form_works_while_server_is_not_loaded(
 
     assert result["data"]["source_value"] == "ink"
     assert again["description_placeholders"] == {"address": "", "preview": ""}
+
+
+async def test_preset_may_be_named_while_server_is_not_loaded(
+    hass: HomeAssistant, entry: MockConfigEntry, add_image: AddImage
+) -> None:
+    first = await add_image()
+    await add_image(OTHER)
+    await hass.config_entries.async_unload(entry.entry_id)
+    form = await start(hass, entry)
+    await submit(hass, form, name="Hall", source="preset", source_value="neon city")
+
+    await hass.config_entries.async_setup(entry.entry_id)
+    await settle(hass)
+    [player] = displays_of(entry).players
+    assert player.state.shown == first
+    newest = await add_image()
+
+    assert player.state.shown == newest
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_deleted_preset_that_has_images_may_be_named(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    add_image: AddImage,
+    *,
+    loaded: bool,
+) -> None:
+    wanted = await add_image()
+    await add_image(OTHER)
+    server.presets.pop(PRESET)
+    await entry.runtime_data.async_refresh()
+    if not loaded:
+        await hass.config_entries.async_unload(entry.entry_id)
+    form = await start(hass, entry)
+    result = await submit(hass, form, name="Hall", source="preset", source_value="Neon City")
+
+    if not loaded:
+        await hass.config_entries.async_setup(entry.entry_id)
+        await settle(hass)
+    [player] = displays_of(entry).players
+
+    assert player.state.shown == wanted
+    assert (result["data"]["source_value"] == PRESET) is loaded
+
+
+async def test_display_of_deleted_preset_ignores_preset_with_its_name(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    add_display: AddDisplay,
+    add_image: AddImage,
+) -> None:
+    player = await add_display(source="preset", source_value=PRESET)
+    wanted = await add_image()
+    server.presets.pop(PRESET)
+    server.presets[OTHER] = replace(server.presets[OTHER], name=PRESET)
+    await entry.runtime_data.async_refresh()
+
+    await add_image(OTHER)
+
+    assert player.state.shown == wanted
 
 
 async def test_dialog_shows_address_and_what_the_screen_gets(

@@ -1,7 +1,7 @@
 """The displays of one server: created with their subentries, stored, and found by address."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from hmac import compare_digest
@@ -60,11 +60,18 @@ def async_listen_for_shown_images(
 class Displays:
     """The displays of one server by subentry ID."""
 
-    def __init__(self, hass: HomeAssistant, entry: ConfigEntry, gallery: Gallery) -> None:
-        """Use the entry's own store."""
+    def __init__(
+        self,
+        hass: HomeAssistant,
+        entry: ConfigEntry,
+        gallery: Gallery,
+        find_preset: Callable[[str], Awaitable[str | None]],
+    ) -> None:
+        """Use the entry's own store. find_preset: see `Owner`."""
         self._hass = hass
         self._entry = entry
         self._gallery = gallery
+        self._find_preset = find_preset
         self._store = displays_store(hass, entry.entry_id)
         self._states: dict[str, Any] = {}
         self._players: dict[str, Player] = {}
@@ -241,6 +248,7 @@ class Displays:
                 on_change=lambda: self._changed(player),
                 on_shown=lambda image: self._on_shown(player, image),
                 save=self._async_save,
+                find_preset=self._find_preset,
             ),
             folder=displays_folder(self._hass, self._entry.entry_id),
             cache=self._cache / display.display_id,

@@ -65,7 +65,7 @@ class Display:
     """A screen that shows images.
 
     width, height: pixels, or None if the screen sends its size with a fetch. source_value: a
-    recipe, the slug of a preset, or a tag. address: whether the screen may fetch without a
+    recipe, the slug or name of a preset, or a tag. address: whether the screen may fetch without a
     login. advance_minutes: the interval.
     """
 

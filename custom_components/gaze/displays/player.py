@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import logging
 from pathlib import Path
 import random
@@ -13,7 +13,7 @@ from homeassistant.core import HomeAssistant
 from homeassistant.util import dt as dt_util
 
 from ..backup_state import backup_state
-from ..gallery import Gallery, GalleryError, Image
+from ..gallery import Gallery, GalleryError, Image, Selection
 from .files import remove_copy, write_copy
 from .models import Advance, Display, DisplayState, Order
 from .renderings import Renderings
@@ -38,12 +38,14 @@ class Owner:
     """What a player calls.
 
     on_change: when anything of its state changed. on_shown: after that, if it shows another
-    image. save: stores its state; the former image is removed only then.
+    image. save: stores its state; the former image is removed only then. find_preset: returns the
+    slug of the preset with this slug or name.
     """
 
     on_change: Callable[[], None]
     on_shown: Callable[[Image], None]
     save: Callable[[], Awaitable[None]]
+    find_preset: Callable[[str], Awaitable[str | None]]
 
 
 class Player:
@@ -147,10 +149,21 @@ class Player:
     async def _images(self, limit: int = MAX_IMAGES) -> list[Image]:
         """Return the images of the source, newest first."""
         try:
-            return await self._gallery.async_select(self.display.selection, limit)
+            return await self._gallery.async_select(await self._selection(), limit)
         except GalleryError as err:
             _LOGGER.debug("Unable to list the images of a display: %s", err)
             return []
+
+    async def _selection(self) -> Selection:
+        """Return which images the source means. Raises GalleryError.
+
+        The form stores the name of a preset if people typed it while the server was not loaded.
+        """
+        selection = self.display.selection
+        text = selection.preset
+        if text is None or self._gallery.newest(text) is not None:
+            return selection
+        return replace(selection, preset=await self._owner.find_preset(text) or text)
 
     async def _get(self, job_id: str) -> Image | None:
         """Return an image, or None if it is deleted."""
