@@ -26,7 +26,7 @@ def stamp(root: Path, version: str) -> None:
         raise ValueError(f"{version} is not a version such as 1.2.3 or 1.2.3b1")
     changelog = (root / CHANGELOG).read_text()
     if UNRELEASED not in changelog:
-        raise ValueError(f"{CHANGELOG} tells of nothing unreleased")
+        raise ValueError(f"{CHANGELOG} has no section Unreleased")
     day = datetime.now(UTC).date()
     texts = {
         MANIFEST: re.sub(
@@ -52,11 +52,11 @@ def notes(root: Path, tag: str) -> str:
     """
     version = json.loads((root / MANIFEST).read_text())["version"]
     if tag != version:
-        raise ValueError(f"The tag is {tag}, the version of the manifest {version}")
+        raise ValueError(f"The tag {tag} is not the version of the manifest, {version}")
     pattern = rf"^## {re.escape(tag)} \([\d-]+\)\n(.*?)(?=^## |\Z)"
     section = re.search(pattern, (root / CHANGELOG).read_text(), re.DOTALL | re.MULTILINE)
     if section is None or not section[1].strip():
-        raise ValueError(f"{CHANGELOG} tells nothing of {tag}")
+        raise ValueError(f"{CHANGELOG} has no section for {tag}")
     return section[1].strip()
 
 

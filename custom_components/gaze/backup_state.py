@@ -1,7 +1,7 @@
-"""What holds still while Home Assistant makes a backup.
+"""Keeps files unchanged while Home Assistant creates a backup.
 
-Home Assistant lists a folder and then copies its files. If one of them is gone by then, the whole
-backup fails. So each file stays under its name until the backup ends.
+Home Assistant lists a folder and then copies its files. If one of them is missing by then, the
+backup fails. So each file keeps its name until the backup ends.
 """
 
 from contextlib import suppress
@@ -23,17 +23,17 @@ LONGEST_BACKUP: Final = timedelta(hours=6)
 
 
 class BackupMember(Protocol):
-    """What prepares for a backup. Errors are logged by the member."""
+    """An object that prepares for backups. It logs its own errors."""
 
     async def async_begin_backup(self) -> None:
-        """Leave what a backup copies unchanged from now on."""
+        """Leave all files of a backup unchanged from now on."""
 
     async def async_end_backup(self) -> None:
-        """Do what had to wait for the end of the backup."""
+        """Make the changes that waited for the end of the backup."""
 
 
 class BackupState:
-    """Whether Home Assistant makes a backup, for all servers."""
+    """Whether Home Assistant is creating a backup, for all servers."""
 
     def __init__(self, hass: HomeAssistant) -> None:
         """Begin without a backup."""
@@ -61,7 +61,7 @@ class BackupState:
             await member.async_begin_backup()
 
     async def async_end(self) -> None:
-        """Remove the files that were discarded meanwhile."""
+        """Remove the files that were discarded during the backup."""
         if self._cancel_timeout is not None:
             self._cancel_timeout()
             self._cancel_timeout = None
@@ -73,7 +73,7 @@ class BackupState:
             await member.async_end_backup()
 
     def remove_file(self, path: Path) -> None:
-        """Remove a file that may be absent, after a backup if one is being made. Blocks.
+        """Remove a file that might not exist. Wait for the end of a backup. Blocks.
 
         Raises OSError.
         """
@@ -86,7 +86,7 @@ class BackupState:
 
 @callback
 def backup_state(hass: HomeAssistant) -> BackupState:
-    """Return the state of the backups of a Home Assistant."""
+    """Return the state of backups of this Home Assistant."""
     if (state := hass.data.get(_DATA_BACKUP_STATE)) is None:
         state = hass.data[_DATA_BACKUP_STATE] = BackupState(hass)
     return state

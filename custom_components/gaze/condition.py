@@ -1,4 +1,4 @@
-"""Conditions: what a server is doing, and whether it can be reached."""
+"""Conditions for the state of servers: generating, idle, or connected."""
 
 from typing import ClassVar, Final, override
 
@@ -16,7 +16,7 @@ from .targets import async_require_server, async_server_entities
 class ServerCondition(EntityStateConditionBase):
     """Checks an entity of the servers that the target belongs to.
 
-    A target may be any device or entity of GAZE: a preset's device means its server.
+    A target may be any device or entity of GAZE, such as the device of a preset.
     """
 
     _primary_entities_only = False

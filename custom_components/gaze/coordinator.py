@@ -117,7 +117,7 @@ class GazeCoordinator(DataUpdateCoordinator[dict[str, Preset]]):
         """Return the names of damaged files that were set aside at this start."""
         return [name for name in (self._records.set_aside, self.gallery.set_aside) if name]
 
-    # Life
+    # Setup and unload
 
     async def async_open(self) -> None:
         """Open the stores. Raises ConfigEntryNotReady if they can't be opened.

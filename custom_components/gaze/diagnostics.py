@@ -1,4 +1,4 @@
-"""What people can hand over when something goes wrong: bounded, and without secrets."""
+"""Diagnostics of a server, limited in size and without secrets."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ _RECIPE_TEXTS: Final = {"name", "prompt", "negative", "instructions", "tag", "se
 async def async_get_config_entry_diagnostics(
     _hass: HomeAssistant, entry: GazeConfigEntry
 ) -> dict[str, Any]:
-    """Return how a server, its jobs and its images stand; the last `MAX_JOBS` jobs only."""
+    """Return the state of a server, its last `MAX_JOBS` jobs, and its images."""
     url = URL(entry.data[CONF_HOST])
     found: dict[str, Any] = {
         "entry": {
@@ -67,7 +67,7 @@ async def async_get_config_entry_diagnostics(
 
 
 def _server(coordinator: GazeCoordinator) -> dict[str, Any]:
-    """Return what is known of the server and its presets."""
+    """Return the connection and the presets of a server."""
     error = coordinator.last_exception
     secrets = _secrets(coordinator.config_entry)
     return {
@@ -84,7 +84,7 @@ def _server(coordinator: GazeCoordinator) -> dict[str, Any]:
 
 
 def _recipes(coordinator: GazeCoordinator) -> list[dict[str, Any]]:
-    """Return the recipes without what people wrote."""
+    """Return the recipes without the texts of users."""
     return [
         async_redact_data(asdict(recipe), _RECIPE_TEXTS)
         for recipe in islice(coordinator.recipes, MAX_PRESETS)
@@ -92,7 +92,7 @@ def _recipes(coordinator: GazeCoordinator) -> list[dict[str, Any]]:
 
 
 def _jobs(coordinator: GazeCoordinator) -> dict[str, Any]:
-    """Return how many jobs are known, and the last ones."""
+    """Return the number of jobs, and the last ones."""
     jobs = coordinator.engine.jobs
     return {
         "by_status": dict(sorted(Counter(job.status.value for job in jobs).items())),
@@ -121,7 +121,7 @@ def _job(coordinator: GazeCoordinator, job: Job) -> dict[str, Any]:
 
 
 def _durations(coordinator: GazeCoordinator) -> list[dict[str, Any]]:
-    """Return the learned durations: the least and the most seconds of each image, by key."""
+    """Return the learned durations by key, as the shortest and longest seconds of each image."""
     secrets = _secrets(coordinator.config_entry)
     return [
         {
@@ -133,7 +133,7 @@ def _durations(coordinator: GazeCoordinator) -> list[dict[str, Any]]:
 
 
 async def _gallery(coordinator: GazeCoordinator) -> dict[str, Any]:
-    """Return how many images are saved, in total, by preset, and by month."""
+    """Return the number of saved images, in total, by preset, and by month."""
     found: dict[str, Any] = {"count": coordinator.gallery.count}
     try:
         overview = await coordinator.gallery.async_overview()
@@ -150,7 +150,7 @@ async def _gallery(coordinator: GazeCoordinator) -> dict[str, Any]:
 
 
 def _display(player: Player) -> dict[str, Any]:
-    """Return how a display is set up and what it does, without its name and address."""
+    """Return the settings and the state of a display, without its name and address."""
     display, state = player.display, player.state
     return {
         "source": display.source.value,
@@ -174,13 +174,13 @@ def _counts(folders: Iterable[Folder]) -> dict[str, int]:
 
 
 def _secrets(entry: GazeConfigEntry) -> list[str]:
-    """Return what must not stand in any text: the key and the server's name or address."""
+    """Return the secrets to redact in texts: the API key, and the host of the server."""
     host = URL(entry.data[CONF_HOST]).host
     return [secret for secret in (entry.data[CONF_API_KEY], host) if secret]
 
 
 def _without(text: str, secrets: Iterable[str]) -> str:
-    """Return a text as one line with the secrets in it redacted, in any case of letters."""
+    """Return a text as one line with redacted secrets, regardless of case."""
     for secret in secrets:
         text = re.sub(re.escape(secret), REDACTED, text, flags=re.IGNORECASE)
     return clean(text, MAX_TEXT)

@@ -89,7 +89,7 @@ class DisplayFlow(GazeSubentryFlow):
     async def async_step_display(
         self, user_input: dict[str, Any] | None = None
     ) -> SubentryFlowResult:
-        """Show the form, and store what people entered."""
+        """Show the form, and store what the user entered."""
         return await self._async_step(user_input)
 
     @override
@@ -161,7 +161,7 @@ class DisplayFlow(GazeSubentryFlow):
         return f"\n\n![](data:{PREVIEW_CONTENT_TYPE};base64,{b64encode(content).decode()})"
 
     def _source_value(self, source: Source, text: str) -> str:
-        """Return a text of the form, or the ID of a recipe that people may have typed by name."""
+        """Return a text of the form, or the ID of a recipe, which the user may enter by name."""
         if source is Source.RECIPE:
             return next(
                 (
@@ -175,7 +175,7 @@ class DisplayFlow(GazeSubentryFlow):
 
     @override
     async def _async_errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
-        """Return what is wrong, by field."""
+        """Return the errors by field."""
         if not name:
             return {CONF_NAME: "name_missing"}
         source, value = Source(data["source"]), data.get("source_value")
@@ -191,7 +191,7 @@ class DisplayFlow(GazeSubentryFlow):
         return _size_errors(data)
 
     def _source_values(self) -> SelectSelector:
-        """Return a choice of presets and recipes. People may also type a tag."""
+        """Return a selector of presets and recipes. The user may also enter a tag."""
         options = [
             SelectOptionDict(value=recipe_id, label=title)
             for recipe_id, title in self._titles(SUBENTRY_RECIPE).items()
@@ -226,7 +226,7 @@ class DisplayFlow(GazeSubentryFlow):
 
 
 def _size_errors(data: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is wrong with the size, by field."""
+    """Return the errors of the size by field."""
     width, height = data.get("width"), data.get("height")
     if (width is None) != (height is None):
         return {"height" if height is None else "width": "size_incomplete"}

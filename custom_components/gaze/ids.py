@@ -60,5 +60,5 @@ def media_content_id(entry_id: str, job_id: str) -> str:
 
 
 def display_path(token: str, name: str) -> str:
-    """Return the path at which a screen fetches its image. `name` only helps people."""
+    """Return the path at which a screen fetches its image. `name` only helps users."""
     return DISPLAY_VIEW_URL.format(token=token, name=name)

@@ -74,29 +74,30 @@ def async_get_tools(hass: HomeAssistant, llm_context: LLMContext, api_id: str) -
 
 
 class GenerateImageTool(Tool):
-    """Queues images and returns at once."""
+    """Queues images and returns immediately."""
 
     name = f"{DOMAIN}__generate_image"
     title = "Generate images"
     description = (
         "Generates images with GAZE from a preset or a recipe, for requests such as 'paint me a "
-        "harbor at night'. Returns at once: an image takes from seconds to minutes, and then "
+        "harbor at night'. Returns immediately. An image takes from seconds to minutes, and then "
         "appears in Home Assistant automatically. Do not call it again to wait for it."
     )
     parameters = vol.Schema(
         {
             vol.Optional(
-                "preset", description="What the image is made from: the name of a preset"
+                "preset", description="The name of the preset to generate from"
             ): cv.string,
             vol.Optional(
-                "recipe", description="The name of a recipe to run, instead of a preset"
+                "recipe", description="The name of the recipe to run instead of a preset"
             ): cv.string,
             vol.Optional(
                 "prompt",
-                description="What the image is to show beyond the preset or the recipe, in English",
+                description="What to add to the image, in English",
             ): cv.string,
             vol.Optional(
-                "count", description="How many images. Defaults to one, or as the recipe says"
+                "count",
+                description="The number of images. Defaults to one, or to that of the recipe",
             ): vol.All(vol.Coerce(int), vol.Range(min=1, max=MAX_COUNT)),
         }
     )
@@ -145,10 +146,12 @@ class ListImagesTool(Tool):
             ): cv.string,
             vol.Optional(
                 "search",
-                description="Words that all stand in preset, recipe, title, prompt, or tag",
+                description=(
+                    "Words that the image must contain in its preset, recipe, title, prompt, or tag"
+                ),
             ): cv.string,
             vol.Optional("favorite", description="Only favorites, or only others"): cv.boolean,
-            vol.Optional("limit", default=5, description="At most so many images"): vol.All(
+            vol.Optional("limit", default=5, description="The maximum number of images"): vol.All(
                 vol.Coerce(int), vol.Range(min=1, max=MAX_IMAGES)
             ),
         }
@@ -262,7 +265,7 @@ def _is_exposed(hass: HomeAssistant, llm_context: LLMContext, entry_id: str, pol
 
 
 def _create_labels(servers: Iterable[GazeCoordinator]) -> _Labels:
-    """Return what presets, by slug, and recipes, by ID, are called here. No two are the same."""
+    """Return distinct names of presets, by slug, and of recipes, by ID."""
     servers = list(servers)
     presets = {
         slug: Preset(slug=slug, name=_sanitize(preset.name))

@@ -43,8 +43,8 @@ class WrittenPrompt:
 class WritingTask:
     """A task for the prompt writer.
 
-    name: the recipe's name. writer: the AI task entity. plain: the prompt to start from.
-    earlier: the last prompts, so that the next one is another.
+    name: the recipe's name. writer: the AI task entity. plain: the rendered prompt to start from.
+    earlier: the last prompts, which the next one must not repeat.
     """
 
     name: str
@@ -82,7 +82,7 @@ async def async_write_prompt(hass: HomeAssistant, task: WritingTask) -> WrittenP
     except Exception as err:  # noqa: BLE001 - the image is generated after any error of an agent
         error = clean(str(err), MAX_TITLE) or type(err).__name__
         _LOGGER.warning(
-            "%s failed to write a prompt for the recipe %s. Using the plain prompt: %s",
+            "%s failed to write a prompt for the recipe %s. Using the rendered prompt: %s",
             task.writer,
             clean(task.name),
             error,
@@ -90,7 +90,7 @@ async def async_write_prompt(hass: HomeAssistant, task: WritingTask) -> WrittenP
         return None
     if (written := _read(result.data)) is None:
         _LOGGER.warning(
-            "%s wrote no usable prompt for the recipe %s. Using the plain prompt",
+            "%s wrote no usable prompt for the recipe %s. Using the rendered prompt",
             task.writer,
             clean(task.name),
         )

@@ -96,7 +96,7 @@ class RecipeFlow(GazeSubentryFlow):
     async def async_step_recipe(
         self, user_input: dict[str, Any] | None = None
     ) -> SubentryFlowResult:
-        """Show the form, and store what people entered."""
+        """Show the form, and store what the user entered."""
         return await self._async_step(user_input)
 
     @override
@@ -126,7 +126,7 @@ class RecipeFlow(GazeSubentryFlow):
 
     @override
     async def _async_errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
-        """Return what is wrong, by field."""
+        """Return the errors by field."""
         if not name:
             return {CONF_NAME: "name_missing"}
         if self._is_taken(name):
@@ -140,7 +140,7 @@ class RecipeFlow(GazeSubentryFlow):
 
     @override
     def _placeholders(self) -> dict[str, str]:
-        """Return what is wrong with a template."""
+        """Return the error of a template as a placeholder."""
         return {"error": self._template_error}
 
     async def _async_template_errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
@@ -174,7 +174,7 @@ class RecipeFlow(GazeSubentryFlow):
         )
 
     def _preset_choice(self) -> SelectSelector:
-        """Return a choice of the server's presets. People may also type one.
+        """Return a choice of the server's presets. The user may also enter one.
 
         A field that takes other texts shows values and not labels, so the names are the values.
         """
@@ -201,7 +201,7 @@ class RecipeFlow(GazeSubentryFlow):
 
 
 def _request_errors(data: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is wrong with the size, the seed, or another field of the request."""
+    """Return the errors of the size, the seed, and other fields of the request."""
     try:
         validate_request(
             Preset(slug="preset", name="preset"),

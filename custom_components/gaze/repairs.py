@@ -1,4 +1,4 @@
-"""Repairs: issues that only a person can fix."""
+"""Repairs: issues that only the user can fix."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -60,7 +60,10 @@ def async_setup_repairs(hass: HomeAssistant, entry: GazeConfigEntry) -> None:
 def async_delete_repairs(
     hass: HomeAssistant, entry: GazeConfigEntry, *, persistent: bool = False
 ) -> None:
-    """Delete the issues of a server, those that a person has to confirm only if `persistent`."""
+    """Delete the issues of a server, but persistent ones only if `persistent`.
+
+    The user has to confirm persistent issues.
+    """
     for issue in _list_issues(hass, entry):
         if persistent or not issue.is_persistent:
             ir.async_delete_issue(hass, DOMAIN, issue.issue_id)
@@ -117,7 +120,7 @@ class _IssueReporter:
 
     @callback
     def async_report_set_aside(self) -> None:
-        """Report the stores that this start found damaged. A person confirms the issue."""
+        """Report the stores that this start found damaged. The user confirms the issue."""
         for file in self._coordinator.stores_set_aside:
             ir.async_create_issue(
                 self._hass,

@@ -72,7 +72,7 @@ def save_copy(
 
 
 def _allows_metadata(hass: HomeAssistant, folder: Path) -> bool:
-    """Return whether a folder is in a media directory, which only people who log in can read."""
+    """Return whether a folder is in a media directory, which only users who log in can read."""
     media = [Path(os.path.realpath(directory)) for directory in hass.config.media_dirs.values()]
     public = Path(os.path.realpath(hass.config.path("www")))
     return any(map(folder.is_relative_to, media)) and not folder.is_relative_to(public)

@@ -48,7 +48,7 @@ def server_status(coordinator: GazeCoordinator) -> str:
 
 
 def _estimated_finish(coordinator: GazeCoordinator) -> datetime | None:
-    """Return when the open jobs will have ended, or None if that is unknown or overdue."""
+    """Return when the open jobs will have ended, or None if unknown or if no job is open."""
     engine = coordinator.engine
     seconds = engine.seconds_until_free()
     if not seconds:

@@ -30,8 +30,8 @@ from .names import clean
 class GazeSubentryFlow(ConfigSubentryFlow):
     """Adds a subentry or changes it, with one form for both.
 
-    The form is the step that has the name of the type of the subentry. A subclass names the step
-    and says what the fields are and what is wrong with an input.
+    The step of the form has the name of the subentry type. A subclass defines the step, the fields,
+    and the errors of an input.
     """
 
     subentry_type: ClassVar[str]
@@ -48,7 +48,7 @@ class GazeSubentryFlow(ConfigSubentryFlow):
         return await self._async_step(user_input)
 
     async def _async_step(self, user_input: dict[str, Any] | None) -> SubentryFlowResult:
-        """Show the form, and store what people entered."""
+        """Show the form, and store what the user entered."""
         errors: dict[str, str] = {}
         if user_input is not None:
             name, data = clean(user_input[CONF_NAME]), self._data(user_input)
@@ -69,7 +69,7 @@ class GazeSubentryFlow(ConfigSubentryFlow):
 
     @abstractmethod
     async def _async_errors(self, name: str, data: Mapping[str, Any]) -> dict[str, str]:
-        """Return what is wrong, by field."""
+        """Return the errors by field."""
 
     @abstractmethod
     def _placeholders(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Resolves targets of triggers and conditions to servers, presets, recipes, and displays."""
+"""Returns the servers, presets, recipes, and displays of targets of triggers and conditions."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _GROUP_DOMAINS: Final = frozenset(("group", EVENT_DOMAIN))
 
 
 class Kind(StrEnum):
-    """What images belong to."""
+    """The kinds of subjects."""
 
     SERVER = "server"
     PRESET = "preset"
@@ -40,9 +40,10 @@ class Subject:
 
 @callback
 def async_subjects(hass: HomeAssistant, target: dict[str, Any]) -> set[Subject]:
-    """Return what a target means, by its image and event entities.
+    """Return the servers, presets, recipes, and displays of a target.
 
-    A device that the target names counts even if people hide or disable its entities.
+    The image and event entities of the target determine them. The entities of a device in the
+    target count even if the user hides or disables them.
     """
     registry = er.async_get(hass)
     selection = TargetSelection(target)
@@ -55,7 +56,7 @@ def async_subjects(hass: HomeAssistant, target: dict[str, Any]) -> set[Subject]:
 
 
 def _subjects_of(entities: Iterable[er.RegistryEntry]) -> Iterator[Subject]:
-    """Yield what entities are about."""
+    """Yield the subjects of entities."""
     for entity in entities:
         if entity.platform != DOMAIN or entity.config_entry_id is None:
             continue
@@ -65,7 +66,7 @@ def _subjects_of(entities: Iterable[er.RegistryEntry]) -> Iterator[Subject]:
 
 
 def kind_and_key(entity: er.RegistryEntry, entry_id: str) -> tuple[Kind, str | None]:
-    """Return the kind and the key of what an image or event entity is about."""
+    """Return the kind and the key of the subject of an image or event entity."""
     if (subentry_id := entity.config_subentry_id) is not None:
         is_recipe = entity.unique_id == subentry_unique_id(subentry_id, "recipe_image")
         return Kind.RECIPE if is_recipe else Kind.DISPLAY, subentry_id
@@ -117,7 +118,7 @@ def async_require_server(hass: HomeAssistant, target: dict[str, Any]) -> None:
 def _named_only(target: dict[str, Any]) -> TargetSelection | None:
     """Return a target, or None if it has an area, a floor, or a label.
 
-    Those may be empty today and not tomorrow. Raises vol.Invalid for an empty target.
+    Those may be empty now and get entities later. Raises vol.Invalid for an empty target.
     """
     selection = TargetSelection(target)
     if not selection.has_any_target:
@@ -128,7 +129,7 @@ def _named_only(target: dict[str, Any]) -> TargetSelection | None:
 
 
 def _unusable(hass: HomeAssistant, selection: TargetSelection, message: str) -> vol.Invalid:
-    """Return the error for a target, which may have been usable once."""
+    """Return the error for a target that is unusable or no longer exists."""
     entities, devices = er.async_get(hass), dr.async_get(hass)
     exists = any(map(entities.async_get, selection.entity_ids)) or any(
         map(devices.async_get, selection.device_ids)

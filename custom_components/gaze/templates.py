@@ -1,4 +1,4 @@
-"""Renders templates that people wrote without blocking the event loop."""
+"""Renders templates of users without blocking the event loop."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Triggers: what happens to the jobs of a server, a preset, or a recipe, and what displays show."""
+"""Triggers for events of jobs, and for displays that show another image."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ _REASON: Final[dict[vol.Marker, Any]] = {
         cv.ensure_list, [vol.In([reason.value for reason in Reason])]
     )
 }
-# Jobs for which a trigger fired: a display that shows their image later is no second event
+# Jobs for which a trigger fired. It does not fire again if a display shows their image later.
 _REMEMBERED_JOBS: Final = 100
 _WITH_JOBS: Final = frozenset((Kind.SERVER, Kind.PRESET, Kind.RECIPE))
 
@@ -54,7 +54,7 @@ def _schema(options: dict[vol.Marker, Any]) -> vol.Schema:
 
 
 class JobTrigger(Trigger):
-    """Fires for one type of event of the jobs that its target means.
+    """Fires for one type of event of the jobs of its target.
 
     It listens to the bus, so it survives a reload of the server.
     """
@@ -118,14 +118,14 @@ class JobTrigger(Trigger):
         )
 
     def _means(self, *subjects: Subject) -> bool:
-        """Return whether the target means one of the subjects now."""
+        """Return whether the target currently includes one of the subjects."""
         return not async_subjects(self._hass, self._target).isdisjoint(subjects)
 
 
 class ImageFinishedTrigger(JobTrigger):
     """Fires when an image is saved and shown, and when a display shows another image.
 
-    If the target means both the display and the job of an image, it fires for the job only.
+    If the target includes both the display and the job of an image, it fires only for the job.
     """
 
     event = JobEvent.FINISHED
@@ -209,12 +209,12 @@ def _coordinator(hass: HomeAssistant, entry_id: str) -> GazeCoordinator:
 
 
 def _subjects_of_job(data: Mapping[str, Any]) -> list[Subject]:
-    """Return what the job of an event belongs to."""
+    """Return the server, preset, and recipe of the job of an event."""
     return _list_subjects(data["config_entry_id"], data["preset"], data["recipe"])
 
 
 def _list_subjects(entry_id: str, preset: str, recipe: str | None) -> list[Subject]:
-    """Return what a job belongs to."""
+    """Return the server, preset, and recipe of a job."""
     subjects = [
         Subject(kind=Kind.SERVER, entry_id=entry_id),
         Subject(kind=Kind.PRESET, entry_id=entry_id, key=preset),

@@ -69,7 +69,7 @@ async def _wait_for_state(home_assistant: HomeAssistant, entity_id: str, state: 
 
 async def test_recipe_with_writer_makes_favorites_that_are_rotated(house: House) -> None:
     home_assistant = house.home_assistant
-    house.expected.append("Using the plain prompt")  # when the writer fails
+    house.expected.append("Using the rendered prompt")  # when the writer fails
     # collection_image fetches images at Home Assistant's own address.
     own_url = {"type": "config/core/update", "internal_url": home_assistant.url}
     await home_assistant.websocket(own_url)
@@ -87,7 +87,7 @@ async def test_recipe_with_writer_makes_favorites_that_are_rotated(house: House)
         },
     )
 
-    # The writer writes, and the plain prompt is used if it does not.
+    # The writer writes, and the rendered prompt is used if it does not.
     async with home_assistant.events("gaze_event") as received:
         written = await _run(home_assistant)
         writers = {(await received.get())["data"]["writer"]}

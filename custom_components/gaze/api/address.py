@@ -1,4 +1,4 @@
-"""Validates the addresses of servers, as people enter them, and of images, as GAZE reports them."""
+"""Validates the addresses of servers, as users enter them, and of images, as GAZE reports them."""
 
 from ipaddress import AddressValueError, IPv6Address
 import re

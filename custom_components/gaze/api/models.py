@@ -1,7 +1,7 @@
 """Requests and responses of GAZE's API as typed objects.
 
 Source: GAZE's REST guide. The types of slugs, job IDs, statuses, and image addresses are checked
-strictly, because requests depend on them. Names, errors, and seeds are only shown to people, so
+strictly, because requests depend on them. Names, errors, and seeds are only shown to users, so
 they are converted if possible. Unknown fields are ignored. An unusable preset or job is skipped.
 """
 

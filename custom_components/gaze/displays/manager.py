@@ -128,7 +128,7 @@ class Displays:
             return None
         return f"{base}{path}"
 
-    # Life
+    # Setup and unload
 
     async def async_load(self) -> None:
         """Read what is stored, and remove the files of deleted displays."""
@@ -192,7 +192,7 @@ class Displays:
             for player in self.players:
                 await player.async_update()
 
-    # What people do
+    # Actions of users and screens
 
     @callback
     def async_set_hold(self, player: Player, hold: bool) -> None:
@@ -227,7 +227,7 @@ class Displays:
         """Call the listener when a display changes. Returns how to stop that."""
         return async_dispatcher_connect(self._hass, _signal(display_id), listener)
 
-    # Inside
+    # Internal
 
     @callback
     def _on_added(self, subentry: Subentry) -> None:
@@ -262,7 +262,7 @@ class Displays:
 
     @callback
     def _on_changed(self, subentry: Subentry) -> None:
-        """Take over what people changed of a display."""
+        """Apply the changed settings of a display."""
         player = self._players[subentry.subentry_id]
         before, player.display = player.display, Display.from_subentry(subentry)
         if before.rendering != player.display.rendering:

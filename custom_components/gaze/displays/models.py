@@ -1,4 +1,4 @@
-"""What people choose for a display, and what is stored of it."""
+"""The settings of a display, and its stored state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -113,12 +113,12 @@ class Display:
 
     @property
     def has_size(self) -> bool:
-        """Return whether people chose the size."""
+        """Return whether the user entered the size."""
         return self.width is not None and self.height is not None
 
     @property
     def selection(self) -> Selection:
-        """Return which images the source means."""
+        """Return the selection of images of the source."""
         match self.source:
             case Source.PRESET:
                 return Selection(preset=self.source_value)
@@ -132,7 +132,7 @@ class Display:
                 return Selection()
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
-        """Return the size of a rendering if people chose none, for an image of this size.
+        """Return the size of a rendering if the user entered none, for an image of this size.
 
         The brand image has no width and height.
         """
@@ -158,14 +158,20 @@ def _side(data: Mapping[str, Any], key: str) -> int | None:
 
 @dataclass(kw_only=True, slots=True)
 class DisplayState:
-    """What is stored of a display.
+    """The stored state of a display. Times are in seconds since the epoch.
 
-    Times are in seconds since the epoch. token: the secret of its address. shown: the job ID of
-    the image that it shows, with the time when it began to, the number of the image, and the size
-    of the image in pixels. copy: the name of the file that holds this image. newest: the job ID of
-    the newest image of the source that the display took note of, with its number. Unlike the time
-    when it was made, the number doesn't depend on the clock. history: job IDs that it showed
-    before, the last one at the end. seen: job IDs that were shown in this round.
+    token: the secret part of the address.
+    hold: whether the image stays until the user turns this off.
+    shown: the job ID of the current image.
+    shown_at: when the display began to show it.
+    shown_number: its number.
+    shown_width, shown_height: its size in pixels.
+    copy: the name of the file with a copy of it.
+    newest: the job ID of the newest image of the source that the display noted.
+    newest_number: its number. Unlike a time, it doesn't depend on the clock.
+    history: the job IDs of earlier images, the last one at the end.
+    seen: the job IDs of the images that were shown in this round.
+    last_fetched: when the screen last fetched its image.
     """
 
     token: str

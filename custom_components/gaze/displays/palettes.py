@@ -1,8 +1,8 @@
 """Colors of e-paper panels: what a screen shows, and what its driver expects in the file.
 
 A panel's ink differs from the color that its driver calls by the same name: "white" is a light
-gray, "green" is nearly black. Dithering mixes the colors that people see, so it uses the
-measured ones. The file then names the pure ones, which the drivers of panels look for.
+gray, "green" is nearly black. Dithering mixes the colors that the panel shows, so it uses the
+measured ones. The file contains the pure ones, which the drivers of panels expect.
 
 Measured values are typical for E Ink's ACeP (seven colors) and Spectra 6 panels in daylight.
 """

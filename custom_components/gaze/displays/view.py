@@ -45,7 +45,7 @@ class DisplayView(HomeAssistantView):
         self,
         request: web.Request,
         token: str,
-        name: str,  # noqa: ARG002 - for people only
+        name: str,  # noqa: ARG002 - for users only
     ) -> web.StreamResponse:
         """Respond with the image, or with 304 if the screen has it."""
         return await self._respond(request, token)
@@ -54,7 +54,7 @@ class DisplayView(HomeAssistantView):
         self,
         request: web.Request,
         token: str,
-        name: str,  # noqa: ARG002 - for people only
+        name: str,  # noqa: ARG002 - for users only
     ) -> web.StreamResponse:
         """Respond with the headers of the image."""
         return await self._respond(request, token)

@@ -44,7 +44,7 @@ _COARSE: Final = 2 * _SECOND  # the resolution of FAT's time stamps
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Marker:
-    """What the marker file of a root says.
+    """The content of the marker file of a root.
 
     gallery: the ID of the folder. server: a text that identifies the server without its address.
     """
@@ -61,7 +61,7 @@ class Listing:
     unreadable: frozenset[str] = frozenset()
 
     def missing(self, paths: Iterable[str]) -> set[str]:
-        """Return which of the files are certainly not there.
+        """Return which of the files are definitely missing.
 
         A file system that ignores case may list a file under another spelling.
         """
@@ -92,7 +92,7 @@ class Files:
     def write(
         self, path: str, content: bytes, *, keep_part: Callable[[], bool] = lambda: False
     ) -> None:
-        """Write a file so that it is complete or absent, also after a power cut.
+        """Write a file so that it is complete or missing, even after a power cut.
 
         keep_part: whether to leave the temporary file for `remove_parts`, because a backup may have
         listed it. Called when the file is complete: a backup may have begun by then.
@@ -144,21 +144,21 @@ class Files:
             return found.st_mtime_ns
 
     def exists(self, path: str) -> bool:
-        """Return whether there is anything with this name."""
+        """Return whether this path exists."""
         return os.path.lexists(self.root / path)
 
     def can_hold(self, folder: str) -> bool:
-        """Return whether there is, or can be, a folder with this name."""
+        """Return whether a folder with this name exists or can be created."""
         return _mode(self.root / folder) in {0, stat.S_IFDIR}
 
     def can_write(self, path: str) -> bool:
-        """Return whether there is, or can be, a file with this name."""
+        """Return whether a file with this path exists or can be created."""
         return _mode(self.root / path) in {0, stat.S_IFREG}
 
     def remove(self, path: str) -> None:
-        """Remove a file, and its folder with the last one.
+        """Remove a file, and its folder if that is then empty.
 
-        Raises GalleryUnavailableError or another GalleryError if it stays, or might.
+        Raises GalleryUnavailableError or another GalleryError if the file might still exist.
         """
         try:
             with self._changing(path) as (folder, name), suppress(FileNotFoundError):
@@ -171,7 +171,7 @@ class Files:
             (self.root / path).parent.rmdir()
 
     def remove_parts(self) -> None:
-        """Remove what interrupted writes left behind."""
+        """Remove the temporary files of interrupted writes."""
         with suppress(GalleryError, OSError), self._open_root() as root:
             for name in _folders(root):
                 with suppress(OSError), _open_folder(root, name) as folder:
@@ -180,9 +180,9 @@ class Files:
                             os.unlink(part, dir_fd=folder)
 
     def changed(self) -> bool:
-        """Return whether others may have changed files since `present` looked.
+        """Return whether others might have changed files since the last call of `present`.
 
-        False if that cannot be found out now.
+        Return False if the root is unreadable.
         """
         try:
             with self._open_root() as root:
@@ -195,9 +195,9 @@ class Files:
         return self._seen is None or 0 in self._seen.values() or folders != self._seen
 
     def present(self) -> Listing | None:
-        """Return what is there, or None if that cannot be found out now.
+        """Return the files, or None if the root is unreadable.
 
-        A root without a marker that is not there has no files.
+        A missing root that needs no marker has no files.
         """
         try:
             with self._open_root() as root:
@@ -213,9 +213,9 @@ class Files:
             return None
 
     def confirm_missing(self, paths: Collection[str]) -> set[str]:
-        """Return which files are missing when requested by name, or none if that is unknown.
+        """Return which of the files are missing. Looks for each by its name.
 
-        Network shares may list a folder incompletely.
+        Return none if the root is unreadable. Network shares may list a folder incompletely.
         """
         missing: set[str] = set()
         try:
@@ -240,7 +240,7 @@ class Files:
     def _open_root(self) -> Generator[int]:
         """Open the root and validate its marker.
 
-        An open folder stays on the disk that it is on, so what is done with it is done there.
+        An open folder stays on its disk, even if another disk is mounted in its place.
         Raises GalleryUnavailableError, OSError.
         """
         try:
@@ -257,7 +257,7 @@ class Files:
 
     @contextmanager
     def _changing(self, path: str, *, create: bool = False) -> Generator[tuple[int, str]]:
-        """Open a file's folder and remember that a change of it is our own."""
+        """Open the folder of a file for a change. `changed` ignores this change."""
         folder_name, _, name = path.partition("/")
         _check_name(folder_name)
         _check_name(name)
@@ -299,9 +299,9 @@ class Files:
 
 
 def read_marker(root: Path) -> Marker | None:
-    """Return what the marker of a root says, or None if it has none.
+    """Return the marker of a root, or None if it has none.
 
-    Raises GalleryUnavailableError if that cannot be found out.
+    Raises GalleryUnavailableError if the root is unreadable.
     """
     try:
         folder = os.open(root, _ROOT)
@@ -335,7 +335,7 @@ def write_marker(root: Path, marker: Marker) -> None:
 
 
 def etag_of(found: os.stat_result) -> str:
-    """Return what identifies this content of a file, without the quotes of the header."""
+    """Return the ETag of a file, without the quotes of the header."""
     return f"{found.st_mtime_ns:x}-{found.st_size:x}"
 
 
@@ -365,7 +365,7 @@ def _unwritable(err: OSError) -> GalleryUnavailableError:
 
 
 def _mode(path: Path) -> int:
-    """Return what kind of thing a path is, or 0 for nothing, or something unknown."""
+    """Return the file type of a path, or 0 if it is missing or unreadable."""
     try:
         return stat.S_IFMT(path.lstat().st_mode)
     except OSError:
@@ -385,7 +385,7 @@ def _validate_root(root: int, expected: str | None) -> None:
 
 
 def _read_marker(root: int) -> Marker | None:
-    """Return what the marker of an open root says, or None if it is not one of ours."""
+    """Return the marker of an open root, or None if it is invalid."""
     file = os.open(MARKER, _READ, dir_fd=root)
     with os.fdopen(file, "rb") as stream:
         content = stream.read(_MAX_MARKER)

@@ -54,7 +54,7 @@ _RECENT_BYTES: Final = 8 * 2**20  # each
 class Gallery:
     """The images of one server.
 
-    People can delete an image by deleting its file. The index notices it when the image is
+    Users can delete an image by deleting its file. The index notices it when the image is
     requested, and when a listing finds that one of the folders has changed. A file counts as
     deleted only if its folder is readable and on the disk that it was saved to.
     """
@@ -100,7 +100,7 @@ class Gallery:
         self._unwritable: GalleryUnavailableError | None = None  # of the last image
         self._last_number = 0
 
-    # Life
+    # Setup and unload
 
     async def async_open(self) -> None:
         """Open the index and make it agree with the disk and the options.
@@ -157,11 +157,11 @@ class Gallery:
                 _LOGGER.debug("Unable to remove old images after a backup: %s", err)
 
     async def async_remove(self) -> None:
-        """Remove the index and the cache. The saved images stay: they are people's own."""
+        """Remove the index and the cache. The saved images stay."""
         await self._index.async_remove()
         await self._hass.async_add_executor_job(_remove_tree, self._cache)
 
-    # What there is
+    # Queries
 
     @property
     def folder(self) -> Path:
@@ -283,7 +283,7 @@ class Gallery:
                     await self._probe()
         await self._notice_changes()
 
-    # The images themselves
+    # Contents of images
 
     async def async_read(self, image: Image) -> bytes:
         """Return the bytes of an image. Raises GalleryError, ImageGoneError if it is gone."""
@@ -318,7 +318,7 @@ class Gallery:
             raise
         return files.root / image.path
 
-    # Changing
+    # Changes
 
     async def async_add(self, image: Image, content: bytes) -> Image:
         """Validate and save an image, and return it with its properties and its path.
@@ -425,14 +425,14 @@ class Gallery:
         return adopted
 
     async def async_start_again(self) -> None:
-        """Create an empty folder, after a person confirmed that they deleted the missing one.
+        """Create an empty folder after the user confirmed that the missing one was deleted.
 
-        Its images leave the index. Raises GalleryError.
+        Removes its images from the index. Raises GalleryError.
         """
         async with self._changing:
             await self._remove_images(await self._roots.async_start_again())
 
-    # Inside
+    # Internal
 
     def _files(self, image: Image) -> Files:
         """Return the root that contains the file of an image."""

@@ -15,9 +15,9 @@ class Image:
     `path` is the file, relative to the folder of the gallery whose ID is `root`. An image that is
     not `saved` is outside the media folder, and is removed when its preset has a newer batch.
 
-    Images are ordered by `number`, in microseconds since the epoch: a later image has a higher
-    one, and the later one of two is the one that was finished later, whichever was downloaded
-    first. An image without one gets that of `made_at`.
+    Images are ordered by `number`, in microseconds since the epoch. If an image was finished later,
+    it has a higher number, regardless of the order of downloads. An image without a number gets
+    that of `made_at`.
     """
 
     job_id: str

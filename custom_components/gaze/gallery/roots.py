@@ -1,9 +1,9 @@
-"""The folders in which the saved images of a server are: the current one, and earlier ones.
+"""The folders with the saved images of a server: the current folder, and earlier ones.
 
 The current folder is in Home Assistant's first media directory. If another directory becomes the
-first one, new images go to a new folder there, and earlier images stay where they are: they are
-served from there as long as that folder is readable. A folder is known by the ID in its marker
-file, so it may also move to another path.
+first one, new images are saved in a new folder there. Earlier images stay in the earlier folder.
+They are served from it while it is readable. The ID in its marker file identifies a folder, so it
+may move to another path.
 """
 
 from collections.abc import Callable, Collection
@@ -101,7 +101,7 @@ class Roots:
             self._set_unavailable(None)
 
     async def async_start_again(self) -> list[str]:
-        """Remove a folder that a person deleted from the list, and create an empty one.
+        """Replace a folder that the user deleted by an empty one.
 
         Returns the job IDs of its images. Raises GalleryError.
         """

@@ -1,4 +1,4 @@
-"""Serves saved images to people who are logged in."""
+"""Serves saved images to users who are logged in."""
 
 from http import HTTPStatus
 from typing import Final

@@ -224,7 +224,7 @@ class Downloads:
         """Return whether a failed try is about the image, not about the whole server.
 
         A proxy responds for a GAZE that is off, with any status and any page. An image that
-        cannot be saved waits for the disk: only a person can free, connect, or repair it.
+        cannot be saved waits for the disk: only a user can free, connect, or repair it.
         """
         if isinstance(error, GazeBusyError | GalleryError):
             return False

@@ -1,30 +1,32 @@
 """Learn how long images take, and predict how long the next one will take. Pure.
 
-A duration is known as an interval, because GAZE reports a job's status only when it is polled.
+A duration is known as an interval, because GAZE reports a job's status only when it is polled. A
+sample is such an interval. A key is a preset, a checkpoint, and a size. It has its own samples.
 
-*Learned.* The durations of a key (preset, checkpoint, and size) differ by a share of themselves,
-so they are normal in the logarithm. The core is the largest group of samples within a half of each
-other, weighted by recency. Its center and its spread are unknown. The spread is one of `SPREADS`.
-Bayes' rule gives the probability of each from how well it explains the samples (Gelman et al.,
-*Bayesian Data Analysis*, chapter 3), so a prediction is wide after one sample and narrow after
-several. A group makes the core robust: a model load is no part of it. Each sample outside the core
-is a component of its own, because a model load is likely to come again.
+*Learned.* The durations of a key differ by a share of themselves, so their logarithms have a normal
+distribution. The core is the largest group of samples within a half of each other, weighted by
+recency. Samples outside the core, such as a model load, don't change it. Each of them is a
+component of its own, because it is likely to happen again.
 
-*Censored.* A sample is an interval, and its likelihood is the probability of this interval. If its
-bounds differ by more than a quarter, it counts only beside known ones: what is near the core
-narrows it, and one that covers all of that teaches nothing. If it lies outside the core, something
-has changed. It is then a wide component until a known sample exists.
+The center and the spread of the core are unknown. The spread is one of `SPREADS`. Bayes' rule gives
+the probability of each from how well it explains the samples (Gelman et al., *Bayesian Data
+Analysis*, chapter 3). So a prediction is wide after one sample, and narrow after several.
 
-*Borrowed.* A key without samples uses the cores of the keys with the same checkpoint and size, or
-else of all keys of the server. How much these differ is learned, too. The spreads of the other
-keys are what is expected of a new one.
+*Censored.* The likelihood of a sample is the probability of its interval. If its bounds differ by
+more than a quarter, it counts only beside known samples. The core narrows such an interval if they
+overlap. An interval that covers all of the core teaches nothing. If it lies outside the core,
+something has changed. It is then a wide component until a known sample exists.
 
-*Unknown.* On a server without samples, each order of magnitude is equally likely: a log-uniform
-prior (Jeffreys, 1946: the prior without information about a scale).
+*Borrowed.* A key without samples uses the cores of the keys with the same checkpoint and size. If
+there are none, it uses those of all keys of the server. How much keys differ is learned, too. The
+spreads of the other keys are what is expected of a new key.
 
-*Tails.* An image may take longer than any before. Jeffreys' prior for a probability gives the
-weight of this: 1 / (2n + 2) after n samples. It may also take less time than any before, but only
-if its preset or the hardware changes: `EARLY`.
+*Unknown.* On a server without samples, each order of magnitude is equally likely. This is a
+log-uniform prior (Jeffreys, 1946: the prior without information about a scale).
+
+*Tails.* An image may take longer than any before. After n samples, the weight of this is
+1 / (2n + 2), by Jeffreys' prior for a probability. An image takes less time than any before only
+if its preset or the hardware changes. The weight of this is `EARLY`.
 """
 
 from collections import OrderedDict, deque
@@ -60,7 +62,7 @@ SPREADS: Final = (0.0075, 0.015, 0.03, 0.06, 0.12)
 # How much two presets differ before anything is learned: one takes twice as long as the other.
 USUAL_DIFFERENCE: Final = math.log(2)
 MAX_LENDERS: Final = 32  # keys to borrow from: the error of their spread is then 1 / √64 = 13 %
-# An image becomes faster than all before about twice in ten thousand: people edit a preset or
+# An image becomes faster than all before about twice in ten thousand: users edit a preset or
 # replace a GPU a few times a year, and a home makes ten thousand images in a year.
 EARLY: Final = 0.0002
 # The project's goals bound the 95th percentile. Half of the images beyond it may end before

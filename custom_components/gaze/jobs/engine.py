@@ -55,13 +55,13 @@ MAX_UNKNOWN_STATUSES: Final = 20
 # A request to GAZE takes at most the client's timeout. The rest is for the disk.
 REQUEST_TIME: Final = (API_TIMEOUT.total or 0.0) + 10.0
 POLL_TIME: Final = 5.0  # seconds after which a poll no longer delays the others
-MAX_POLLS: Final = 4  # without a response, at once
+MAX_POLLS: Final = 4  # without a response, at the same time
 MAX_CRASHES: Final = 5  # unforeseen errors after which a job is given up
 MAX_IMAGELESS_POLLS: Final = 4  # over 7 s
 CONFIRMATION_AGE: Final = 10.0  # seconds for which a listing shows that GAZE works
 TRACKED_TIME_STEP: Final = 3600.0  # how much tracked time a kill may lose, in seconds
 MICROSECONDS: Final = 1_000_000
-STEP: Final = 50  # jobs that are started at once, before others get a turn
+STEP: Final = 50  # jobs that are started before other tasks get a turn
 
 type JobListener = Callable[[JobEvent | None, Job], None]
 type ServerListener = Callable[[GazeError | None], None]
@@ -115,7 +115,7 @@ class JobEngine:
         self._imageless: Counter[str] = Counter()  # polls of a job that is done without an image
         self._ending: set[str] = set()  # jobs whose end is being saved and fired
         self._endings: dict[str, asyncio.Future[None]] = {}  # what callers wait for, by job
-        # Life
+        # Setup and unload
         self._accepting = False
         self._running = False
         self._starting = asyncio.Lock()
@@ -148,7 +148,7 @@ class JobEngine:
             is_too_old=self._note_age,
         )
 
-    # Reading
+    # Queries
 
     @property
     def accepting(self) -> bool:
@@ -239,7 +239,7 @@ class JobEngine:
             if job.source_url is None and job.job_id not in self._tracked
         }
 
-    # Life
+    # Setup and unload
 
     async def async_load(self) -> None:
         """Read the records. Raises sqlite3.OperationalError if that is not possible."""
@@ -330,7 +330,7 @@ class JobEngine:
         """Track a job that was queued elsewhere, and return it.
 
         A job that is tracked, or whose image is in the gallery, is returned as it is. A job that
-        failed is tracked again with new events, because people might have resolved the cause.
+        failed is tracked again with new events, because the user might have resolved the cause.
         Raises EngineStoppedError or GazeError, also for an unknown job.
         """
         if (known := self._jobs.get(job_id)) is not None and known.open:

@@ -44,7 +44,7 @@ class JobEvent(StrEnum):
 class Origin:
     """The recipe that a request comes from, and what a language model added to it.
 
-    recipe: its ID. writer: the AI task entity that wrote the prompt, or None for a plain prompt.
+    recipe: its ID. writer: the AI task entity that wrote the prompt, or None for the rendered one.
     """
 
     recipe: str | None = None

@@ -1,43 +1,48 @@
 """Decide which job to poll next, and when. Pure: the caller passes the time.
 
-GAZE makes one image at a time, first in, first out. It reports a job's status only when polled,
-so being late has a price in requests: one request is worth `REQUEST_COST` seconds of lateness.
+GAZE makes one image at a time, first in, first out. It reports a job's status only when polled.
+Polls cost requests, and fewer polls notice an end later. The cost of one request is c, or
+`REQUEST_COST`: the seconds of lateness that it is worth.
 
-*When to poll a running job.* This is optimal inspection (Barlow, Hunter, and Proschan, *Optimum
-checking procedures*, 1963). An image that ends with hazard h is noticed g / 2 late on average if
-it is polled every g seconds. Polling costs c / g a second and lateness h · g / 2, so the best gap
-is √(2c / h). Where h changes within a gap, the polls lie where the integral of √(h / 2c) reaches
-whole numbers (Keller, *Optimum checking schedules for systems subject to random failure*, 1974).
-h comes from the distribution in `durations.py`, widened by the uncertainty of the start.
+*When to poll a running job.* The gap between two polls is g seconds. The hazard h is the
+rate, per second, at which a running image is expected to end. It comes from the distribution in
+`durations.py`, widened by the uncertainty of the start. On average, an end is noticed g / 2 late.
+So each second costs c / g for polls, and h · g / 2 for lateness. The sum is least for g = √(2c / h)
+(Barlow, Hunter, and Proschan, *Optimum checking procedures*, 1963). If h changes within a gap, the
+polls lie where the integral of √(h / 2c) reaches whole numbers (Keller, *Optimum checking schedules
+for systems subject to random failure*, 1974).
 
-*How late at most.* From the moment when few images have ended (`Distribution.soonest`), gaps are
-limited by what is unknown: the time that has passed since then, or twice the time from then to the
-typical duration. The limit is `LATEST`, a second, or `LATE_SHARE` of what is unknown. Until
-`USUAL`, when usual images have ended, it is at most `CLOSE`. So 19 of 20 first images are noticed
-as early as with a poll a second: a third of log-uniform durations of 3 to 120 s are longer than
-1 s / `LATE_SHARE`, and one in twenty of these ends in the part of a gap that counts as later. This
-raises J, the mean lateness plus `REQUEST_COST` for each request of an image, by about 0.2. The
-figures in `benchmarks/results/` show that no schedule has both: a J below that of a poll every 2 s,
-and these limits. No gap is longer than `MAX_GAP`.
+*How late at most.* Before `Distribution.soonest`, few images end. From then on, gaps have a limit:
+`LATEST`, or `LATE_SHARE` of the unknown time if that is longer. The unknown time is what has passed
+since then, or twice the time from then to the typical duration if that is longer. Up to an unknown
+time of `USUAL`, the limit is at most `CLOSE`. No gap is longer than `MAX_GAP`.
+
+So 19 of 20 first images are noticed as early as with a poll every second. Suppose that durations
+are log-uniform from 3 to 120 s. A third of them are longer than 1 s / `LATE_SHARE`. One in twenty
+of these ends in the part of a gap that counts as later.
+
+J is the mean lateness plus `REQUEST_COST` for each request of an image. The limits raise J by about
+0.2. The figures in `benchmarks/results/` show that no schedule keeps them and has a lower J than a
+poll every 2 s.
 
 *When to poll a waiting job.* Foreign jobs of unknown length may be ahead. After w seconds of
-waiting, the next start has a hazard of about 1 / w (the log-uniform prior). Polling every g
-seconds costs c / g. It leaves the start unknown by g, and an end that is unknown by g costs
+waiting, the hazard of the next start is about 1 / w (the log-uniform prior). A gap of g seconds
+costs c / g for polls. It leaves the start unknown by g, and an end that is unknown by g costs
 ⅔ · √(2cg). The sum is least for g = (3w · √(c / 2))^⅔. The gap is at most the time in which an
-image may start and end, or 1 / 60 of the time waited.
+image may start and end, or 1 / 60 of w if that is longer.
 
-*Which job.* Only the job at the head of the queue is polled, with any other that was seen
+*Which job.* Only the job at the head of the queue is polled, and any other that was seen
 processing. When it ends, the next job starts. If that was seen `TRUST_AFTER` times in a row, the
-next start is inferred without a poll. Another job is polled every `SWEEP_GAP`. If that shows that
-GAZE works in another order, all jobs are polled within this time, as far as the ceiling allows.
+next start is inferred without a poll. One of the other jobs is polled every `SWEEP_GAP`. If that
+shows another order of jobs, all of them are polled within this time, as far as the ceiling allows.
 
-*Errors.* A failed poll is about its job. The job isn't polled for 1, 2, 4 … 60 s, and the next one
-is polled at once. If that fails as well, the server fails: no job is polled for as many seconds as
+*Errors.* If a poll fails, its job isn't polled for 1, 2, 4 … 60 s, and the next job is polled
+immediately. If that fails as well, the server fails. No job is then polled for as many seconds as
 jobs failed in a row. After a failed connection, no job is polled for 1, 2, 4 … 60 s, or for as long
 as the server requests.
 
-*Ceiling.* `BURST` requests at once, then one a second on average, in all cases. Images that
-take less than a second are therefore noticed later than the above if there are many.
+*Ceiling.* `BURST` requests at the same time, then one per second on average. This has priority over
+everything above. Many images that take less than a second are therefore noticed later.
 
 Times are seconds on one clock. If it runs backward, the difference is added to all later times.
 """
@@ -59,7 +64,7 @@ LATE_SHARE: Final = 0.03
 REQUEST_TIME: Final = 0.02  # seconds of these limits that are for the request in a home network
 CLOSE: Final = 1.1
 USUAL: Final = 120.0
-# A longer silence lets people doubt that anything works. The rest is for a request that is slow.
+# A longer silence lets users doubt that anything works. The rest is for a request that is slow.
 MAX_GAP: Final = 55.0
 SWEEP_GAP: Final = MAX_GAP
 # GAZE's worker needs a moment to start a job. A start is news: a fifth of a second feels immediate.
@@ -164,7 +169,7 @@ class Pacer:
         """Return the number of open jobs."""
         return len(self._jobs)
 
-    # What the caller does
+    # Changes by the caller
 
     def add(self, job_id: str, key: Key, *, accepted: float, started: float | None = None) -> None:
         """Append an open job; `started` if it was seen processing in an earlier run."""
