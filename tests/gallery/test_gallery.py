@@ -1,6 +1,7 @@
 """Tests of the gallery: saving, retention, and deleted files."""
 
 from contextlib import closing
+from dataclasses import replace
 import errno
 from io import BytesIO
 import os
@@ -121,6 +122,21 @@ async def test_job_added_twice_has_one_image(gallery: Gallery, folder: Path) -> 
     assert gallery.count == 1
     assert _files(folder) == [kept.path]
     assert await gallery.async_read(kept) == picture("JPEG", shade=3)
+
+
+async def test_image_of_earlier_job_with_same_id_stays(gallery: Gallery, folder: Path) -> None:
+    earlier = await gallery.async_add(image(number=1), picture(shade=1))
+    await gallery.async_mark(["job-1"], favorite=True)
+
+    kept = await gallery.async_add(image(number=2), picture(shade=2))
+
+    assert gallery.newest() == kept
+    assert await _kept(gallery) == ["job-1", "job-1-1"]
+    other = await gallery.async_get("job-1-1")
+    assert other == replace(earlier, job_id="job-1-1", favorite=True)
+    assert await gallery.async_read(other) == picture(shade=1)
+    assert await gallery.async_read(kept) == picture(shade=2)
+    assert _files(folder) == sorted([other.path, kept.path])
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", picture()[:99], png_claiming(5000, 5000)])

@@ -6,6 +6,7 @@ from email.utils import format_datetime
 import json
 from pathlib import Path
 import sqlite3
+from types import SimpleNamespace
 from typing import Any
 
 from homeassistant.config_entries import SOURCE_REAUTH
@@ -18,7 +19,7 @@ import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 
 from custom_components.gaze.const import DOMAIN, EVENT_GAZE
-from custom_components.gaze.gallery import Gallery, GalleryError, Image
+from custom_components.gaze.gallery import Gallery, GalleryError, Image, Selection
 from custom_components.gaze.jobs import Job
 from testing.faults import Fault
 from testing.gaze_server import GazeServer
@@ -523,6 +524,63 @@ async def test_request_fails_when_server_repeats_id_of_earlier_job(
     assert raised.value.translation_key == "unexpected_response"
     assert jobs[0]["status"] == "done"
     assert types(events, job_id) == ["queued", "finished"]
+
+
+def _reset_server(monkeypatch: pytest.MonkeyPatch, server: GazeServer, job_id: str) -> None:
+    """Reset the database of the server, whose next jobs get an ID that it used before."""
+    server.restart()
+    monkeypatch.setattr("testing.jobs.uuid", SimpleNamespace(uuid4=lambda: job_id))
+
+
+async def test_image_stays_when_server_uses_its_id_again(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    events: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = await generate(hass, seed="1")
+    await server.finish()
+    [earlier] = await ended(hass, answer)
+    job_id = earlier["job_id"]
+    gallery = coordinator(entry).gallery
+    await gallery.async_mark([job_id], favorite=True)
+    _reset_server(monkeypatch, server, job_id)
+
+    answer = await generate(hass, seed="2")
+    await server.finish()
+    [job] = await ended(hass, answer)
+
+    newest, other = await gallery.async_select(Selection())
+    assert gallery.newest() == newest
+    assert (newest.job_id, newest.seed, newest.favorite) == (job_id, "2", False)
+    assert (other.seed, other.favorite) == ("1", True)
+    assert Path(earlier["file_path"]).exists()
+    assert await gallery.async_read(other) != await gallery.async_read(newest)
+    assert job["file_path"] == str(gallery.path_of(newest))
+    assert types(events, job_id) == ["queued", "finished"] * 2
+    assert [known.seed for known in coordinator(entry).engine.jobs] == ["2"]
+
+
+async def test_image_of_earlier_job_does_not_end_job_with_its_id_at_start(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = await generate(hass, seed="1")
+    await server.finish()
+    [earlier] = await ended(hass, answer)
+    _reset_server(monkeypatch, server, earlier["job_id"])
+    answer = await generate(hass, seed="2")
+
+    await hass.config_entries.async_reload(entry.entry_id)
+    assert open_ids(entry) == [earlier["job_id"]]
+    await server.finish()
+    await ended(hass, answer)
+
+    images = await coordinator(entry).gallery.async_select(Selection())
+    assert [image.seed for image in images] == ["2", "1"]
 
 
 async def test_job_goes_on_when_index_cannot_be_read_at_start(

@@ -323,19 +323,23 @@ class Gallery:
     async def async_add(self, image: Image, content: bytes) -> Image:
         """Validate and save an image, and return it with its properties and its path.
 
-        Adding a job's image again replaces it. Raises ImageContentError if the bytes are no image,
-        and GalleryUnavailableError if the disk is unavailable or cannot be written. Nothing is left
-        behind then.
+        Adding a job's image again replaces it. An earlier image whose number is lower is of
+        another job: GAZE uses IDs again after its database was reset. It stays under another ID.
+        Raises ImageContentError if the bytes are no image, and GalleryUnavailableError if the disk
+        is unavailable or cannot be written. Nothing is left behind then.
         """
         image, content, extension = await self._prepare(image, content)
         async with self._changing, self._noting_disk():
             files = await self._require_writable_files()
             image = replace(image, root=files.marker or "")
+            earlier = await self._index.async_get(image.job_id)
+            if earlier is not None and earlier.number < image.number:
+                await self._rename(earlier)
+                earlier = None
             path = await self._hass.async_add_executor_job(self._find_adopted_path, image, content)
             if path is None:
                 path = await self._find_free_path(files, image, extension)
             image = replace(image, path=path)
-            earlier = await self._index.async_get(image.job_id)
             image = await self._save(files, image, content, earlier)
             if earlier is None:
                 self._count += 1
@@ -592,6 +596,11 @@ class Gallery:
             await self._hass.async_add_executor_job(self._thumbnails.remove, [image.job_id])
         return image
 
+    async def _rename(self, image: Image) -> None:
+        """Give an image another ID, because another job has its ID now."""
+        await self._index.async_rename(image.job_id, f"{image.job_id}-{image.number}")
+        await self._note_removed([image.job_id])
+
     async def _remove_replaced(self, replaced: Image) -> None:
         """Remove the file of an image that was saved again elsewhere, at the end of a backup."""
         files = self._files(replaced)
@@ -800,6 +809,10 @@ class Gallery:
     async def _remove_images(self, job_ids: list[str]) -> None:
         """Remove images from the index, the memory, and the thumbnails, and report it."""
         await self._index.async_delete(job_ids)
+        await self._note_removed(job_ids)
+
+    async def _note_removed(self, job_ids: list[str]) -> None:
+        """Note that the index no longer has images under these IDs, and report it."""
         await self._hass.async_add_executor_job(self._thumbnails.remove, job_ids)
         for job_id in job_ids:
             self._recent.pop(job_id, None)

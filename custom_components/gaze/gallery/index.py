@@ -193,6 +193,10 @@ class Index:
 
         await self._change(change)
 
+    async def async_rename(self, job_id: str, other_id: str) -> None:
+        """Give an image another ID."""
+        await self._write("UPDATE image SET job_id = ? WHERE job_id = ?", (other_id, job_id))
+
     async def async_delete(self, job_ids: Iterable[str]) -> None:
         """Remove images from the index."""
         await self._write("DELETE FROM image WHERE job_id = ?", *((job_id,) for job_id in job_ids))

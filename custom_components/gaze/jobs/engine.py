@@ -401,26 +401,35 @@ class JobEngine:
             )
         finally:
             self._requests.remove(request)
-        new = [job_id for job_id in job_ids if job_id not in self._jobs]
+        new = [
+            job_id
+            for job_id in job_ids
+            if (known := self._jobs.get(job_id)) is None or known.end_fired
+        ]
         if not new:
-            raise GazeResponseError("the server gave a new job the ID of an old one")
+            raise GazeResponseError("the server gave a new job the ID of an open one")
+        await self._remove_from_history(new)
         return await self._accept(request, new)
 
     async def _take_over(self, job_id: str, preset: Preset, tag: str | None) -> list[Job]:
         """Start to track a job that was queued elsewhere, or track it again."""
         known = self._jobs.get(job_id)
-        if known is not None and known.status is Status.DONE and await self._saved_image(job_id):
+        if known is not None and known.status is Status.DONE and await self._saved_image(known):
             return [known]
         await self._request(self._client.get_job(job_id))
-        if known is not None:
-            self._jobs.pop(job_id, None)  # the history may have dropped it meanwhile
-            await self._records.async_discard([job_id])
+        await self._remove_from_history([job_id])
         return await self._accept(GenerateRequest(preset=preset, tag=tag), [job_id])
+
+    async def _remove_from_history(self, job_ids: list[str]) -> None:
+        """Remove ended jobs that are tracked again, or whose IDs GAZE used again."""
+        if ended := [job_id for job_id in job_ids if self._jobs.pop(job_id, None) is not None]:
+            await self._records.async_discard(ended)
 
     async def _accept(self, request: GenerateRequest, job_ids: list[str]) -> list[Job]:
         """Save jobs that GAZE accepted, fire their events, and start to track them."""
         wall = _wall()
         batch_id = ulid_now()
+        lowest_number = self._next_image_number()
         jobs = [
             Job(
                 job_id=job_id,
@@ -438,6 +447,7 @@ class JobEngine:
                 extra_positive=request.extra_positive,
                 extra_negative=request.extra_negative,
                 requested_at=wall,
+                image_number=lowest_number,
             )
             for index, job_id in enumerate(job_ids, start=1)
         ]
@@ -465,7 +475,7 @@ class JobEngine:
         job = self._jobs.get(job_id)
         if job is None or not job.in_backup or self._backup_state.active:
             return
-        if await self._saved_image(job_id) is None:
+        if await self._saved_image(job) is None:
             job = self._change(job, status=Status.PROCESSING, end_fired=False)
         await self._records.async_save(self._change(job, in_backup=False))
 
@@ -474,7 +484,7 @@ class JobEngine:
         job = self._jobs[job_id]
         if not self._running or not job.open or job_id in self._tracked:
             return
-        if (image := await self._saved_image(job_id)) is not None:
+        if (image := await self._saved_image(job)) is not None:
             await self._end(
                 job_id,
                 Status.DONE,
@@ -486,13 +496,17 @@ class JobEngine:
             self._restored.add(job_id)
             self._start_tracking(job)
 
-    async def _saved_image(self, job_id: str) -> Image | None:
-        """Return the image of a job, if the gallery has it."""
+    async def _saved_image(self, job: Job) -> Image | None:
+        """Return the image of a job, if the gallery has it.
+
+        An image with a lower number is of an earlier job with the same ID: see `async_add`.
+        """
         try:
-            return await self._gallery.async_get(job_id)
+            image = await self._gallery.async_get(job.job_id)
         except GalleryError as err:
             _LOGGER.debug("Unable to look for an image: %s", err)
             return None
+        return None if image is None or image.number < (job.image_number or 0) else image
 
     def _start_tracking(self, job: Job) -> None:
         """Start to poll an open job, or to download its image if GAZE has finished it."""
@@ -791,7 +805,7 @@ class JobEngine:
         return self._imageless[job_id] < MAX_IMAGELESS_POLLS
 
     def _next_image_number(self) -> int:
-        """Return a number for an image that GAZE just reported, higher than all before.
+        """Return a number that is higher than those of all images and jobs before.
 
         The wall clock may be set back: images are ordered by when they were reported.
         """

@@ -91,7 +91,8 @@ class Job(DataClassDictMixin):
 
     The seed is decimal text: the requested one, then the one that the server used.
     `source_url` is the address of the finished image on the server, and `image_number` its place
-    in the order of all images: see `Image.number`.
+    in the order of all images: see `Image.number`. Until GAZE has finished the image, it is the
+    lowest number that the image can get.
     `tracked_for` is how many seconds Home Assistant has tracked the job, in all runs. It is
     stored rarely.
     `queued_fired` and `end_fired` say which of the events were fired.
