@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 
 from homeassistant.core import HomeAssistant
@@ -284,6 +285,34 @@ async def test_finished_job_tracked_again_is_returned_without_events(
 
     assert again["jobs"] == [job]
     assert events == []
+
+
+async def test_image_of_job_that_left_history_is_unchanged_when_job_is_tracked(
+    hass: HomeAssistant,
+    server: GazeServer,
+    entry: MockConfigEntry,
+    events: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("custom_components.gaze.jobs.engine.MAX_ENDED", 1)
+    for tag in ("first", "second"):
+        answer = await generate(hass, count=1, extra_positive="rain", tag=tag)
+        await server.finish()
+        await ended(hass, answer)
+    job_id = server.jobs[0].job_id
+    image = await coordinator(entry).gallery.async_get(job_id)
+    await hass.config_entries.async_reload(entry.entry_id)
+    events.clear()
+
+    again = await act(hass, "track_job", job_id=job_id, preset=PRESET, wait=True)
+
+    assert (again["complete"], events, open_ids(entry)) == (True, [], [])
+    [job] = again["jobs"]
+    assert (job["job_id"], job["status"], job["tag"]) == (job_id, "done", "first")
+    assert (job["extra_positive"], job["seed"]) == ("rain", str(server.jobs[0].picture.seed))
+    assert Path(job["file_path"]).exists()
+    assert image is not None
+    assert await coordinator(entry).gallery.async_get(job_id) == image
 
 
 async def test_unexpected_error_ends_only_its_job_and_is_logged_once(

@@ -414,7 +414,12 @@ class JobEngine:
     async def _take_over(self, job_id: str, preset: Preset, tag: str | None) -> list[Job]:
         """Start to track a job that was queued elsewhere, or track it again."""
         known = self._jobs.get(job_id)
-        if known is not None and known.status is Status.DONE and await self._saved_image(known):
+        if known is None:
+            if (image := await self._get_image(job_id)) is not None:
+                with suppress(GalleryError):
+                    await self._gallery.async_note_paths([job_id])
+                return [_job_of_image(image)]
+        elif known.status is Status.DONE and await self._saved_image(known):
             return [known]
         await self._request(self._client.get_job(job_id))
         await self._remove_from_history([job_id])
@@ -501,12 +506,16 @@ class JobEngine:
 
         An image with a lower number is of an earlier job with the same ID: see `async_add`.
         """
+        image = await self._get_image(job.job_id)
+        return None if image is None or image.number < (job.image_number or 0) else image
+
+    async def _get_image(self, job_id: str) -> Image | None:
+        """Return the image with a job's ID, if the gallery has one."""
         try:
-            image = await self._gallery.async_get(job.job_id)
+            return await self._gallery.async_get(job_id)
         except GalleryError as err:
             _LOGGER.debug("Unable to look for an image: %s", err)
             return None
-        return None if image is None or image.number < (job.image_number or 0) else image
 
     def _start_tracking(self, job: Job) -> None:
         """Start to poll an open job, or to download its image if GAZE has finished it."""
@@ -943,6 +952,34 @@ class JobEngine:
     def _now(self) -> float:
         """Return the monotonic time in seconds."""
         return self._hass.loop.time()
+
+
+def _job_of_image(image: Image) -> Job:
+    """Return the ended job of an image whose record left the history."""
+    return Job(
+        job_id=image.job_id,
+        batch_id=image.batch_id,
+        index=1,
+        count=1,
+        status=Status.DONE,
+        preset=image.preset,
+        preset_name=image.preset_name,
+        recipe=image.recipe,
+        recipe_name=image.recipe_name,
+        title=image.title,
+        tag=image.tag,
+        seed=image.seed,
+        width=image.requested_width,
+        height=image.requested_height,
+        checkpoint=image.checkpoint,
+        extra_positive=image.extra_positive,
+        extra_negative=image.extra_negative,
+        requested_at=image.made_at,
+        finished_at=image.made_at,
+        image_number=image.number,
+        queued_fired=True,
+        end_fired=True,
+    )
 
 
 def _wall() -> float:
