@@ -573,6 +573,8 @@ async def test_images_of_folder_that_became_a_link_stay(
     with pytest.raises(GalleryError, match="its folder is a link") as raised:
         await gallery.async_read(added)
     assert not isinstance(raised.value, ImageGoneError)
+    with pytest.raises(GalleryError, match="its folder is a link"):
+        await gallery.async_delete([added])
     assert await _listed(gallery) == [added.job_id]
     (folder / "neon_city").unlink()
     shutil.move(tmp_path / "other disk", folder / "neon_city")

@@ -164,9 +164,11 @@ class Files:
             with self._changing(path) as (folder, name), suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=folder)
         except OSError as err:
+            if self._is_link(path):  # the file may be where it leads to
+                raise GalleryError("the image cannot be removed: its folder is a link") from err
             if err.errno not in _GONE:
                 raise GalleryError(f"the image cannot be removed: {reason(err)}") from err
-            return  # for example, a link to elsewhere: the file there is not ours
+            return
         with suppress(OSError):
             (self.root / path).parent.rmdir()
 
@@ -272,6 +274,10 @@ class Files:
                     changed = modified_ns(os.fstat(folder))
                     self._seen[folder_name] = _settled(changed, time.time_ns())
 
+    def _is_link(self, path: str) -> bool:
+        """Return whether the folder of a file is a link."""
+        return (self.root / path.partition("/")[0]).is_symlink()
+
     @contextmanager
     def _reading(self, path: str) -> Generator[tuple[int, os.stat_result]]:
         """Open a file for reading. Raises what `read` raises."""
@@ -282,7 +288,7 @@ class Files:
             with self._open_root() as root, _open_folder(root, folder_name) as folder:
                 file = os.open(name, _READ, dir_fd=folder)
         except OSError as err:
-            if (self.root / folder_name).is_symlink():  # the files may be where it leads to
+            if self._is_link(path):  # the file may be where it leads to
                 raise GalleryError("the image cannot be read: its folder is a link") from err
             if err.errno in _GONE and (self.marker is not None or self.root.is_dir()):
                 raise ImageGoneError("the image was deleted") from err
