@@ -110,6 +110,26 @@ async def test_damaged_store_is_set_aside(
     await database.async_close()
 
 
+async def test_log_of_damaged_store_is_set_aside(
+    hass: HomeAssistant, database: Database, path: Path
+) -> None:
+    await database.async_close()
+    await database.async_open()
+    await database.async_write(INSERT, ("a", "1"))  # not in the first page, which is damaged
+    log = path.with_name(f"{NAME}-wal").read_bytes()
+    await database.async_close()
+    _damage(path, b"this is no database" * 100)
+    path.with_name(f"{NAME}-wal").write_bytes(log)
+
+    await database.async_open()
+
+    assert await database.async_read(ALL) == []
+    assert database.set_aside is not None
+    assert path.with_name(f"{database.set_aside}-wal").read_bytes() == log
+    await database.async_remove()
+    assert _names(path.parent) == []
+
+
 async def test_store_with_damaged_pages_is_set_aside(
     hass: HomeAssistant, database: Database, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

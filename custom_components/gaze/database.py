@@ -1,7 +1,7 @@
 """SQLite files in Home Assistant's storage directory, used in the executor."""
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 import logging
 from pathlib import Path
@@ -150,7 +150,7 @@ class Database:
         """Raise NewerStoreError if the schema is unknown. Reads only."""
         if not self._path.is_file():
             return
-        if self._path.with_name(f"{self._path.name}-wal").exists():
+        if self._with_suffix("-wal").exists():
             with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as connection:
                 version = _version(connection)
         else:  # SQLite would leave files beside it
@@ -172,9 +172,11 @@ class Database:
         aside = self._path.with_name(
             f"{self._path.name}{_DAMAGED}{datetime.now(UTC):%Y%m%d-%H%M%S}"
         )
+        # The log first: SQLite would add the log of this store to a new one.
+        with suppress(FileNotFoundError):
+            self._with_suffix("-wal").replace(f"{aside}-wal")
         self._path.replace(aside)
-        for suffix in _COMPANIONS[1:]:
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        self._with_suffix("-shm").unlink(missing_ok=True)
         return aside
 
     def _change[T](self, change: Callable[[sqlite3.Connection], T]) -> T:
@@ -208,11 +210,12 @@ class Database:
     def _remove(self) -> None:
         self._close()
         damaged = self._path.parent.glob(f"{self._path.name}{_DAMAGED}*")
-        for path in (
-            *(self._path.with_name(self._path.name + end) for end in _COMPANIONS),
-            *damaged,
-        ):
+        for path in (*map(self._with_suffix, _COMPANIONS), *damaged):
             path.unlink(missing_ok=True)
+
+    def _with_suffix(self, suffix: str) -> Path:
+        """Return the path of the file, or of a companion."""
+        return self._path.with_name(self._path.name + suffix)
 
 
 def _set_checkpoints(connection: sqlite3.Connection, *, allowed: bool) -> None:
