@@ -11,6 +11,7 @@ import sqlite3
 from homeassistant.core import HomeAssistant
 import pytest
 
+from custom_components.gaze.backup_state import backup_state
 from custom_components.gaze.database import Database, NewerStoreError
 
 NAME = "gaze.test.db"
@@ -170,6 +171,19 @@ async def test_removed_store_leaves_no_files(database: Database, path: Path) -> 
     await database.async_remove()
     await database.async_remove()
 
+    assert _names(path.parent) == []
+
+
+async def test_removed_store_stays_until_backup_ends(
+    hass: HomeAssistant, database: Database, path: Path
+) -> None:
+    await database.async_write(INSERT, ("a", "1"))
+
+    await backup_state(hass).async_begin()
+    await database.async_remove()
+    assert {NAME, f"{NAME}-wal"} <= set(_names(path.parent))
+
+    await backup_state(hass).async_end()
     assert _names(path.parent) == []
 
 

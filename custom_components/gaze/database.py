@@ -83,7 +83,10 @@ class Database:
         await self._hass.async_add_executor_job(self._close)
 
     async def async_remove(self) -> None:
-        """Close and remove the file, its companions, and damaged files that were set aside."""
+        """Close and remove the file, its companions, and damaged files that were set aside.
+
+        During a backup, they stay until it ends.
+        """
         self._backup_state.members.discard(self)
         await self._hass.async_add_executor_job(self._remove)
 
@@ -211,7 +214,7 @@ class Database:
         self._close()
         damaged = self._path.parent.glob(f"{self._path.name}{_DAMAGED}*")
         for path in (*map(self._with_suffix, _COMPANIONS), *damaged):
-            path.unlink(missing_ok=True)
+            self._backup_state.remove_file(path)
 
     def _with_suffix(self, suffix: str) -> Path:
         """Return the path of the file, or of a companion."""
