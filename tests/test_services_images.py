@@ -422,6 +422,20 @@ async def test_image_is_saved_on_file_system_without_hard_links(
         await save(job_id="a", filename=str(allowed / "copy.png"))
 
 
+async def test_image_is_saved_when_fsync_is_unsupported(
+    save: Call, add: Add, allowed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(_file: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    await add("a")
+    monkeypatch.setattr(os, "fsync", unsupported)
+
+    await save(job_id="a", filename=str(allowed / "copy.png"))
+
+    assert (allowed / "copy.png").read_bytes() == picture(shade=0)
+
+
 async def test_failed_link_leaves_no_file(
     save: Call, entry: MockConfigEntry, allowed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

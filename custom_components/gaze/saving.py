@@ -19,6 +19,7 @@ from homeassistant.core import HomeAssistant
 
 from .backup_state import BackupState, backup_state, move_into_place
 from .gallery import ImageContentError, strip_metadata
+from .gallery.files import sync
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def _write_file(
             with os.fdopen(file, "wb") as stream:
                 stream.write(content)
                 stream.flush()
-                os.fsync(stream.fileno())
+                sync(stream.fileno())
             if not overwrite and _link_file(descriptor, part, name):
                 return
             _check_target(descriptor, name, overwrite=overwrite)

@@ -402,6 +402,19 @@ def test_file_is_complete_or_absent(tmp_path: Path, full_disk: FullDisk) -> None
     assert [found.read_bytes() for found in file.parent.iterdir()] == [b"content"]
 
 
+def test_file_is_written_when_fsync_is_unsupported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(_file: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", unsupported)
+
+    write_file(tmp_path / "file", b"content")
+
+    assert (tmp_path / "file").read_bytes() == b"content"
+
+
 @pytest.mark.parametrize(
     ("most", "most_bytes", "kept"),
     [(3, 1000, {"3", "4", "5"}), (10, 20, {"4", "5"}), (10, 5, {"5"}), (10, 1000, set("012345"))],

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection
 import logging
-import os
 from pathlib import Path
 import shutil
 
 from ..backup_state import BackupState
+from ..gallery.files import sync
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        sync(file.fileno())
 
 
 def remove_copy(path: Path, backups: BackupState) -> None:

@@ -104,7 +104,7 @@ class Files:
                 self.root.mkdir(parents=True, exist_ok=True)
             with self._changing(path, create=True) as (folder, name):
                 _write_aside(folder, name, content, keep_part=keep_part)
-                _sync(folder)
+                sync(folder)
         except OSError as err:
             with suppress(OSError):
                 (self.root / path).parent.rmdir()  # if it is empty
@@ -333,7 +333,7 @@ def write_marker(root: Path, marker: Marker) -> None:
         folder = os.open(root, _ROOT)
         try:
             _write_aside(folder, MARKER, content)
-            _sync(folder)
+            sync(folder)
         finally:
             os.close(folder)
     except OSError as err:
@@ -470,7 +470,7 @@ def _check_name(name: str) -> None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
-def _sync(file: int) -> None:
+def sync(file: int) -> None:
     """Wait until a file or folder is on disk, if its file system can do that."""
     try:
         os.fsync(file)
@@ -491,7 +491,7 @@ def _write_aside(
         with os.fdopen(file, "wb") as stream:
             stream.write(content)
             stream.flush()
-            _sync(stream.fileno())
+            sync(stream.fileno())
         move_into_place(part, name, dir_fd=folder, keep_part=keep_part())
     except OSError:
         with suppress(OSError):
