@@ -26,7 +26,7 @@ from custom_components.gaze.gallery import (
 from custom_components.gaze.gallery.files import MARKER, read_marker, write_marker
 
 from .conftest import ENTRY_ID, OpenGallery
-from .pictures import MADE_AT, image, names, picture, picture_with_text
+from .pictures import MADE_AT, image, names, picture, picture_with_text, put
 
 
 async def _add(gallery: Gallery, *numbers: int, **changes: str) -> list[Image]:
@@ -655,6 +655,22 @@ async def test_images_of_removed_server_are_found_and_adopted(
     assert gallery.count == 3
     await _add(gallery, 4)
     assert gallery.count == 4
+
+
+@pytest.mark.parametrize("time_zone", ["America/Los_Angeles", "Asia/Tokyo", "UTC"])
+async def test_file_with_impossible_date_does_not_prevent_adoption_of_others(
+    hass: HomeAssistant, open_gallery: OpenGallery, folder: Path, time_zone: str
+) -> None:
+    await hass.config.async_set_time_zone(time_zone)
+    await _add(await open_gallery(), 1)
+    put(folder / "neon_city" / "00010101-000000_1_a.png", picture())
+    put(folder / "neon_city" / "00020101-000000_1_b.png", picture())
+    put(folder / "neon_city" / "99981231-235959_1_c.png", picture())
+    put(folder / "neon_city" / "99991231-235959_1_d.png", picture())
+    gallery = await open_gallery()
+    found = gallery.count_found()
+
+    assert (found, await gallery.async_adopt({})) == (2, 2)
 
 
 async def test_unreadable_file_does_not_prevent_adoption_of_others(

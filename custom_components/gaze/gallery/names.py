@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import MAXYEAR, MINYEAR, datetime
 from hashlib import blake2b
 import re
 from typing import Final
@@ -82,6 +82,8 @@ def parse_path(path: str) -> FoundFile | None:
         made_at = datetime.strptime(found["time"], _TIME).replace(
             tzinfo=dt_util.get_default_time_zone()
         )
+        if not MINYEAR < made_at.year < MAXYEAR:
+            return None  # another time zone may have no such time
         return FoundFile(
             path=path,
             folder=folder,
