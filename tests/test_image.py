@@ -6,10 +6,13 @@ from pathlib import Path
 from homeassistant.components.image import async_get_image
 from homeassistant.const import ATTR_ENTITY_PICTURE, STATE_UNKNOWN
 from homeassistant.core import HomeAssistant
+from homeassistant.exceptions import HomeAssistantError
+import pytest
 from pytest_homeassistant_custom_component.common import MockConfigEntry
 from pytest_homeassistant_custom_component.typing import ClientSessionGenerator
 
 from custom_components.gaze.const import BRAND_IMAGE
+from custom_components.gaze.gallery import Gallery, Image, ImageGoneError
 from testing.gaze_server import GazeServer
 
 from .common import make_image
@@ -88,6 +91,27 @@ async def test_previous_image_is_shown_when_file_is_deleted(
 
     assert shown.content == first.pop().read_bytes()
     assert _state(hass, "image.gaze_neon_city") == before
+
+
+async def test_image_that_cannot_be_removed_from_index_raises_error(
+    hass: HomeAssistant,
+    entry: MockConfigEntry,
+    server: GazeServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads = 0
+
+    async def fail(_gallery: Gallery, _image: Image) -> bytes:
+        nonlocal reads
+        reads += 1
+        assert reads < 100
+        raise ImageGoneError("the image was deleted")
+
+    await make_image(hass, server, "neon_city")
+    monkeypatch.setattr(Gallery, "async_read", fail)
+
+    with pytest.raises(HomeAssistantError):
+        await async_get_image(hass, "image.gaze_neon_city")
 
 
 async def test_brand_image_is_served_before_first_image(

@@ -23,6 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 PARALLEL_UPDATES = 0
 
 BRAND_CONTENT_TYPE: Final = "image/png"
+MAX_READS: Final = 5  # of an image that is deleted or replaced meanwhile
 
 LATEST_IMAGE = ImageEntityDescription(key="latest_image", translation_key="latest_image")
 DISPLAY_IMAGE = ImageEntityDescription(key="display_image", translation_key="display_image")
@@ -98,17 +99,25 @@ class GazeImage(GazeEntity, ImageEntity):
         that the bytes match the content type.
         """
         try:
-            while (image := self._image) is not None:
-                with suppress(ImageGoneError):
-                    content = await self.coordinator.gallery.async_read(image)
-                    if _is_same(image, self._image):
-                        return content
+            content = await self._read_shown()
         except GalleryError as err:
             _LOGGER.warning("Failed to read the image of %s: %s", self.entity_id, err)
             raise HomeAssistantError(
                 translation_domain=DOMAIN, translation_key="image_unreadable"
             ) from err
-        return await self.hass.async_add_executor_job(BRAND_IMAGE.read_bytes)
+        return content or await self.hass.async_add_executor_job(BRAND_IMAGE.read_bytes)
+
+    async def _read_shown(self) -> bytes | None:
+        """Return the bytes of the image that is shown, or None without one. Raises GalleryError."""
+        for _ in range(MAX_READS):
+            if (image := self._image) is None:
+                return None
+            with suppress(ImageGoneError):
+                content = await self.coordinator.gallery.async_read(image)
+                if _is_same(image, self._image):
+                    return content
+            self._handle_coordinator_update()
+        raise GalleryError("the images are gone")
 
     @callback
     @override
