@@ -752,6 +752,14 @@ async def test_unknown_image_is_named_and_nothing_is_marked(
     assert listed_images(await call(LIST, favorite=True)) == []
 
 
+async def test_half_a_surrogate_pair_in_id_is_an_unknown_image(
+    hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
+) -> None:
+    result = await call(MARK, favorite=True, job_ids=["job-\ud83d"])
+
+    assert "job-?" in str(result.data["error"])
+
+
 async def test_marking_without_an_image_or_a_mark_is_an_error(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, call: Call
 ) -> None:

@@ -73,7 +73,7 @@ class Action(StrEnum):
 type _Fields = dict[vol.Marker, Any]
 
 
-def _validate_text(value: Any) -> str:
+def read_text(value: Any) -> str:
     """Return a text in which half of a surrogate pair is a question mark, as in stored jobs."""
     return cv.string(value).encode(errors="replace").decode()
 
@@ -107,18 +107,18 @@ _CHANGES: Final[_Fields] = {
     vol.Optional("width"): _NUMBER,
     vol.Optional("height"): _NUMBER,
     vol.Optional("checkpoint"): cv.string,
-    vol.Optional("tag"): _validate_text,
+    vol.Optional("tag"): read_text,
     vol.Optional("if_busy"): vol.In(["queue", "skip"]),
 }
 _OVERRIDES: Final = tuple(str(marker) for marker in _CHANGES)
 _SELECTION: Final[_Fields] = {
-    vol.Optional("job_id"): vol.All(cv.ensure_list, [_validate_text]),
-    vol.Optional("batch_id"): vol.All(cv.ensure_list, [_validate_text]),
+    vol.Optional("job_id"): vol.All(cv.ensure_list, [read_text]),
+    vol.Optional("batch_id"): vol.All(cv.ensure_list, [read_text]),
 }
 
 # `_async_get_image` requires exactly one, so that the error has its own text.
 _IMAGE: Final[_Fields] = {
-    vol.Optional("job_id"): _validate_text,
+    vol.Optional("job_id"): read_text,
     vol.Optional(ATTR_ENTITY_ID): cv.entity_id,
 }
 
@@ -140,8 +140,8 @@ GENERATE_SCHEMA: Final = vol.All(
             **_SERVER,
             **_WAITING,
             **_CHANGES,
-            vol.Optional("preset"): _validate_text,
-            vol.Optional("recipe"): _validate_text,
+            vol.Optional("preset"): read_text,
+            vol.Optional("recipe"): read_text,
             vol.Optional("variables"): vol.All({cv.string: object}, _validate_variables),
         }
     ),
@@ -155,16 +155,16 @@ REGENERATE_SCHEMA: Final = vol.Schema(
         **_CHANGES,
         **_IMAGE,
         vol.Optional("same_seed", default=False): cv.boolean,
-        vol.Optional("preset"): _validate_text,
+        vol.Optional("preset"): read_text,
     }
 )
 TRACK_JOB_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
         **_WAITING,
-        vol.Required("job_id"): _validate_text,
-        vol.Required("preset"): _validate_text,
-        vol.Optional("tag"): _validate_text,
+        vol.Required("job_id"): read_text,
+        vol.Required("preset"): read_text,
+        vol.Optional("tag"): read_text,
     }
 )
 WAIT_SCHEMA: Final = vol.Schema({**_SERVER, **_TIMEOUT, **_SELECTION})
@@ -172,7 +172,7 @@ STOP_TRACKING_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
         **_SELECTION,
-        vol.Optional("preset"): _validate_text,
+        vol.Optional("preset"): read_text,
         vol.Optional("all", default=False): cv.boolean,
     }
 )
@@ -180,10 +180,10 @@ STOP_TRACKING_SCHEMA: Final = vol.Schema(
 LIST_IMAGES_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
-        vol.Optional("preset"): _validate_text,
-        vol.Optional("recipe"): _validate_text,
-        vol.Optional("tag"): _validate_text,
-        vol.Optional("search"): _validate_text,
+        vol.Optional("preset"): read_text,
+        vol.Optional("recipe"): read_text,
+        vol.Optional("tag"): read_text,
+        vol.Optional("search"): read_text,
         vol.Optional("favorite"): cv.boolean,
         vol.Optional("hidden", default=False): cv.boolean,
         vol.Optional("since"): _validate_time,
@@ -204,9 +204,9 @@ SAVE_IMAGE_SCHEMA: Final = vol.Schema(
 DELETE_IMAGES_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
-        vol.Optional("job_id"): vol.All(cv.ensure_list, [_validate_text]),
+        vol.Optional("job_id"): vol.All(cv.ensure_list, [read_text]),
         vol.Optional(ATTR_ENTITY_ID): cv.entity_id,
-        vol.Optional("preset"): _validate_text,
+        vol.Optional("preset"): read_text,
         vol.Optional("older_than"): _validate_period,
         vol.Optional("include_favorites", default=False): cv.boolean,
     }
@@ -214,9 +214,7 @@ DELETE_IMAGES_SCHEMA: Final = vol.Schema(
 MARK_IMAGES_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
-        vol.Exclusive("job_id", "images"): vol.All(
-            cv.ensure_list, [_validate_text], vol.Length(min=1)
-        ),
+        vol.Exclusive("job_id", "images"): vol.All(cv.ensure_list, [read_text], vol.Length(min=1)),
         vol.Exclusive(ATTR_ENTITY_ID, "images"): cv.entity_ids,
         vol.Optional("favorite"): cv.boolean,
         vol.Optional("hidden"): cv.boolean,
