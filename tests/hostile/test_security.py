@@ -1,7 +1,7 @@
 """Tests that the key stays secret and files are only readable with permission."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from http import HTTPStatus
 import logging
@@ -329,7 +329,8 @@ async def test_manipulated_index_leads_to_no_other_file(
     with pytest.raises(Unresolvable):
         await async_resolve_media(hass, f"media-source://gaze/{entry.entry_id}/job-1", None)
 
-    await act(hass, "delete_images", job_id="job-1")
+    with suppress(HomeAssistantError):  # an image in a linked folder can't be deleted
+        await act(hass, "delete_images", job_id="job-1")
     for folder in (outside, media_dir, media_dir / "gaze", tmp_path):
         assert (folder / "secret.png").read_bytes() == SECRET
 
