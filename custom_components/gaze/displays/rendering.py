@@ -10,7 +10,7 @@ from enum import StrEnum
 from io import BytesIO
 from typing import Final
 
-from PIL import ExifTags, Image as Pillow, ImageChops, ImageCms, ImageOps
+from PIL import ExifTags, Image as Pillow, ImageChops, ImageOps
 
 from ..gallery.decoding import in_8_bits, load_pixels, open_image
 from .palettes import BLACK, PALETTES, WHITE, Colors, Palette, Rgb
@@ -157,6 +157,9 @@ def _flat(image: Pillow.Image, background: Rgb) -> Pillow.Image:
 
 def _in_srgb(image: Pillow.Image, profile: bytes) -> Pillow.Image:
     """Return the image converted from its color profile, or as it is if that is unusable."""
+    # Few images have a profile, and the module would take memory in every home.
+    from PIL import ImageCms  # noqa: PLC0415
+
     try:
         converted = ImageCms.profileToProfile(
             image,

@@ -76,9 +76,9 @@ class Thumbnails:
 
     def remove_parts(self) -> None:
         """Remove what interrupted writes left behind. Blocks."""
-        for part in self._folder.glob(f"*{_PART}"):
-            with suppress(OSError):
-                part.unlink()
+        with suppress(OSError), os.scandir(self._folder) as files:
+            for part in [file.path for file in files if file.name.endswith(_PART)]:
+                Path(part).unlink(missing_ok=True)
 
     def _find(
         self, files: Files, image: Image, side: int, known: Collection[str]
