@@ -36,7 +36,8 @@ from .names import clean, preset_labels
 from .payloads import image_payload
 from .permissions import async_require_permission, permission_entity_id
 from .recipes import INSTRUCTIONS
-from .services import Action, choose_server, read_text
+from .request import replace_surrogates
+from .services import Action, choose_server
 
 MAX_LISTED: Final = 40  # presets in the prompt, and recipes
 MAX_NAME: Final = 60
@@ -341,7 +342,7 @@ async def _async_find_images(
     Raises ServiceValidationError if one does not exist, and HomeAssistantError if a disk fails.
     """
     if job_ids is not None:
-        return await async_find_images(servers, [read_text(job_id) for job_id in job_ids])
+        return await async_find_images(servers, list(map(replace_surrogates, job_ids)))
     newest = [
         (server, image) for server in servers if (image := server.gallery.newest()) is not None
     ]

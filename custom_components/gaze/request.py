@@ -84,13 +84,20 @@ def _validate_side(fields: Mapping[str, Any], field: str) -> int | None:
 def validate_text(fields: Mapping[str, Any], field: str) -> str | None:
     """Return a text, or None if it is empty. Raises ServiceValidationError.
 
-    Half of a surrogate pair, as YAML and templates can contain it, becomes a question mark: such
-    a job could not be stored.
+    A job with half of a surrogate pair could not be stored: see `replace_surrogates`.
     """
     text: str = fields.get(field) or ""
     if len(text) > MAX_TEXT:
         raise _create_error("text_too_long", field=field, max=MAX_TEXT)
-    return text.encode(errors="replace").decode() or None
+    return replace_surrogates(text) or None
+
+
+def replace_surrogates(text: str) -> str:
+    """Return a text with question marks for halves of surrogate pairs.
+
+    YAML, templates, and language models can contain them.
+    """
+    return text.encode(errors="replace").decode()
 
 
 def _create_error(key: str, **placeholders: object) -> ServiceValidationError:

@@ -41,6 +41,7 @@ from .names import clean
 from .payloads import MAX_PRESET_NAME, image_payload, job_payload, recipe_payload
 from .permissions import async_has_permission, async_is_trusted, async_require_permission
 from .recipe_runs import async_generate_recipe, require_recipe
+from .request import replace_surrogates
 from .saving import SaveError, save_copy
 from .shown_images import display_of_device, shown_image
 
@@ -73,13 +74,13 @@ class Action(StrEnum):
 type _Fields = dict[vol.Marker, Any]
 
 
-def read_text(value: Any) -> str:
-    """Return a text in which half of a surrogate pair is a question mark, as in stored jobs."""
-    return cv.string(value).encode(errors="replace").decode()
+def _validate_text(value: Any) -> str:
+    """Return a text without halves of surrogate pairs, like those of stored jobs."""
+    return replace_surrogates(cv.string(value))
 
 
 def _validate_period(value: Any) -> timedelta:
-    """Return a period that is not negative. Raises Invalid, also if it is too long."""
+    """Return a period. Raises Invalid if it is negative or too long."""
     try:
         return cv.positive_time_period(value)
     except OverflowError as err:
@@ -87,7 +88,7 @@ def _validate_period(value: Any) -> timedelta:
 
 
 def _validate_time(value: Any) -> float:
-    """Return a time as a timestamp. Raises Invalid, also if no time zone can express it."""
+    """Return a time as a timestamp. Raises Invalid if UTC has no such time."""
     try:
         return dt_util.as_utc(cv.datetime(value)).timestamp()
     except OverflowError as err:
@@ -107,18 +108,18 @@ _CHANGES: Final[_Fields] = {
     vol.Optional("width"): _NUMBER,
     vol.Optional("height"): _NUMBER,
     vol.Optional("checkpoint"): cv.string,
-    vol.Optional("tag"): read_text,
+    vol.Optional("tag"): _validate_text,
     vol.Optional("if_busy"): vol.In(["queue", "skip"]),
 }
 _OVERRIDES: Final = tuple(str(marker) for marker in _CHANGES)
 _SELECTION: Final[_Fields] = {
-    vol.Optional("job_id"): vol.All(cv.ensure_list, [read_text]),
-    vol.Optional("batch_id"): vol.All(cv.ensure_list, [read_text]),
+    vol.Optional("job_id"): vol.All(cv.ensure_list, [_validate_text]),
+    vol.Optional("batch_id"): vol.All(cv.ensure_list, [_validate_text]),
 }
 
 # `_async_get_image` requires exactly one, so that the error has its own text.
 _IMAGE: Final[_Fields] = {
-    vol.Optional("job_id"): read_text,
+    vol.Optional("job_id"): _validate_text,
     vol.Optional(ATTR_ENTITY_ID): cv.entity_id,
 }
 
@@ -140,8 +141,8 @@ GENERATE_SCHEMA: Final = vol.All(
             **_SERVER,
             **_WAITING,
             **_CHANGES,
-            vol.Optional("preset"): read_text,
-            vol.Optional("recipe"): read_text,
+            vol.Optional("preset"): _validate_text,
+            vol.Optional("recipe"): _validate_text,
             vol.Optional("variables"): vol.All({cv.string: object}, _validate_variables),
         }
     ),
@@ -155,16 +156,16 @@ REGENERATE_SCHEMA: Final = vol.Schema(
         **_CHANGES,
         **_IMAGE,
         vol.Optional("same_seed", default=False): cv.boolean,
-        vol.Optional("preset"): read_text,
+        vol.Optional("preset"): _validate_text,
     }
 )
 TRACK_JOB_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
         **_WAITING,
-        vol.Required("job_id"): read_text,
-        vol.Required("preset"): read_text,
-        vol.Optional("tag"): read_text,
+        vol.Required("job_id"): _validate_text,
+        vol.Required("preset"): _validate_text,
+        vol.Optional("tag"): _validate_text,
     }
 )
 WAIT_SCHEMA: Final = vol.Schema({**_SERVER, **_TIMEOUT, **_SELECTION})
@@ -172,7 +173,7 @@ STOP_TRACKING_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
         **_SELECTION,
-        vol.Optional("preset"): read_text,
+        vol.Optional("preset"): _validate_text,
         vol.Optional("all", default=False): cv.boolean,
     }
 )
@@ -180,10 +181,10 @@ STOP_TRACKING_SCHEMA: Final = vol.Schema(
 LIST_IMAGES_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
-        vol.Optional("preset"): read_text,
-        vol.Optional("recipe"): read_text,
-        vol.Optional("tag"): read_text,
-        vol.Optional("search"): read_text,
+        vol.Optional("preset"): _validate_text,
+        vol.Optional("recipe"): _validate_text,
+        vol.Optional("tag"): _validate_text,
+        vol.Optional("search"): _validate_text,
         vol.Optional("favorite"): cv.boolean,
         vol.Optional("hidden", default=False): cv.boolean,
         vol.Optional("since"): _validate_time,
@@ -204,9 +205,9 @@ SAVE_IMAGE_SCHEMA: Final = vol.Schema(
 DELETE_IMAGES_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
-        vol.Optional("job_id"): vol.All(cv.ensure_list, [read_text]),
+        vol.Optional("job_id"): vol.All(cv.ensure_list, [_validate_text]),
         vol.Optional(ATTR_ENTITY_ID): cv.entity_id,
-        vol.Optional("preset"): read_text,
+        vol.Optional("preset"): _validate_text,
         vol.Optional("older_than"): _validate_period,
         vol.Optional("include_favorites", default=False): cv.boolean,
     }
@@ -214,7 +215,9 @@ DELETE_IMAGES_SCHEMA: Final = vol.Schema(
 MARK_IMAGES_SCHEMA: Final = vol.Schema(
     {
         **_SERVER,
-        vol.Exclusive("job_id", "images"): vol.All(cv.ensure_list, [read_text], vol.Length(min=1)),
+        vol.Exclusive("job_id", "images"): vol.All(
+            cv.ensure_list, [_validate_text], vol.Length(min=1)
+        ),
         vol.Exclusive(ATTR_ENTITY_ID, "images"): cv.entity_ids,
         vol.Optional("favorite"): cv.boolean,
         vol.Optional("hidden"): cv.boolean,

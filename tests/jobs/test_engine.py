@@ -36,6 +36,17 @@ async def save_image(hass: HomeAssistant, server: GazeServer) -> None:
     await ended(hass, answer)
 
 
+async def finish_without_disk(
+    hass: HomeAssistant, server: GazeServer, media_dir: Path
+) -> tuple[Path, dict[str, Any]]:
+    """Finish an image while the disk is away. Return where the disk is, and the response."""
+    await save_image(hass, server)
+    away = media_dir.rename(media_dir.with_name("away"))
+    answer = await generate(hass)
+    await server.finish()
+    return away, answer
+
+
 async def test_twenty_images_need_few_requests(
     hass: HomeAssistant, quick_server: GazeServer, setup_integration: SetUp
 ) -> None:
@@ -799,10 +810,7 @@ async def test_download_waits_while_the_disk_refuses_the_image(
 async def test_download_waits_while_the_disk_is_away(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
 ) -> None:
-    await save_image(hass, server)
-    away = media_dir.rename(media_dir.with_name("away"))
-    answer = await generate(hass)
-    await server.finish()
+    away, answer = await finish_without_disk(hass, server, media_dir)
     await asyncio.sleep(1200)
     still_open = len(open_ids(entry))
     written = media_dir.exists()
@@ -819,10 +827,7 @@ async def test_image_is_not_given_up_while_the_disk_is_away(
 ) -> None:
     entry = entry_for(server, give_up_after=1)
     await setup_integration(entry)
-    await save_image(hass, server)
-    away = media_dir.rename(media_dir.with_name("away"))
-    answer = await generate(hass)
-    await server.finish()
+    away, answer = await finish_without_disk(hass, server, media_dir)
     await asyncio.sleep(3 * 3600)
     await hass.config_entries.async_reload(entry.entry_id)
     await asyncio.sleep(3 * 3600)
@@ -856,10 +861,7 @@ async def test_image_is_given_up_when_time_with_disk_is_over(
 async def test_image_is_downloaded_once_while_the_disk_is_away(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
 ) -> None:
-    await save_image(hass, server)
-    away = media_dir.rename(media_dir.with_name("away"))
-    answer = await generate(hass)
-    await server.finish()
+    away, answer = await finish_without_disk(hass, server, media_dir)
     server.reset_counts()
     await asyncio.sleep(1200)
     requests = server.requests["image"]
@@ -879,10 +881,7 @@ async def test_image_is_downloaded_once_while_the_disk_is_away(
 async def test_image_is_downloaded_again_when_its_held_copy_is_damaged(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
 ) -> None:
-    await save_image(hass, server)
-    away = media_dir.rename(media_dir.with_name("away"))
-    answer = await generate(hass)
-    await server.finish()
+    away, answer = await finish_without_disk(hass, server, media_dir)
     await asyncio.sleep(600)
     held = Path(hass.config.cache_path(DOMAIN, entry.entry_id)) / "held"
     for file in held.iterdir():
@@ -896,10 +895,7 @@ async def test_image_is_downloaded_again_when_its_held_copy_is_damaged(
 async def test_held_image_of_a_stopped_job_is_removed_at_start(
     hass: HomeAssistant, server: GazeServer, entry: MockConfigEntry, media_dir: Path
 ) -> None:
-    await save_image(hass, server)
-    media_dir.rename(media_dir.with_name("away"))
-    answer = await generate(hass)
-    await server.finish()
+    _, answer = await finish_without_disk(hass, server, media_dir)
     held = Path(hass.config.cache_path(DOMAIN, entry.entry_id)) / "held"
     await reached(lambda: held.exists() and any(held.iterdir()))
     fields = {"job_id": answer["jobs"][0]["job_id"]}

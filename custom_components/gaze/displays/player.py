@@ -157,7 +157,7 @@ class Player:
     async def _selection(self) -> Selection:
         """Return which images the source means. Raises GalleryError.
 
-        The form stores the name of a preset if people typed it while the server was not loaded.
+        The form stores the name of a preset if the user entered it while the server was not loaded.
         """
         selection = self.display.selection
         text = selection.preset

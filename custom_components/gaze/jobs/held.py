@@ -1,7 +1,7 @@
 """Holds downloaded images while the gallery can't save them.
 
 GAZE might delete an image before the disk of the gallery returns. So the bytes wait in the cache,
-and aren't downloaded again. An incomplete file is found out when the gallery validates it.
+and aren't downloaded again. The gallery rejects an incomplete file.
 """
 
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ class HeldImages:
         await self._hass.async_add_executor_job(_remove_others, self._folder, wanted)
 
     def _path(self, job: Job) -> Path:
-        """Return the path for a job. GAZE may use an ID again, but not at the same time."""
+        """Return the path for a job. A later job with the same ID has another path."""
         key = f"{job.job_id} {job.requested_at} {job.source_url}"
         return self._folder / sha256(key.encode()).hexdigest()
 
