@@ -25,8 +25,12 @@ pytestmark = [
 
 INTEGRATIONS = "/config/integrations/dashboard"
 INTEGRATION = "/config/integrations/integration/gaze"
-KNOWS_THEME = """(dark) =>
-  document.querySelector("home-assistant")?.hass?.themes?.darkMode === dark"""
+KNOWS_THEMES = """() => {
+  const hass = document.querySelector("home-assistant")?.hass;
+  return Boolean(hass?.config && hass.themes);
+}"""
+SHOWS_THEME = """(dark) =>
+  document.querySelector("home-assistant").hass.themes.darkMode === dark"""
 EXAMPLE = {"example_url": "https://gaze.example.org/prefix"}
 PRESETS = (
     "Watercolour harbour",
@@ -107,21 +111,25 @@ async def test_server_is_added_in_browser(empty_house: House, visit: Visit) -> N
 
 
 async def test_icon_and_logo_match_theme(house: House, visit: Visit) -> None:
-    for theme in ("light", "dark"):
-        await _expect_brand(await visit(), theme)
+    visitor = await visit()
+    # A page that receives the themes before its configuration applies none while it loads.
+    await visitor.open("/config")
+    await visitor.page.wait_for_function(KNOWS_THEMES)
+    await _expect_brand(visitor, "dark")
+    await _expect_brand(visitor, "light")
 
 
 async def _expect_brand(visitor: Visitor, theme: Literal["light", "dark"]) -> None:
-    """Check the icon and the logo on all pages that show them."""
+    """Change to a theme. Check the icon and the logo on all pages that show them."""
     page = visitor.page
-    await page.emulate_media(color_scheme=theme)
     brand = page.locator('img[src*="/api/brands/integration/gaze/"]')
     dark = re.compile("/dark_") if theme == "dark" else re.compile("/(?:icon|logo)")
 
-    # An icon that the frontend shows before it knows the theme stays that of the light one.
-    await visitor.open("/config")
-    await page.wait_for_function(KNOWS_THEME, arg=theme == "dark")
-    await visitor.show(INTEGRATIONS, replaced=page.locator("ha-config-dashboard"))
+    # An icon that is shown before the theme changes stays that of the other theme.
+    await page.emulate_media(color_scheme=theme)
+    await page.wait_for_function(SHOWS_THEME, arg=theme == "dark")
+    shown = page.locator("ha-config-dashboard, ha-config-device-page")
+    await visitor.show(INTEGRATIONS, replaced=shown)
     await visitor.expect_pictures(brand, 1)
     await expect(brand).to_have_attribute("src", dark)
     await visitor.look(f"integrations-{theme}")
